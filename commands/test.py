@@ -1,0 +1,24 @@
+"""Run the whole test suite, on a private MariaDB of its own (or on TEST_DATABASE_URL, an empty schema elsewhere)."""
+
+import os
+import subprocess
+import sys
+
+from core import system
+from core.system import ROOT
+
+HELP = "run the tests; further arguments go to pytest"
+COVERAGE = ("--cov=core", "--cov=resources", "--cov-report=term:skip-covered", "--cov-fail-under=90")
+
+
+def arguments(parser):
+    """Take everything else for pytest."""
+    parser.add_argument("pytest", nargs="*", metavar="…", help="arguments for pytest, for example -k cart")
+
+
+def run(options, config, shop):
+    """Run pytest in a process of its own; return its exit status."""
+    if not os.environ.get("TEST_DATABASE_URL") and not system.program("mariadbd"):
+        system.install_mariadb()
+    extra = options.pytest or COVERAGE  # a part of the tests covers a part of the code: no figure then
+    return subprocess.run([sys.executable, "-m", "pytest", *extra], cwd=ROOT, check=False).returncode

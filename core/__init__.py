@@ -1,0 +1,1 @@
+"""The ground that resources and commands stand on; it knows neither."""

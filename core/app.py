@@ -1,0 +1,41 @@
+"""The one Bottle(), which resources hang their routes on and server.py wires."""
+
+import re
+
+from bottle import Bottle, HTTPError
+
+from core.errors import NotFound
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+LARGEST_ID = 2**31 - 1  # INT in MySQL
+
+
+def new_app():
+    """Return a Bottle that leaves every failure to us: core/envelope.py and core/edge.py."""
+    bare = Bottle()
+    bare.uninstall(True)  # its JSON and template plugins; the envelope takes their place
+    bare.catchall = False
+    bare.router.add_filter("id", lambda config: (r"[^/]+", existing_id, str))
+    return bare
+
+
+def existing_id(text, largest=LARGEST_ID):
+    """Turn a path's id into an int; one that cannot exist (0, too large, not a number) is a 404."""
+    if not re.fullmatch(r"[0-9]{1,20}", text) or not 0 < int(text) <= largest:
+        raise NotFound()
+    return int(text)
+
+
+def methods_of(bottle, path):
+    """Return the methods that a path really has, HEAD and OPTIONS included; [] for an unknown path."""
+    found = []
+    for method in METHODS:
+        try:
+            bottle.router.match({"REQUEST_METHOD": method, "PATH_INFO": path})
+        except HTTPError:
+            continue
+        found += ["GET", "HEAD"] if method == "GET" else [method]
+    return [*found, "OPTIONS"] if found else []
+
+
+app = new_app()

@@ -1,0 +1,77 @@
+"""The command line: finds the command, reads the settings, and turns what goes wrong into a sentence."""
+
+import argparse
+import difflib
+import sys
+
+from core import config
+from core.database import DatabaseError, refusal
+from core.errors import ApiError
+from core.system import Stop
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, whose complaints are one sentence on what to do, with exit status 2."""
+
+    def error(self, message):
+        """Leave with a sentence."""
+        raise Stop(f"{message[:1].upper()}{message[1:]}. Type {self.prog} --help to see what there is.", code=2)
+
+
+def main(words, commands, shop):
+    """Run one command; return the exit status (0, 1 for a failure, 2 for a wrong command line)."""
+    settings = None
+    try:
+        command, options = read(words, commands)
+        given = {name: getattr(options, name, None) for name in ("host", "port", "workers", "threads")}
+        settings = config.load(**given)
+
+        def wired(url, timeout, reload=False):
+            return shop(url, timeout, settings.cors_origins, reload)
+
+        return commands[command].run(options, settings, wired)
+    except Stop as stop:
+        print(stop, file=sys.stderr)
+        return stop.code
+    except config.Malformed as malformed:
+        print(malformed, file=sys.stderr)
+        return 2
+    except ApiError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    except DatabaseError as error:
+        url = (
+            settings.database
+            if settings and settings.database
+            else config.DatabaseUrl("shop", unix_socket=".data/run/s")
+        )
+        print(refusal(url, error), file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # `server.py routes | head`
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def read(words, commands):
+    """Return the command's name and its options; `serve` where no command is named."""
+    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
+        words = ["serve", *words]
+    if not words[0].startswith("-") and words[0] not in commands:
+        close = difflib.get_close_matches(words[0], commands, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise Stop(f"There is no command {words[0]!r}.{hint} There are {', '.join(commands)}.", code=2)
+    parser = Parser(
+        prog="python3 server.py",
+        description="Bodega, an e-commerce API in Bottle and plain SQL.",
+        epilog="Settings come from the environment and .env; .env.example lists them all.",
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, module in commands.items():
+        module.arguments(
+            subparsers.add_parser(name, help=module.HELP, description=module.__doc__, prog=f"{parser.prog} {name}")
+        )
+    if words[0] == "test":  # pytest's own options are not ours to judge
+        return "test", argparse.Namespace(pytest=words[1:])
+    return words[0], parser.parse_args(words)

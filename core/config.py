@@ -1,0 +1,192 @@
+"""Settings: the environment and .env → one frozen dataclass, or a sentence on what is malformed.
+
+Every variable stands in .env.example with its default and meaning; a variable of the environment wins over .env.
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from dotenv import dotenv_values
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOG_LEVELS = ("debug", "info", "warning", "error")
+MOST_CONNECTIONS = 20  # specification.md, Scalability Considerations
+
+
+class Malformed(ValueError):
+    """A setting is not what it should be; the message names the variable, the value and what is wanted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DatabaseUrl:
+    """Where the database is and who we are there. The password is in no repr."""
+
+    database: str
+    user: str = ""
+    password: str = dataclasses.field(default="", repr=False)
+    host: str = "127.0.0.1"
+    port: int = 3306
+    unix_socket: str | None = None
+    ssl_ca: str | None = None
+
+    @property
+    def place(self):
+        """Return where this is, for people: "shop on 127.0.0.1:3306"."""
+        return f"{self.database} on {self.unix_socket or f'{self.host}:{self.port}'}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All settings. `database` is None without DATABASE_URL: then the embedded MariaDB is used."""
+
+    database: DatabaseUrl | None = None
+    database_timeout: float = 2.0
+    database_connections: int = MOST_CONNECTIONS
+    secret_key: str | None = dataclasses.field(default=None, repr=False)
+    cors_origins: tuple[str, ...] = ("http://localhost:3000",)
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    threads: int = 8
+    log_level: str = "info"
+    data_dir: pathlib.Path = ROOT / ".data"
+
+
+def load(environ=None, env_file=ROOT / ".env", **options):
+    """Read the settings and return a Config; raise Malformed for the first one that is wrong.
+
+    `options` are the command line's (host, port, workers, threads; None where not given) and win over all.
+    """
+    values = {k: v for k, v in dotenv_values(env_file).items() if v is not None} if env_file.exists() else {}
+    values.update(os.environ if environ is None else environ)
+    values.update({name.upper(): str(value) for name, value in options.items() if value is not None})
+
+    def read(name, default, parse):
+        text = values.get(name, "").strip()
+        return default if text == "" else parse(name, text)
+
+    connections = read("DATABASE_CONNECTIONS", MOST_CONNECTIONS, whole(1, 1000))
+    workers = read("WORKERS", max(1, min(_cores(), connections // 2)), whole(1, 256))
+    threads = read("THREADS", max(1, min(8, connections // workers)), whole(1, 256))
+    if workers * threads > connections:
+        raise Malformed(
+            f"WORKERS × THREADS is {workers} × {threads}, and each thread has a database connection of its own: "
+            f"more than the {connections} that DATABASE_CONNECTIONS allows. Lower the one or raise the other."
+        )
+    return Config(
+        database=read("DATABASE_URL", None, database_url),
+        database_timeout=read("DATABASE_TIMEOUT", 2.0, seconds),
+        database_connections=connections,
+        secret_key=read("SECRET_KEY", None, secret),
+        cors_origins=read("CORS_ORIGINS", Config.cors_origins, origins),
+        host=read("HOST", Config.host, lambda name, text: text),
+        port=read("PORT", Config.port, whole(1, 65535)),
+        workers=workers,
+        threads=threads,
+        log_level=read("LOG_LEVEL", Config.log_level, one_of(LOG_LEVELS)),
+        data_dir=read("DATA_DIR", Config.data_dir, lambda name, text: pathlib.Path(text).expanduser().resolve()),
+    )
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def whole(least, most):
+    """Return a parser of whole numbers from `least` to `most`."""
+
+    def parse(name, text):
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise Malformed(f"{name} is {text!r}; wanted is a whole number from {least} to {most}.")
+        return int(text)
+
+    return parse
+
+
+def seconds(name, text):
+    """Parse a time-out: 0.1 to 60 seconds."""
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or not 0.1 <= float(text) <= 60:
+        raise Malformed(f"{name} is {text!r}; wanted is a number of seconds from 0.1 to 60.")
+    return float(text)
+
+
+def one_of(words):
+    """Return a parser of one word out of several, in any case."""
+
+    def parse(name, text):
+        if text.lower() not in words:
+            raise Malformed(f"{name} is {text!r}; wanted is one of {', '.join(words)}.")
+        return text.lower()
+
+    return parse
+
+
+def secret(name, text):
+    """Take a secret of at least 32 characters; its value is never repeated."""
+    if len(text) < 32:
+        raise Malformed(
+            f"{name} has {len(text)} characters; wanted are at least 32. "
+            "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+    return text
+
+
+def origins(name, text):
+    """Parse a comma-separated list of web origins (RFC 6454: scheme://host[:port]), or `*` for all."""
+    found = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    for origin in found:
+        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#@,]+", origin):
+            raise Malformed(
+                f"{name} has {origin!r}; wanted are origins such as https://shop.example, separated by commas, or *."
+            )
+    return found
+
+
+def database_url(name, text):
+    """Parse mysql://user:password@host:port/database?unix_socket=…&ssl_ca=… (also mysql+pymysql://).
+
+    User and password may be percent-encoded. The message for a malformed one never shows the password.
+    """
+
+    def wrong(what):
+        shown = re.sub(r"(?<=://)([^:/?#]*):.*@", r"\1:***@", text)
+        return Malformed(
+            f"{name} is {shown!r}: {what}. Wanted is mysql://user:password@host:3306/database, "
+            "with special characters in the password percent-encoded (@ is %40)."
+        )
+
+    try:
+        url = urlsplit(text)
+        port = url.port or 3306
+    except ValueError:
+        raise wrong("its host or port cannot be read") from None
+    if url.scheme not in ("mysql", "mysql+pymysql"):
+        raise wrong("it does not begin with mysql://")
+    database = unquote(url.path[1:])
+    if not database or "/" in database:
+        raise wrong("it names no database")
+    if url.fragment:
+        raise wrong("a # must be percent-encoded (%23)")
+    options = parse_qs(url.query, keep_blank_values=True)
+    for option, given in options.items():
+        if option not in ("unix_socket", "ssl_ca", "charset"):
+            raise wrong(f"the option {option} is not known; unix_socket and ssl_ca are")
+        if len(given) > 1 or not given[0]:
+            raise wrong(f"the option {option} wants one value")
+    if options.get("charset", ["utf8mb4"]) != ["utf8mb4"]:
+        raise wrong("the charset can only be utf8mb4")
+    ssl_ca = options.get("ssl_ca", [None])[0]
+    if ssl_ca and not pathlib.Path(ssl_ca).is_file():
+        raise wrong(f"there is no file {ssl_ca}")
+    return DatabaseUrl(
+        database=database,
+        user=unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        host=url.hostname or "127.0.0.1",
+        port=port,
+        unix_socket=options.get("unix_socket", [None])[0],
+        ssl_ca=ssl_ca,
+    )

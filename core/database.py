@@ -1,0 +1,288 @@
+"""The database: connections, the transaction plugin, and `db`, what handlers and commands run statements with.
+
+The only page that knows PyMySQL and DBUtils. Each serving thread keeps one connection (DBUtils' PersistentDB: a
+pool's one lock would make every thread wait behind a frozen database). Nothing is ever executed twice behind our
+back: DBUtils' own fail-over is off, and what is repeated is the whole request, by the rules of `transaction`.
+"""
+
+import inspect
+import logging
+import random
+import re
+import ssl
+import threading
+import time
+
+import pymysql
+from dbutils.persistent_db import PersistentDB
+from pymysql.constants import CLIENT, ER, FIELD_TYPE
+from pymysql.converters import conversions
+
+from core.errors import Conflict, ServiceUnavailable
+from core.statements import Problem
+
+log = logging.getLogger("bodega.database")
+
+DatabaseError = pymysql.MySQLError
+AGAIN = {ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT, 1020, 1467}  # 1020, 1467: what MariaDB says in place of 1213
+LOST = {0, 2002, 2003, 2006, 2013, 2014, 2055, 1040, 1047, 1053, 1129, 1203, 1927, 3168, 4031}
+REFUSED = {1044, 1045, 1049, 1130, 1142, 1143, 1227, 1698, 2012, 2059, 2061}
+TOO_LONG = {1028, 1317, 1969, 3024}
+UNFINISHED = {1054, 1146, 1305}  # no such column, table, function: a migration is pending
+READ_ONLY_OR_FULL = {1021, 1041, 1114, 1290, 1792, 1836}
+CLASHES = {ER.DUP_ENTRY, 1451, 1452, 3819, 4025}  # unique, foreign and check constraints
+TRIES = 6
+
+UNREACHABLE = "The shop's database does not answer. Try again in a moment."
+
+
+class Connection(pymysql.connections.Connection):
+    """A connection whose transactions begin with their first statement: autocommit is off, BEGIN costs a round trip."""
+
+    def begin(self):
+        """Do nothing; DBUtils calls this and notes that a transaction is open."""
+
+
+class _NoFailover(Exception):
+    """Never raised. DBUtils re-executes statements after the exceptions it is given here: none."""
+
+
+def connect(url, timeout, patience=None, scripts=False):
+    """Open a connection to a `config.DatabaseUrl`; raise DatabaseError.
+
+    `timeout` bounds connecting and each read and write, in seconds; `patience` replaces it for reads (commands
+    that run long statements); `scripts` allows several statements in one text (migrations).
+    """
+    local = url.unix_socket or url.host in ("127.0.0.1", "::1", "localhost")
+    connection = Connection(
+        host=url.host,
+        port=url.port,
+        unix_socket=url.unix_socket,
+        user=url.user,
+        password=url.password,
+        database=url.database,
+        charset="utf8mb4",
+        collation="utf8mb4_unicode_520_ci",
+        autocommit=False,
+        connect_timeout=timeout,
+        read_timeout=patience or timeout,
+        write_timeout=patience or timeout,
+        conv={**conversions, FIELD_TYPE.TINY: lambda text: text != "0"},  # TINYINT is this schema's boolean
+        client_flag=CLIENT.MULTI_STATEMENTS if scripts else 0,  # never FOUND_ROWS: see sql/cart/add.sql
+        cursorclass=pymysql.cursors.DictCursor,
+        ssl=_tls(url.ssl_ca) if url.ssl_ca else None,
+        ssl_disabled=bool(local and not url.ssl_ca),
+        program_name="bodega",
+    )
+    try:
+        with connection.cursor() as cursor:
+            limit = (patience or timeout) * 0.9  # the server gives up before we do, so that nothing runs on there
+            maria = "MariaDB" in connection.server_version
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            cursor.execute(
+                "SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = %s, sql_mode = 'ONLY_FULL_GROUP_BY,"
+                "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', "
+                + ("max_statement_time = %s" if maria else "max_execution_time = %s"),
+                (max(1, int(limit / 2)), limit if maria else int(limit * 1000)),
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+_contexts = {}
+
+
+def _tls(ca):
+    """Return the TLS settings for this CA file, made once: building them takes 24 ms."""
+    if ca not in _contexts:
+        _contexts[ca] = ssl.create_default_context(cafile=ca)
+        _contexts[ca].verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)  # MySQL's own CA lacks an extension
+    return _contexts[ca]
+
+
+class Session:
+    """What handlers know as `db`: runs statements of sql/ by name, in the request's one transaction.
+
+    Parameters are given by name and must be exactly the ones that the file declares.
+    """
+
+    def __init__(self, cursor, statements):
+        self._cursor = cursor
+        self._statements = statements
+
+    def one(self, name, **params):
+        """Return the first row as a dict, or None."""
+        self._execute(name, "one", params)
+        return self._cursor.fetchone()
+
+    def many(self, name, **params):
+        """Return all rows as a list of dicts."""
+        self._execute(name, "many", params)
+        return list(self._cursor.fetchall())
+
+    def run(self, name, **params):
+        """Change rows; return how many changed. An UPDATE to the same values and a refused upsert count 0."""
+        self._execute(name, "count", params)
+        return self._cursor.rowcount
+
+    def add(self, name, **params):
+        """Insert one row; return its id."""
+        self._execute(name, "id", params)
+        return self._cursor.lastrowid
+
+    def _execute(self, name, returns, params):
+        statement = self._statements.get(name, self._prepare)
+        if statement.returns != returns or params.keys() != statement.params.keys():
+            raise TypeError(
+                f"{statement.path} returns {statement.returns} for {sorted(statement.params)}; "
+                f"it was called for {returns} with {sorted(params)}"
+            )
+        self._cursor.execute(statement.text, params)
+
+    def _prepare(self, statement):
+        prepare(self._cursor, statement)
+
+
+def prepare(cursor, statement):
+    """Let the server PREPARE a statement against its schema; raise statements.Problem with file and line."""
+    try:
+        cursor.execute("PREPARE bodega_check FROM %s", (statement.prepared(),))
+        cursor.execute("DEALLOCATE PREPARE bodega_check")
+    except DatabaseError as error:
+        code, message = number(error), str(error.args[-1])
+        if code in LOST | REFUSED - {1142, 1143}:
+            raise
+        line = statement.first_line
+        if near := re.search(r"near '(.*)' at line (\d+)\Z", message, re.S):
+            line += int(near[2]) - 1
+            message = f"syntax error near '{near[1].strip()[:60]}'"
+        elif quoted := re.search(r"'([^']+)'|FUNCTION (\S+)", message):
+            line = statement.line_of((quoted[1] or quoted[2]).rsplit(".")[-1])
+        raise Problem(statement.path, line, message) from None
+
+
+def number(error):
+    """Return MySQL's number of a DatabaseError; 0 where it has none."""
+    return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+
+
+class Database:
+    """The plugin: a handler that names `db` runs in one transaction, committed on return, rolled back on raise."""
+
+    name = "database"
+    api = 2
+
+    def __init__(self, url, statements, timeout):
+        self.url = url
+        self.statements = statements
+        self.timeout = timeout  # seconds, see `connect`
+        self._pool = PersistentDB(
+            self._connect, failures=_NoFailover, ping=0, closeable=True, threadlocal=threading.local
+        )
+        self._down_until = 0.0
+
+    def _connect(self):
+        return connect(self.url, self.timeout)
+
+    _connect.dbapi = pymysql  # DBUtils reads the module's thread safety here
+
+    def apply(self, callback, route):
+        """Wrap the routes whose handler names `db`."""
+        if "db" not in inspect.signature(route.callback).parameters:
+            return callback
+
+        def in_transaction(**arguments):
+            return self.transaction(lambda db: callback(db=db, **arguments))
+
+        return in_transaction
+
+    def transaction(self, work):
+        """Run `work(db)` in a transaction and return what it returns.
+
+        After a deadlock or a lock wait, and once after a connection that died of old age, all of it runs again
+        (nothing was stored), at most TRIES times and only while `timeout` lasts. After COMMIT was sent nothing is
+        repeated: it may have been stored. Raises ApiError: Conflict for a constraint, ServiceUnavailable for a
+        database that is out of reach, and DatabaseError for what is a bug.
+        """
+        started = time.monotonic()
+        if started < self._down_until:  # one thread has just waited in vain; the others need not
+            raise ServiceUnavailable(UNREACHABLE)
+        for attempt in range(1, TRIES + 1):
+            committing = False
+            try:
+                connection = self._pool.connection()
+                connection.begin()
+                with connection.cursor() as cursor:
+                    result = work(Session(cursor, self.statements))
+                committing = True
+                connection.commit()
+                return result
+            except DatabaseError as error:
+                self._end_transaction(broken=number(error) in LOST)
+                spent = time.monotonic() - started
+                if attempt == TRIES or committing or not self._worth_repeating(number(error), attempt, spent):
+                    raise self._failure(error, committing) from error
+                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter
+            except BaseException:
+                self._end_transaction()
+                raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _worth_repeating(self, code, attempt, spent):
+        if code in LOST:
+            return attempt == 1 and spent < self.timeout / 4
+        return code in AGAIN and spent < self.timeout
+
+    def _end_transaction(self, broken=False):
+        """Roll back; let go of a connection that cannot, or that is known to be broken."""
+        connection = getattr(self._pool.thread, "connection", None)
+        if connection is None:
+            return
+        try:
+            if not broken:
+                connection.rollback()
+        except DatabaseError:
+            broken = True
+        if broken:
+            del self._pool.thread.connection
+            connection.close()
+
+    def _failure(self, error, committing):
+        """Return what the client is told of a DatabaseError; the log gets the database's own words."""
+        code = number(error)
+        if committing:
+            log.error("COMMIT failed, the change may have been stored: %s", error)
+            return ServiceUnavailable(
+                "The database did not confirm the change. Look whether it is there, then try again."
+            )
+        if code in CLASHES:
+            return Conflict()
+        if code in LOST | REFUSED:
+            self._down_until = time.monotonic() + 0.5
+            log.error("The database %s is out of reach: %s", self.url.place, error)
+            return ServiceUnavailable(UNREACHABLE)
+        if code in UNFINISHED:
+            log.error("The schema is not the one this version needs: %s. Type: python3 server.py migrate", error)
+            return ServiceUnavailable("The shop is being updated. Try again in a moment.", retry_after=10)
+        if code in AGAIN | TOO_LONG | READ_ONLY_OR_FULL:
+            log.warning("The database could not finish: %s", error)
+            return ServiceUnavailable("The shop is very busy. Try again in a moment.")
+        return error
+
+
+def refusal(url, error):
+    """Return the sentence for a person at the terminal whose command cannot reach the database."""
+    code = number(error)
+    if code in (1045, 1698):
+        return f"The database refused the login {url.user!r} at {url.place}. Check user and password in DATABASE_URL."
+    if code in (1044, 1049):
+        return (
+            f"There is no database {url.database!r} there, or {url.user!r} may not use it. Create it and grant the "
+            f"rights: CREATE DATABASE `{url.database}` CHARACTER SET utf8mb4; GRANT ALL ON `{url.database}`.* TO …;"
+        )
+    if code in LOST:
+        said = error.args[-1]
+        return f"The database {url.place} cannot be reached. Start it, or correct DATABASE_URL. (It said: {said})"
+    return f"The database {url.place} refused: {error.args[-1] if error.args else error}"

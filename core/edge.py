@@ -1,0 +1,116 @@
+"""The outermost layer, a WSGI application around Bottle's.
+
+Nothing passes without what every answer carries: a request id, CORS headers, `nosniff` and a line in the log. What
+breaks further in, before or beside the plugins, is caught here and leaves in the envelope too.
+"""
+
+import logging
+import re
+import secrets
+import time
+
+from core import errors
+from core.app import methods_of
+from core.envelope import JSON, failure
+
+log = logging.getLogger("bodega.access")
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
+UNUSABLE = re.compile(r"[\x00-\x1f\x7f]")
+ENVIRON_ID = "bodega.request_id"
+SECRET_ARGUMENTS = {"session_id"}  # parts of a path that open something; the log shows the route instead
+
+
+class Edge:
+    """`Edge(bottle, cors)` is the application that a server serves."""
+
+    def __init__(self, bottle, cors):
+        self.bottle = bottle
+        self.cors = cors
+
+    def __call__(self, environ, start_response):
+        """Answer one request (PEP 3333)."""
+        started = time.perf_counter()
+        sent = ["500"]
+        extra = self.headers(environ.get("HTTP_X_REQUEST_ID"), environ.get("HTTP_ORIGIN"))
+        environ[ENVIRON_ID] = extra[0][1]
+
+        def start(status, headers, exc_info=None):
+            sent[0] = status[:3]
+            return start_response(status, [*_without_vary(headers, extra), *extra], exc_info)
+
+        try:
+            body = self._answer(environ, start)
+            return [] if environ["REQUEST_METHOD"] == "HEAD" else body
+        except Exception:
+            log.exception("a crash outside of the handlers", extra={"request_id": environ[ENVIRON_ID]})
+            return _send(errors.InternalError(), start)
+        finally:
+            self._log(environ, sent[0], time.perf_counter() - started)
+
+    def headers(self, request_id, origin):
+        """Return the headers that every answer carries; the first is X-Request-ID."""
+        if not request_id or not REQUEST_ID.match(request_id):
+            request_id = secrets.token_hex(8)
+        return [("X-Request-ID", request_id), ("X-Content-Type-Options", "nosniff"), *self.cors.headers(origin)]
+
+    def _answer(self, environ, start):
+        try:
+            path = environ["PATH_INFO"].encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            return _send(errors.NotFound(), start)
+        if UNUSABLE.search(path):
+            return _send(errors.NotFound(), start)
+        path = path.rstrip("/") or "/"
+        environ["PATH_INFO"] = path.encode().decode("latin-1")
+        if environ["REQUEST_METHOD"] == "OPTIONS":
+            return self._options(environ, path, start)
+        return self.bottle(environ, start)
+
+    def _options(self, environ, path, start):
+        methods = methods_of(self.bottle, path)
+        if not methods:
+            return _send(errors.NotFound(), start)
+        headers = [("Allow", ", ".join(methods)), ("Cache-Control", "no-store")]
+        start("204 No Content", headers + self.cors.preflight(environ.get("HTTP_ORIGIN"), methods))
+        return []
+
+    def _log(self, environ, status, seconds):
+        log.info(
+            "",
+            extra={
+                "event": "request",
+                "method": environ["REQUEST_METHOD"],
+                "path": shown_path(environ),
+                "status": status,
+                "ms": f"{seconds * 1000:.1f}",
+                "request_id": environ[ENVIRON_ID],
+            },
+        )
+
+
+def shown_path(environ):
+    """Return the path for the log: without query, and without what a session id could stand in."""
+    route = environ.get("bottle.route")
+    if route is None:
+        parts = environ["PATH_INFO"].split("/")
+        return "/".join(parts[:3]) + "/…" if len(parts) > 3 else "/".join(parts)
+    return route.rule if SECRET_ARGUMENTS & environ["route.url_args"].keys() else environ["PATH_INFO"]
+
+
+def _without_vary(headers, extra):
+    """Merge a handler's own Vary into the edge's: one header, not two."""
+    own = [value for name, value in headers if name.lower() == "vary"]
+    for i, (name, value) in enumerate(extra):
+        if name == "Vary" and own:
+            extra[i] = (name, ", ".join([value, *own]))
+            return [pair for pair in headers if pair[0].lower() != "vary"]
+    return headers
+
+
+def _send(error, start):
+    """Answer with an ApiError, without Bottle."""
+    body = failure(error)
+    headers = [("Content-Type", JSON), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
+    start(error.status_line, headers + [(name, value) for name, value in error.headerlist if name != "Content-Type"])
+    return [body]

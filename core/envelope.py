@@ -1,0 +1,106 @@
+"""The envelope: whatever a handler returns or raises leaves as JSON of one shape.
+
+{"success": true, "data": …, "message": "…"}
+{"success": false, "error": {"code": "…", "message": "…", "details": {…}}}
+"""
+
+import hashlib
+import logging
+from decimal import Decimal
+
+import orjson
+from bottle import HTTPError, HTTPResponse, request, response
+
+from core import errors
+from core.app import methods_of
+
+log = logging.getLogger("bodega.request")
+
+JSON = "application/json"
+OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
+
+
+def dump(document):
+    """Return JSON as bytes: decimals as exact numbers, datetimes as UTC with Z and whole seconds."""
+    return orjson.dumps(document, _default, OPTIONS)
+
+
+def _default(value):
+    if type(value) is Decimal:
+        return orjson.Fragment(format(value, "f"))
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
+def failure(error):
+    """Return the body of an ApiError."""
+    told = {"code": error.code, "message": error.message, "details": error.details}
+    return dump({"success": False, "error": told})
+
+
+class Envelope:
+    """The outermost plugin. Reads `message`, `status` and `cache` from the route.
+
+    `cache`: the Cache-Control of a route's answers, which also get a strong ETag; If-None-Match answers 304.
+    """
+
+    name = "envelope"
+    api = 2
+
+    def setup(self, app):
+        """Give Bottle's own failures (no such route, wrong method) the same shape."""
+        app.default_error_handler = self._render
+
+    def apply(self, callback, route):
+        """Wrap every route."""
+        message = route.config.get("message", "OK")
+        status = route.config.get("status", 200)
+        cache = route.config.get("cache")
+
+        def enveloped(**arguments):
+            try:
+                data = callback(**arguments)
+            except HTTPResponse:
+                raise
+            except Exception:
+                log.exception("a bug in %s %s", route.method, route.rule)
+                raise errors.InternalError() from None
+            response.status = status
+            response.content_type = JSON
+            body = dump({"success": True, "data": data, "message": message})
+            return _conditional(body, cache) if cache else body
+
+        return enveloped
+
+    def _render(self, error):
+        """Turn any HTTPError into the body that Bottle sends; error.apply has set status and headers before."""
+        if not isinstance(error, errors.ApiError):
+            error = _translated(error)
+            error.apply(response)
+        response.content_type = JSON
+        response.set_header("Cache-Control", "no-store")
+        return failure(error)
+
+
+def _conditional(body, cache):
+    """Set ETag and Cache-Control; return the body, or nothing with 304 where the client has it (RFC 9110, 13.1.2)."""
+    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    response.set_header("ETag", etag)
+    response.set_header("Cache-Control", cache)
+    known = request.environ.get("HTTP_IF_NONE_MATCH")
+    if known and (known.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in known.split(","))):
+        response.status = 304
+        return b""
+    return body
+
+
+def _translated(error):
+    """Return our error for one of Bottle's own."""
+    if not isinstance(error, HTTPError) or error.status_code == 404:
+        return errors.NotFound()
+    if error.status_code == 405:
+        allowed = methods_of(request.app, request.environ["PATH_INFO"])
+        return errors.MethodNotAllowed(request.method, allowed)
+    if error.status_code == 413:
+        return errors.PayloadTooLarge()
+    log.error("Bottle answered %s: %s", error.status_line, error.body)
+    return errors.InternalError()

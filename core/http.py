@@ -1,0 +1,170 @@
+"""waitress, with its doors closed: what it leaves open for attackers and for bad days is mended here.
+
+- its own refusals (a malformed or too large request) leave in our envelope, with our headers;
+- Content-Length together with Transfer-Encoding is refused: that is how requests are smuggled past a proxy;
+- a request that does not arrive within REQUEST_DEADLINE seconds is cut off, however slowly it drips;
+- past QUEUE_LIMIT waiting requests, new ones get a 503 at once instead of a place in a queue without end;
+- an answer without a body (204, 304) keeps its connection;
+- `drain` stops accepting, finishes what has arrived, and returns.
+"""
+
+import contextlib
+import logging
+import socket
+import time
+
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
+from waitress.utilities import BadRequest, RequestEntityTooLarge
+from waitress.wasyncore import loop
+
+from core import errors
+from core.envelope import JSON, failure
+from core.validation import LARGEST_BODY
+
+REQUEST_DEADLINE = 20  # seconds from the first byte of a request to its last
+IDLE = 60  # seconds that a connection may do nothing
+CONNECTIONS = 1000  # at once, for each worker; waitress' 100 are locked by a hundred idle browsers
+QUEUE_LIMIT = 256  # requests that wait for a thread, for each worker
+DRAIN = 5  # seconds for what is under way when we are told to stop
+
+
+MALFORMED = "Its first line, its headers or the framing of its body cannot be read."
+
+log = logging.getLogger("bodega.access")
+
+
+class _Overload(BadRequest):
+    """Marks a request that is turned away because too many wait."""
+
+
+class _Parser(HTTPRequestParser):
+    def parse_header(self, header_plus):
+        super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            self.error = BadRequest("Content-Length and Transfer-Encoding exclude each other")
+
+
+class _Task(WSGITask):
+    def set_close_on_finish(self):
+        asked = self.request.headers.get("CONNECTION", "").lower() == "close"
+        if self.has_body or self.version != "1.1" or asked:  # waitress closes whatever has no Content-Length
+            super().set_close_on_finish()
+
+
+class _Refusal(ErrorTask):
+    def execute(self):
+        problem = self.request.error
+        if isinstance(problem, _Overload):
+            error = errors.ServiceUnavailable("Too many requests are waiting. Try again in a moment.")
+        elif isinstance(problem, RequestEntityTooLarge):
+            error = errors.PayloadTooLarge()
+        else:
+            error = errors.ValidationError(("request", MALFORMED))
+        headers = getattr(self.request, "headers", {})
+        body = failure(error)
+        own = [(name, value) for name, value in error.headerlist if name != "Content-Type"]
+        edge = self.channel.server.application
+        self.status = error.status_line
+        self.response_headers += [("Content-Type", JSON), ("Cache-Control", "no-store"), *own]
+        carried = edge.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
+        self.response_headers += carried
+        status = str(error.status_code)
+        log.info("", extra={"event": "refused", "path": "-", "status": status, "request_id": carried[0][1]})
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
+
+
+class _Channel(HTTPChannel):
+    parser_class = _Parser
+    task_class = _Task
+    error_task_class = _Refusal
+    begun = None  # when the first byte of a request that is not complete yet came in
+
+    def received(self, data):
+        result = super().received(data)
+        self.begun = (self.begun or time.time()) if self.request is not None else None
+        return result
+
+
+class Server(TcpWSGIServer):
+    """waitress' server for one listening socket. `application` is a core.edge.Edge."""
+
+    channel_class = _Channel
+
+    def __init__(self, application, listening, threads):
+        settings = Adjustments(
+            sockets=[listening],
+            threads=threads,
+            ident=None,
+            connection_limit=CONNECTIONS,
+            channel_timeout=IDLE,
+            cleanup_interval=2,
+            asyncore_use_poll=True,
+            max_request_header_size=64 * 1024,
+            max_request_body_size=2 * LARGEST_BODY,  # the envelope refuses what is over LARGEST_BODY
+            log_socket_errors=False,
+        )
+        self._turnstile = ThreadedTaskDispatcher()  # one thread for refusals, which may not wait behind the queue
+        self._turnstile.set_thread_count(1)
+        dispatcher = ThreadedTaskDispatcher()
+        dispatcher.set_thread_count(threads)
+        place = (listening.family, listening.type, listening.proto, listening.getsockname())
+        super().__init__(
+            application, {}, True, listening, dispatcher=dispatcher, adj=settings, sockinfo=place, bind_socket=False
+        )
+        self._stop = False
+
+    def add_task(self, task):
+        """Queue a request, or turn it away."""
+        if len(self.task_dispatcher.queue) >= QUEUE_LIMIT:
+            task.requests[0].error = _Overload("")
+            self._turnstile.add_task(task)
+        else:
+            super().add_task(task)
+
+    def maintenance(self, now):
+        """Close what is idle (waitress) and what takes too long to say what it wants (ours)."""
+        super().maintenance(now)
+        for channel in self.active_channels.values():
+            if channel.begun and not channel.requests and channel.begun < now - REQUEST_DEADLINE:
+                channel.will_close = True
+
+    def stop(self):
+        """Make `run` drain and return; safe in a signal handler."""
+        self._stop = True
+        self.pull_trigger()
+
+    def run(self):
+        """Serve until `stop` is called, then drain."""
+        while not self._stop:
+            loop(timeout=1, use_poll=True, map=self._map, count=1)
+        self._drain()
+
+    def _drain(self):
+        """Take what has been connected already, stop listening, and answer what has arrived, for DRAIN seconds."""
+        deadline = time.time() + DRAIN
+        for _ in range(self.adj.backlog):
+            known = len(self.active_channels)
+            self.handle_accept()
+            if len(self.active_channels) == known:
+                break
+        self.accepting = False
+        self.del_channel()
+        with contextlib.suppress(OSError):  # macOS knows no shutdown here
+            self.socket.shutdown(socket.SHUT_RDWR)  # the watch has this socket too: closing ours would not be enough
+        self.socket.close()
+        quiet_since = time.time()
+        while time.time() < deadline:
+            loop(timeout=0.05, use_poll=True, map=self._map, count=1)
+            if any(c.requests or c.request or c.total_outbufs_len for c in list(self.active_channels.values())):
+                quiet_since = time.time()
+            elif time.time() - quiet_since > 0.1:  # what was on its way in the network has come in
+                break
+        self.task_dispatcher.shutdown(timeout=max(0.1, deadline - time.time()))
+        for channel in list(self.active_channels.values()):
+            channel.handle_close()

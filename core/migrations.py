@@ -1,0 +1,231 @@
+"""Migrations: what is applied, what is pending, and the way up and down.
+
+A migration is migrations/NNNN_name.up.sql and .down.sql, plain SQL that the mysql client runs too. DDL commits by
+itself, so a file holds one statement where it can; a file that breaks off half-way stays recorded as begun
+(finished_at is NULL), and nothing goes past it until somebody has mended it.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import pathlib
+import re
+
+from core.database import DatabaseError, connect, number
+from core.system import Stop
+
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "migrations"
+NAME = re.compile(r"(?P<version>[0-9]{4})_[a-z0-9_]+\.(?P<way>up|down)\.sql\Z")
+NO_SUCH_TABLE = 1146
+LOCK_PATIENCE = 120  # seconds that one `migrate` waits for another
+LONGEST_STATEMENT = 24 * 3600  # seconds; an index on a large table takes its time
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS schema_migrations (
+    version     INT          NOT NULL,
+    name        VARCHAR(255) NOT NULL,
+    checksum    CHAR(64)     CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+    started_at  TIMESTAMP    NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    finished_at TIMESTAMP    NULL DEFAULT NULL,
+    PRIMARY KEY (version)
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci
+"""
+RECORDED = "SELECT version, name, checksum, started_at, finished_at FROM schema_migrations ORDER BY version"
+
+
+@dataclasses.dataclass(frozen=True)
+class Migration:
+    """Both directions of one change; `checksum` is the SHA-256 of the way up, in hexadecimal."""
+
+    version: int
+    name: str
+    up: str
+    down: str
+    checksum: str
+
+
+def files(folder=FOLDER):
+    """Read the folder and return its migrations in order; raise Stop for a name or a number that is wrong."""
+    ways = {}
+    for path in sorted(pathlib.Path(folder).glob("*.sql")):
+        parts = NAME.match(path.name)
+        if not parts:
+            raise Stop(f"migrations/{path.name} should be called NNNN_name.up.sql or NNNN_name.down.sql. Rename it.")
+        name = path.name.removesuffix(f".{parts['way']}.sql")
+        ways.setdefault(name, {})[parts["way"]] = path.read_text(encoding="utf-8").replace("\r\n", "\n")
+    found = []
+    for name, texts in sorted(ways.items()):
+        for way in ("up", "down"):
+            if way not in texts:
+                raise Stop(f"migrations/{name}.{way}.sql is missing. Write the other direction of {name}.")
+        version = int(name[:4])
+        if found and found[-1].version == version:
+            raise Stop(f"Two migrations have the number {name[:4]}: {found[-1].name} and {name}. Renumber one.")
+        checksum = hashlib.sha256(texts["up"].encode()).hexdigest()
+        found.append(Migration(version, name, texts["up"], texts["down"], checksum))
+    return found
+
+
+def applied(db):
+    """Return the rows of schema_migrations through a handler's `db`; [] before the first migration."""
+    try:
+        return db.many("service/migrations")
+    except DatabaseError as error:
+        if number(error) == NO_SUCH_TABLE:
+            return []
+        raise
+
+
+class State:
+    """The files beside what the database has seen.
+
+    `pending`: migrations to apply. `problem`: a sentence on what forbids to go on, or None. Versions that only the
+    database knows are a newer release's, and no problem: it migrates first, while older ones still serve.
+    """
+
+    def __init__(self, migrations, rows):
+        self.migrations = migrations
+        self.rows = {row["version"]: row for row in rows}
+        self.pending = [m for m in migrations if m.version not in self.rows]
+        self.unknown = [row for row in rows if row["version"] not in {m.version for m in migrations}]
+        self.problem = next(filter(None, map(self._problem, migrations)), None)
+
+    def word(self, migration):
+        """Return the state of one migration in a word."""
+        row = self.rows.get(migration.version)
+        if row is None:
+            return "pending"
+        if row["finished_at"] is None:
+            return "half-applied"
+        return "applied" if row["checksum"] == migration.checksum else "edited"
+
+    def _problem(self, migration):
+        name, version = migration.name, migration.version
+        return {
+            "half-applied": f"Migration {name} broke off half-way. Look at what of its statements is there. Then "
+            "either do the rest by hand and type: UPDATE schema_migrations SET finished_at = NOW() "
+            f"WHERE version = {version}; or undo it by hand and type: DELETE FROM schema_migrations "
+            f"WHERE version = {version};",
+            "edited": f"Migration {name} was edited after it had been applied. Put the file back as it was and write a "
+            "new migration. If the database is right as it is, type: UPDATE schema_migrations SET checksum = "
+            f"'{migration.checksum}' WHERE version = {version};",
+        }.get(self.word(migration))
+
+
+class Migrator:
+    """A connection of its own that may run scripts, behind a lock that one `migrate` at a time holds."""
+
+    def __init__(self, url, say, folder=FOLDER):
+        self.url = url
+        self.say = say
+        self.folder = folder
+
+    @contextlib.contextmanager
+    def _locked(self):
+        """Open the connection and hold the lock; wait for another `migrate`, at most LOCK_PATIENCE seconds."""
+        # Lock names are the server's, not the database's, and hold 64 characters at most.
+        name = "bodega." + hashlib.sha256(self.url.database.encode()).hexdigest()[:32]
+        connection = connect(self.url, 10, patience=LONGEST_STATEMENT, scripts=True)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT GET_LOCK(%s, 0) AS held", (name,))
+                if not cursor.fetchone()["held"]:
+                    self.say("Another migration is running; waiting for it.")
+                    cursor.execute("SELECT GET_LOCK(%s, %s) AS held", (name, LOCK_PATIENCE))
+                    if not cursor.fetchone()["held"]:
+                        raise Stop(
+                            f"Another migration has been running for {LOCK_PATIENCE} s. Try again when it is done."
+                        )
+                yield cursor
+        finally:
+            connection.close()  # and with it the lock
+
+    def state(self):
+        """Return the State; changes nothing."""
+        connection = connect(self.url, 10)
+        try:
+            with connection.cursor() as cursor:
+                return self._state(cursor)
+        finally:
+            connection.close()
+
+    def _state(self, cursor):
+        try:
+            cursor.execute(RECORDED)
+            rows = cursor.fetchall()
+        except DatabaseError as error:
+            if number(error) != NO_SUCH_TABLE:
+                raise
+            rows = []
+        return State(files(self.folder), list(rows))
+
+    def up(self):
+        """Apply what is pending, in order; return the names. Raises Stop at the first thing that is wrong."""
+        with self._locked() as cursor:
+            cursor.execute(TABLE)
+            state = self._state(cursor)
+            if state.problem:
+                raise Stop(state.problem)
+            for migration in state.pending:
+                self.say(f"Applying {migration.name}.")
+                cursor.execute(
+                    "INSERT INTO schema_migrations (version, name, checksum) VALUES (%s, %s, %s)",
+                    (migration.version, migration.name, migration.checksum),
+                )
+                cursor.connection.commit()
+                self._run(cursor, migration, "up")
+                cursor.execute(
+                    "UPDATE schema_migrations SET finished_at = CURRENT_TIMESTAMP WHERE version = %s",
+                    (migration.version,),
+                )
+                cursor.connection.commit()
+            return [migration.name for migration in state.pending]
+
+    def down(self):
+        """Take back the newest applied migration; return its name, or None where nothing is applied."""
+        with self._locked() as cursor:
+            state = self._state(cursor)
+            if state.problem:
+                raise Stop(state.problem)
+            if state.unknown:
+                raise Stop(
+                    f"{state.unknown[-1]['name']} comes from a newer release; go back with that release's files."
+                )
+            done = [migration for migration in state.migrations if migration.version in state.rows]
+            if not done:
+                return None
+            last = done[-1]
+            self.say(f"Taking back {last.name}.")
+            cursor.execute("UPDATE schema_migrations SET finished_at = NULL WHERE version = %s", (last.version,))
+            cursor.connection.commit()
+            self._run(cursor, last, "down")
+            cursor.execute("DELETE FROM schema_migrations WHERE version = %s", (last.version,))
+            cursor.connection.commit()
+            return last.name
+
+    def _run(self, cursor, migration, way):
+        """Run one file, statement by statement as the server parts them; raise Stop where one fails."""
+        done = 0
+        try:
+            cursor.execute(getattr(migration, way))
+            done += 1
+            while cursor.nextset():
+                done += 1
+        except DatabaseError as error:
+            file = f"migrations/{migration.name}.{way}.sql"
+            failed = f"{file}: statement {done + 1} failed: {error.args[-1]}."
+            if done == 0:  # nothing of it has happened: record it as it was before
+                undo = {
+                    "up": "DELETE FROM schema_migrations WHERE version = %s",
+                    "down": "UPDATE schema_migrations SET finished_at = CURRENT_TIMESTAMP WHERE version = %s",
+                }
+                with contextlib.suppress(DatabaseError):
+                    cursor.execute(undo[way], (migration.version,))
+                    cursor.connection.commit()
+                raise Stop(
+                    f"{failed} Nothing was changed. Mend the file, then type: python3 server.py migrate"
+                ) from None
+            begun = {"version": migration.version, "finished_at": None, "checksum": ""}
+            raise Stop(
+                f"{failed} {done} statement(s) before it are done. {State([migration], [begun]).problem}"
+            ) from None

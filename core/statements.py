@@ -1,0 +1,205 @@
+"""Reads sql/, checks every header, and knows each statement by its name ("cart/add" is sql/cart/add.sql).
+
+A file is a header of `--` lines and one statement:
+
+    -- Products on sale, cheapest first; one page.       what it does, in one sentence or more
+    -- used by: GET /api/products?sort=price             who runs it
+    -- returns: many                                     one | many (rows), count (rows changed), id (the new row's)
+    -- params:  NULL means "do not filter on this"       the %(parameters)s of the statement, all of them
+    --   category_id  exact
+    -- plan: ix_products_price                           free text after that: plans, warnings, reasons
+    SELECT …
+
+What is wrong is said with file and line, all at once. Values are bound by the driver; nothing else ever gets into
+the text, so a variant (another order, say) is another file.
+"""
+
+import logging
+import pathlib
+import re
+import threading
+
+log = logging.getLogger("bodega.sql")
+
+RETURNS = ("one", "many", "count", "id")
+ORDERLY = re.compile(r"--(?: (?P<key>used by|returns|params|plan|note|allow): *(?P<value>.*)|(?P<text>.*))")
+PARAM_LINE = re.compile(r" {3}([a-z][a-z0-9_]*)(?: {2,}(\S.*))?\Z")
+PLACEHOLDER = re.compile(r"%\(([a-z][a-z0-9_]*)\)s")
+VERBS = {
+    "one": ("SELECT",),
+    "many": ("SELECT",),
+    "id": ("INSERT",),
+    "count": ("INSERT", "UPDATE", "DELETE", "TRUNCATE"),
+}
+
+
+class Problem(ValueError):
+    """Something is wrong in a SQL file; reads "sql/cart/add.sql:7: what is wrong"."""
+
+    def __init__(self, path, line, what):
+        super().__init__(f"{path}:{line}: {what}")
+        self.what = what
+
+
+class Statement:
+    """One checked statement. `text` is what goes to the driver, with the name in front for the slow log."""
+
+    def __init__(self, name, path, *, purpose, returns, params, body, first_line):
+        self.name = name
+        self.path = path  # relative, as in messages
+        self.purpose = purpose
+        self.returns = returns
+        self.params = params  # {name: what the header says of it}
+        self.body = body  # the statement as in the file
+        self.first_line = first_line  # of the body in the file, counted from 1
+        self.text = f"/* {name} */ {body}"
+
+    def prepared(self):
+        """Return the statement with `?` for each parameter, for the server's PREPARE."""
+        return PLACEHOLDER.sub("?", self.text).replace("%%", "%")
+
+    def line_of(self, word):
+        """Return the file's line in which a word of the statement stands first."""
+        at = self.body.lower().find(word.lower()) if word else -1
+        return self.first_line + (self.body.count("\n", 0, at) if at >= 0 else 0)
+
+
+def parse(name, path, source):
+    """Check one file's text and return its Statement; raise Problem for the first thing that is wrong."""
+    lines = source.replace("\r\n", "\n").split("\n")
+    header = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    found, params, purpose, section = {}, {}, [], None
+    for number, line in enumerate(lines[:header], 1):
+        parts = ORDERLY.fullmatch(line)
+        if parts["key"]:
+            section = parts["key"]
+            if section in found and section in ("returns", "params"):
+                raise Problem(path, number, f"'{section}:' stands twice")
+            found[section] = (parts["value"].strip(), number)
+        elif section is None:
+            purpose.append(parts["text"].strip())
+        elif section == "params" and (param := PARAM_LINE.match(parts["text"])):
+            if param[1] in params:
+                raise Problem(path, number, f"parameter {param[1]} is declared twice")
+            params[param[1]] = param[2] or ""
+    if not " ".join(purpose).strip():
+        raise Problem(path, 1, "the header is missing: begin with '-- ' and a sentence on what the statement does")
+    for key in ("used by", "returns"):
+        if not found.get(key, ("",))[0]:
+            raise Problem(path, 1, f"the header has no '-- {key}: …' line")
+    returns, at = found["returns"]
+    if returns not in RETURNS:
+        raise Problem(path, at, f"'returns: {returns}' is not one of {', '.join(RETURNS)}")
+    body = "\n".join(lines[header:])
+    first = header + 1 + body[: len(body) - len(body.lstrip())].count("\n")
+    body = body.strip()
+    statement = Statement(
+        name,
+        path,
+        purpose=" ".join(purpose).strip(),
+        returns=returns,
+        params=params,
+        body=body.removesuffix(";").rstrip(),
+        first_line=first,
+    )
+    _check(statement)
+    return statement
+
+
+def _check(s):
+    """Raise Problem where the statement breaks a rule or is not what its header says."""
+    if not s.body:
+        raise Problem(s.path, s.first_line, "there is no statement after the header")
+    verb = s.body.split(None, 1)[0].upper()
+    if verb not in VERBS[s.returns]:
+        wanted = " or ".join(VERBS[s.returns])
+        raise Problem(
+            s.path, s.first_line, f"'returns: {s.returns}' wants {wanted}, and the statement begins with {verb}"
+        )
+    # Text within quotes and comments cannot break these rules; its length is kept, so that lines stay right.
+    bare = re.sub(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*|/\*.*?\*/", lambda m: re.sub(r"[^\n]", " ", m[0]), s.body, flags=re.S)
+
+    def line(at):
+        return s.first_line + s.body.count("\n", 0, at)
+
+    if (at := bare.find(";")) >= 0:
+        raise Problem(s.path, line(at), "one statement a file: there is something after the semicolon")
+    if star := re.search(r"SELECT\s+(?:\w+\.)?\*|,\s*\w+\.\*", bare, re.I):
+        raise Problem(s.path, line(star.end() - 1), "SELECT names its columns: no *")
+    if percent := re.search(r"%(?!%|\([a-z][a-z0-9_]*\)s)", s.body.replace("%%", "  ")):
+        raise Problem(s.path, line(percent.start()), "a bare % would be taken for a parameter: write %%")
+    used = {m[1]: m.start() for m in reversed(list(PLACEHOLDER.finditer(s.body)))}
+    for param in sorted(used, key=used.get):
+        if param not in s.params:
+            raise Problem(s.path, line(used[param]), f"parameter {param} is not declared under '-- params:'")
+    for param in s.params:
+        if param not in used:
+            raise Problem(s.path, 1, f"parameter {param} is declared and not used")
+
+
+class Statements:
+    """All statements of a folder. `reload=True` looks at a file again whenever it is asked for."""
+
+    def __init__(self, folder, reload=False):
+        self.folder = pathlib.Path(folder)
+        self.reload = reload
+        self.problems = []
+        self._by_name, self._seen, self._lock = {}, {}, threading.Lock()
+        for path in sorted(self.folder.glob("*/*.sql")):
+            name = self._name(path)
+            try:
+                self._seen[name] = _stamp(path)
+                self._by_name[name] = self._read(name, path)
+            except Problem as problem:
+                self.problems.append(problem)
+
+    def __iter__(self):
+        return iter(self._by_name.values())
+
+    def __getitem__(self, name):
+        return self._by_name[name]
+
+    def get(self, name, check=None):
+        """Return the statement of this name; KeyError if there is none.
+
+        When reloading, an edited file is read, given to `check` (which raises Problem) and taken from then on;
+        a broken edit is logged once and the last good version stays.
+        """
+        if self.reload:
+            self._renew(name, check)
+        return self._by_name[name]
+
+    def _renew(self, name, check):
+        path = self.folder / f"{name}.sql"
+        with self._lock:
+            stamp = _stamp(path)
+            if stamp == self._seen.get(name):
+                return
+            self._seen[name] = stamp
+            try:
+                statement = self._read(name, path)
+                if check:
+                    check(statement)
+            except Problem as problem:
+                log.error("%s; the last good version stays in use", problem)
+            else:
+                self._by_name[name] = statement
+                log.info("%s was edited and is in use", statement.path)
+
+    def _name(self, path):
+        return path.relative_to(self.folder).with_suffix("").as_posix()
+
+    def _read(self, name, path):
+        shown = f"{self.folder.name}/{name}.sql"
+        try:
+            return parse(name, shown, path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise Problem(shown, 1, f"cannot be read: {error}") from None
+
+
+def _stamp(path):
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -1,0 +1,230 @@
+"""What a route takes: cerberus schemas as contracts, and sentences for people when one is broken.
+
+A route declares `query=Query(…)`, `body=Body(…)` or `headers=Headers(…)`; its handler gets the checked values as
+`query` and `body`, and each header as an argument. Without a declaration a route takes no query parameters.
+Rules are cerberus' own, with one addition: `meta: {"issue": "…"}` is the sentence for a field that no rule words.
+"""
+
+import difflib
+import inspect
+import json
+import re
+from decimal import Decimal
+from urllib.parse import parse_qsl
+
+import cerberus
+from bottle import request
+
+from core.errors import MalformedJson, PayloadTooLarge, UnsupportedMediaType, ValidationError
+
+LARGEST_BODY = 64 * 1024  # bytes
+LONGEST_ECHO = 100  # characters of a client's own words that an error repeats
+
+
+class _Validator(cerberus.Validator):
+    """cerberus, without its surprises: `true` is no number, and a decimal is a type."""
+
+    types_mapping = cerberus.Validator.types_mapping | {
+        "integer": cerberus.TypeDefinition("integer", (int,), (bool,)),
+        "number": cerberus.TypeDefinition("number", (int, float, Decimal), (bool,)),
+        "decimal": cerberus.TypeDefinition("decimal", (Decimal,), ()),
+    }
+
+
+class Schema:
+    """A document's fields and their rules. An object of its own, because Bottle flattens dicts in a route's config."""
+
+    unknown = "Unknown field {field}"
+
+    def __init__(self, **fields):
+        self.fields = fields
+
+    def check(self, document):
+        """Return the document with defaults and coerced values; raise ValidationError for all that is wrong."""
+        validator = _Validator(self.fields)  # a new one each time: a shared one mixes up its callers' errors
+        if validator.validate(document):
+            return validator.document
+        raise ValidationError(*[self._problem(document, error) for error in validator._errors])
+
+    def _problem(self, document, error):
+        field = error.document_path[0]
+        if error.code == cerberus.errors.UNKNOWN_FIELD.code:
+            shown = str(field)[:LONGEST_ECHO]
+            return shown, self.unknown.format(field=shown) + suggestion(shown, self.fields)
+        if error.code == cerberus.errors.REQUIRED_FIELD.code:
+            return field, "Is required."
+        return field, sentence(self.fields[field])
+
+
+class Body(Schema):
+    """The fields of a JSON object."""
+
+
+class Query(Schema):
+    """The parameters of a query string. Types are coerced from text: integer, decimal, boolean, string."""
+
+    unknown = "Unknown parameter {field}"
+
+    def __init__(self, **fields):
+        super().__init__(**{name: {**_coercion(rules), **rules} for name, rules in fields.items()})
+
+    def check_text(self, text):
+        """Check a raw query string; refuse unknown and repeated parameters and what is not UTF-8."""
+        try:
+            pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=50)
+        except (UnicodeDecodeError, ValueError):
+            raise ValidationError(("query", "Must be UTF-8 text of at most 50 parameters.")) from None
+        document = dict(pairs)
+        if len(document) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)[:LONGEST_ECHO]
+            raise ValidationError((twice, f"Must be given once, not {names.count(twice)} times."))
+        return self.check(document)
+
+
+class Headers(Schema):
+    """Request headers by their names (`**{"Session-ID": {…}}`); the handler gets each as an argument (session_id)."""
+
+    def check_environ(self, environ):
+        """Return the checked headers as arguments."""
+        keys = {name: "HTTP_" + name.upper().replace("-", "_") for name in self.fields}
+        given = {name: environ[key] for name, key in keys.items() if key in environ}
+        return {name.lower().replace("-", "_"): value for name, value in self.check(given).items()}
+
+
+NO_QUERY = Query()
+
+
+class Validation:
+    """The plugin that checks what a route declares before its handler runs."""
+
+    name = "validation"
+    api = 2
+
+    def apply(self, callback, route):
+        """Wrap every route; a handler gets of query and body what it names."""
+        query, body, headers = (
+            route.config.get("query", NO_QUERY),
+            route.config.get("body"),
+            route.config.get("headers"),
+        )
+        names = inspect.signature(route.callback).parameters
+
+        def validated(**arguments):
+            environ = request.environ
+            if headers:
+                arguments.update(headers.check_environ(environ))
+            checked = query.check_text(environ.get("QUERY_STRING", ""))
+            if "query" in names:
+                arguments["query"] = checked
+            if body:
+                arguments["body"] = body.check(read_json(environ))
+            return callback(**arguments)
+
+        return validated
+
+
+def read_json(environ):
+    """Return the request's JSON object, read strictly: no duplicate keys, no NaN, no half characters.
+
+    Raises UnsupportedMediaType, PayloadTooLarge or MalformedJson.
+    """
+    kind, _, options = environ.get("CONTENT_TYPE", "").partition(";")
+    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", options, re.I)
+    if kind.strip().lower() != "application/json" or (charset and charset[1].lower() not in ("utf-8", "utf8")):
+        raise UnsupportedMediaType()
+    try:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = 0
+    raw = environ["wsgi.input"].read(LARGEST_BODY + 1) if length <= LARGEST_BODY else b""
+    if max(length, len(raw)) > LARGEST_BODY:
+        raise PayloadTooLarge()
+    try:
+        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no, parse_float=_finite)
+        if rb"\u" in raw:
+            json.dumps(document, ensure_ascii=False).encode("utf-8")  # fails for half of a surrogate pair
+    except RecursionError:
+        raise MalformedJson("The body is nested too deeply.") from None
+    except _Duplicate as twice:
+        raise MalformedJson(f"The body has the field {str(twice)[:LONGEST_ECHO]} twice.") from None
+    except ValueError:
+        raise MalformedJson("The body is not valid JSON. Check quotes, commas and brackets.") from None
+    if not isinstance(document, dict):
+        raise MalformedJson('The body must be a JSON object: {"field": value, …}.')
+    return document
+
+
+class _Duplicate(Exception):
+    pass
+
+
+def _once(pairs):
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Duplicate(json.dumps(next(name for name in names if names.count(name) > 1)))
+    return document
+
+
+def _no(constant):
+    raise ValueError(constant)
+
+
+def _finite(text):
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(text)
+    return number
+
+
+def suggestion(given, known):
+    """Return "; did you mean …?" where one of the known names is close, else "."."""
+    close = difflib.get_close_matches(given.lower(), list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else "."
+
+
+def sentence(rules):
+    """Say in one sentence what a field must be: "Must be a whole number from 1 to 999."."""
+    if "issue" in rules.get("meta", {}):
+        return rules["meta"]["issue"]
+    if "allowed" in rules:
+        return f"Must be one of {', '.join(map(str, rules['allowed']))}."
+    least, most = rules.get("min"), rules.get("max")
+    shortest, longest = rules.get("minlength", 0), rules.get("maxlength")
+    bounds = f" from {least} to {most}" if most is not None else f" of at least {least}" if least is not None else ""
+    lengths = f" of {shortest} to {longest} characters" if longest is not None else ""
+    return {
+        "integer": f"Must be a whole number{bounds}.",
+        "number": f"Must be a number{bounds}.",
+        "decimal": f"Must be an amount{bounds}, with at most two decimals.",
+        "boolean": "Must be true or false.",
+        "string": f"Must be text{lengths}.",
+    }[rules["type"]]
+
+
+def _coercion(rules):
+    """Return the coercer for a query parameter's type; text stays text."""
+    coercer = {"integer": to_integer, "decimal": to_decimal, "boolean": to_boolean}.get(rules["type"])
+    if not coercer:
+        return {}
+    return {"coerce": lambda value: coercer(value) if isinstance(value, str) else value}  # a default has its type
+
+
+def to_integer(text):
+    """Return a whole number from plain digits: not "1_0", " 1", "1.0" or digits of other scripts."""
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def to_decimal(text):
+    """Return an amount of at most two decimals."""
+    if not re.fullmatch(r"-?[0-9]{1,10}(\.[0-9]{1,2})?", text):
+        raise ValueError(text)
+    return Decimal(text)
+
+
+def to_boolean(text):
+    """Return a bool from "true" or "false"."""
+    return {"true": True, "false": False}[text]

@@ -1,0 +1,1 @@
+ALTER TABLE products DROP KEY ft_products_words;

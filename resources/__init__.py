@@ -1,0 +1,1 @@
+"""What a client requests: one file a resource."""

@@ -1,0 +1,164 @@
+"""Carts: what a visitor means to buy. Whoever knows the session id has the cart.
+
+Each route exists twice, as the specification has it: with the id in the header Session-ID, and with it in the path.
+The header form names a line by its product, the path form by the line's own id.
+"""
+
+import re
+import secrets
+from decimal import Decimal
+
+from core.app import LARGEST_ID, app, existing_id
+from core.auth import PUBLIC
+from core.errors import Conflict, InsufficientStock, NotFound, ValidationError
+from core.validation import Body, Headers
+
+MOST_LINES = 100
+
+SESSION_ID = r"[A-Za-z0-9._~-]{1,255}"
+SESSION_ISSUE = "Must be 1 to 255 characters of A-Z, a-z, 0-9, '.', '_', '~' and '-'. POST /api/cart gives you one."
+SESSION = Headers(
+    **{
+        "Session-ID": {
+            "type": "string",
+            "required": True,
+            "regex": SESSION_ID + r"\Z",
+            "meta": {"issue": SESSION_ISSUE},
+        }
+    }
+)
+QUANTITY = {"type": "integer", "required": True, "min": 1, "max": 999}
+NEW_ITEM = Body(product_id={"type": "integer", "required": True, "min": 1}, quantity=QUANTITY)
+CHANGED_ITEM = Body(quantity=QUANTITY)
+
+
+def _session_in_path(text):
+    if not re.fullmatch(SESSION_ID, text):
+        raise ValidationError(("session_id", SESSION_ISSUE))
+    return text
+
+
+app.router.add_filter("session", lambda config: (r"[^/]+", _session_in_path, str))
+app.router.add_filter("item", lambda config: (r"[^/]+", lambda text: existing_id(text, 2**63 - 1), str))
+
+
+@app.post("/api/cart", auth=PUBLIC, status=201, message="Cart opened. Send its session_id as the header Session-ID.")
+def open_cart():
+    """Issue a session id that cannot be guessed; nothing is stored yet."""
+    return {"session_id": secrets.token_urlsafe(32)}
+
+
+@app.get("/api/cart", auth=PUBLIC, headers=SESSION, message="Cart found.")
+@app.get("/api/cart/<session_id:session>", auth=PUBLIC, message="Cart found.")
+def show(db, session_id):
+    """Show the cart: its lines at today's prices, and their total."""
+    lines = db.many("cart/show", session_id=session_id)
+    return {
+        "session_id": session_id,
+        "items": [item(line) for line in lines],
+        "item_count": len(lines),
+        "total": lines[0]["total"] if lines else Decimal("0.00"),
+    }
+
+
+@app.post("/api/cart/items", auth=PUBLIC, headers=SESSION, body=NEW_ITEM, status=201, message="Added to the cart.")
+@app.post("/api/cart/<session_id:session>/items", auth=PUBLIC, body=NEW_ITEM, status=201, message="Added to the cart.")
+def add(db, session_id, body):
+    """Put a product into the cart, or more of it if it is there already."""
+    whose, quantity = {"session_id": session_id, "product_id": body["product_id"]}, body["quantity"]
+    if body["product_id"] > LARGEST_ID or not db.run("cart/add", **whose, quantity=quantity):
+        refuse(db.one("cart/refusal", **whose))
+    line = db.one("cart/line", **whose)
+    # A count that waits for others costs a deadlock now and then, so it is taken only where it can matter: fewer
+    # than half of the lines can be in other transactions, which are as many as the shop has connections.
+    if line["cart_lines"] > MOST_LINES // 2 and len(db.many("cart/count_lines", session_id=session_id)) > MOST_LINES:
+        raise Conflict(f"A cart holds at most {MOST_LINES} different products. Remove one first.")
+    return item(line)
+
+
+@app.put("/api/cart/items/<product_id:id>", auth=PUBLIC, headers=SESSION, body=CHANGED_ITEM, message="Quantity set.")
+def change(db, session_id, product_id, body):
+    """Set how many of a product the cart holds."""
+    whose = {"session_id": session_id, "product_id": product_id}
+    db.run("cart/set", **whose, quantity=body["quantity"])
+    line = db.one("cart/line", **whose)
+    if line is None:
+        raise NotFound("This product is not in the cart.")
+    if not line["is_active"]:
+        raise Conflict("This product is no longer sold. Remove it from the cart.")
+    if body["quantity"] > line["stock_quantity"]:
+        raise InsufficientStock(in_stock(line["stock_quantity"]), line["stock_quantity"])
+    return item(line)
+
+
+@app.put("/api/cart/<session_id:session>/items/<item_id:item>", auth=PUBLIC, body=CHANGED_ITEM, message="Quantity set.")
+def change_item(db, session_id, item_id, body):
+    """Set how many of a product the cart holds, by the line's id."""
+    return change(db, session_id, product_of(db, session_id, item_id), body)
+
+
+@app.delete("/api/cart/items/<product_id:id>", auth=PUBLIC, headers=SESSION, message="Removed from the cart.")
+def remove(db, session_id, product_id):
+    """Take a product out of the cart."""
+    if not db.run("cart/remove", session_id=session_id, product_id=product_id):
+        raise NotFound("This product is not in the cart.")
+
+
+@app.delete("/api/cart/<session_id:session>/items/<item_id:item>", auth=PUBLIC, message="Removed from the cart.")
+def remove_item(db, session_id, item_id):
+    """Take a product out of the cart, by the line's id."""
+    return remove(db, session_id, product_of(db, session_id, item_id))
+
+
+@app.delete("/api/cart", auth=PUBLIC, headers=SESSION, message="Cart emptied.")
+@app.delete("/api/cart/<session_id:session>", auth=PUBLIC, message="Cart emptied.")
+def clear(db, session_id):
+    """Empty the cart; also one that is empty already."""
+    db.run("cart/clear", session_id=session_id)
+
+
+def product_of(db, session_id, item_id):
+    """Return the product that a line of this cart holds; raise NotFound."""
+    line = db.one("cart/find", session_id=session_id, id=item_id)
+    if line is None:
+        raise NotFound("There is no such item in this cart.")
+    return line["product_id"]
+
+
+def refuse(product):
+    """Raise what speaks against an add (a row of cart/refusal, or None for an unknown product)."""
+    if product is None or not product["is_active"]:
+        raise NotFound("There is no such product, or it is no longer sold.")
+    held = f", and the cart holds {product['held']} already" if product["held"] else ""
+    raise InsufficientStock(in_stock(product["stock_quantity"], held), product["stock_quantity"])
+
+
+def in_stock(number, held=""):
+    """Say how many there are."""
+    return f"Only {number} in stock{held}." if number else "Sold out."
+
+
+def item(line):
+    """Return a line (a row of cart/show or cart/line) as the contract has it."""
+    issue = None
+    if not line["is_active"]:
+        issue = "No longer sold."
+    elif line["quantity"] > line["stock_quantity"]:
+        issue = in_stock(line["stock_quantity"])
+    return {
+        "id": line["id"],
+        "product_id": line["product_id"],
+        "quantity": line["quantity"],
+        "unit_price": line["unit_price"],
+        "line_total": line["line_total"],
+        "available": issue is None,
+        "issue": issue,
+        "product": {
+            "id": line["product_id"],
+            "name": line["name"],
+            "price": line["unit_price"],
+            "image_url": line["image_url"],
+            "stock_quantity": line["stock_quantity"],
+            "is_active": line["is_active"],
+        },
+    }

@@ -1,0 +1,26 @@
+"""The service itself: is it alive, and can it work? For load balancers and operators."""
+
+from core import migrations
+from core.app import app
+from core.auth import PUBLIC
+from core.errors import ServiceUnavailable
+
+
+@app.get("/api/health", auth=PUBLIC, message="Alive.")
+def health():
+    """Say that the process runs; the database is not asked."""
+    return {"status": "alive"}
+
+
+@app.get("/api/ready", auth=PUBLIC, message="Ready.")
+def ready(db):
+    """Say whether the database answers and its schema is current."""
+    state = migrations.State(migrations.files(), migrations.applied(db))
+    if state.problem or state.pending:
+        names = [migration.name for migration in state.pending]
+        raise ServiceUnavailable(
+            state.problem or f"The database waits for {len(names)} migration(s): {', '.join(names)}.",
+            {"pending": names},
+            retry_after=10,
+        )
+    return {"status": "ready"}

@@ -1,0 +1,73 @@
+#!/usr/bin/env python3
+"""Bodega, an e-commerce API in Bottle and plain SQL.
+
+    python3 server.py          everything, from nothing to a shop on http://127.0.0.1:8080
+    python3 server.py test     the same preparation, then the whole test suite
+    python3 server.py --help   the other commands
+
+Only the standard library is needed to start; see core/bootstrap.py.
+"""
+
+import os
+import sys
+
+from core import bootstrap
+from core.system import ROOT, Stop, program
+
+
+def _prepare(words):
+    """Make the packages importable, if need be by starting anew in .venv."""
+    testing = words[:1] == ["test"]
+    elsewhere = os.environ.get("TEST_DATABASE_URL" if testing else "DATABASE_URL")
+    bootstrap.prepare(testing, embedded=not elsewhere and not program("mariadbd"))
+
+
+if __name__ == "__main__":
+    try:
+        _prepare(sys.argv[1:])
+    except Stop as stop:
+        sys.exit(str(stop))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+from commands import admin, check, migrate, routes, seed, serve, test
+from core import auth, cli
+from core.app import app
+from core.cors import Cors
+from core.database import Database
+from core.edge import Edge
+from core.envelope import Envelope
+from core.statements import Statements
+from core.validation import Validation
+from resources import cart, categories, products, service
+
+RESOURCES = (products, categories, cart, service)
+COMMANDS = {
+    "serve": serve,
+    "migrate": migrate,
+    "seed": seed,
+    "check": check,
+    "admin": admin,
+    "routes": routes,
+    "test": test,
+}
+
+
+def shop(url, timeout, cors_origins, reload=False):
+    """Wire the shop in the order in which a request meets things; return the WSGI application.
+
+    `url`: a config.DatabaseUrl; `timeout`: seconds that the database may take. Raises Stop where a SQL file is wrong
+    and LookupError for a route that does not say who may use it.
+    """
+    statements = Statements(ROOT / "sql", reload)
+    if statements.problems:
+        raise Stop("\n".join(map(str, statements.problems)) + "\nMend them; python3 server.py check looks again.")
+    app.uninstall(True)
+    for plugin in (Envelope(), Validation(), Database(url, statements, timeout)):
+        app.install(plugin)
+    auth.require_declared(app)
+    return Edge(app, Cors(cors_origins))
+
+
+if __name__ == "__main__":
+    sys.exit(cli.main(sys.argv[1:], COMMANDS, shop))

@@ -1,0 +1,23 @@
+-- Put a product into a cart, or more of it if it is there already: as one step, so that simultaneous adds lose
+-- nothing, make one line and never promise more than the stock.
+-- Counts 1 (a new line) or 2 (a longer one), and 0 where it refuses: no such product, withdrawn, or not enough stock.
+-- (The connection must not ask for "found rows": a refusal would count 1.)
+-- used by: POST /api/cart/items
+-- returns: count
+-- params:
+--   session_id  whose cart
+--   product_id  what
+--   quantity    how many more
+-- plan: products by primary key, uq_cart_items_session_product
+INSERT INTO cart_items (session_id, product_id, quantity)
+SELECT %(session_id)s, p.id, %(quantity)s
+FROM products AS p
+WHERE p.id = %(product_id)s
+  AND p.is_active = 1
+  AND p.stock_quantity >= %(quantity)s
+ON DUPLICATE KEY UPDATE
+    cart_items.quantity = IF(
+        cart_items.quantity + %(quantity)s <= p.stock_quantity,
+        cart_items.quantity + %(quantity)s,
+        cart_items.quantity
+    )

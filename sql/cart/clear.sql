@@ -1,0 +1,8 @@
+-- Empty a cart.
+-- used by: DELETE /api/cart
+-- returns: count
+-- params:
+--   session_id  whose cart
+-- plan: uq_cart_items_session_product
+DELETE FROM cart_items
+WHERE session_id = %(session_id)s

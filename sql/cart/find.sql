@@ -1,0 +1,11 @@
+-- Which product a line of this cart holds, by the line's own id.
+-- used by: PUT and DELETE /api/cart/{session_id}/items/{item_id}
+-- returns: one
+-- params:
+--   session_id  whose cart; a line of another cart is not found
+--   id          the line
+-- plan: primary key
+SELECT i.product_id
+FROM cart_items AS i
+WHERE i.id = %(id)s
+  AND i.session_id = %(session_id)s

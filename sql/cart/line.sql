@@ -1,0 +1,15 @@
+-- One line of a cart, and how many lines the cart has.
+-- used by: POST /api/cart/items, PUT /api/cart/items/{product_id}
+-- returns: one
+-- params:
+--   session_id  whose cart
+--   product_id  which line
+-- plan: uq_cart_items_session_product (twice), then products by primary key
+SELECT
+    i.id, i.product_id, i.quantity, p.price AS unit_price, p.price * i.quantity AS line_total,
+    p.name, p.image_url, p.stock_quantity, p.is_active,
+    (SELECT COUNT(*) FROM cart_items AS n WHERE n.session_id = %(session_id)s) AS cart_lines
+FROM cart_items AS i
+JOIN products AS p ON p.id = i.product_id
+WHERE i.session_id = %(session_id)s
+  AND i.product_id = %(product_id)s

@@ -1,0 +1,16 @@
+-- Set the quantity of a line, as far as the stock reaches and the product is on sale.
+-- Counts 1 where it changed, 0 where there is no such line, the stock is too small, or it was that quantity already.
+-- used by: PUT /api/cart/items/{product_id}
+-- returns: count
+-- params:
+--   session_id  whose cart
+--   product_id  which line
+--   quantity    how many from now on
+-- plan: uq_cart_items_session_product, products by primary key
+UPDATE cart_items AS i
+JOIN products AS p ON p.id = i.product_id
+SET i.quantity = %(quantity)s
+WHERE i.session_id = %(session_id)s
+  AND i.product_id = %(product_id)s
+  AND p.is_active = 1
+  AND p.stock_quantity >= %(quantity)s

@@ -1,0 +1,16 @@
+-- How many products are on sale under these filters.
+-- used by: GET /api/products
+-- returns: one
+-- params:  NULL means "do not filter on this"
+--   category_id  exact
+--   min_price    inclusive
+--   max_price    inclusive
+--   in_stock     1: only what is in stock, 0: only what is not
+-- plan: any of the list indexes, which cover it
+SELECT COUNT(*) AS total
+FROM products
+WHERE is_active = 1
+  AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+  AND (%(min_price)s IS NULL OR price >= %(min_price)s)
+  AND (%(max_price)s IS NULL OR price <= %(max_price)s)
+  AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)

@@ -1,0 +1,22 @@
+-- Products on sale under these filters, counted by category, with the range of their prices.
+-- used by: GET /api/products?facets=true
+-- returns: many
+-- params:  NULL means "do not filter on this"
+--   category_id  exact
+--   min_price    inclusive
+--   max_price    inclusive
+--   in_stock     1: only what is in stock, 0: only what is not
+-- plan: ix_products_category_price, which covers it
+SELECT f.category_id, c.name AS category_name, f.products, f.min_price, f.max_price
+FROM (
+    SELECT category_id, COUNT(*) AS products, MIN(price) AS min_price, MAX(price) AS max_price
+    FROM products
+    WHERE is_active = 1
+      AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+      AND (%(min_price)s IS NULL OR price >= %(min_price)s)
+      AND (%(max_price)s IS NULL OR price <= %(max_price)s)
+      AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
+    GROUP BY category_id
+) AS f
+LEFT JOIN categories AS c ON c.id = f.category_id
+ORDER BY f.products DESC, f.category_id

@@ -1,0 +1,34 @@
+-- Products on sale, dearest first; one page.
+-- used by: GET /api/products?sort=-price
+-- returns: many
+-- params:  NULL means "do not filter on this"
+--   category_id  exact
+--   min_price    inclusive
+--   max_price    inclusive
+--   in_stock     1: only what is in stock, 0: only what is not
+--   after_value  the price of the last product seen, with after_id; the page begins behind it
+--   after_id     its id
+--   limit        rows on the page
+--   offset       rows to skip
+-- plan: ix_products_price, or ix_products_category_price with a category_id. The ids come from a subquery that the
+--       index covers, and the rows are joined to it afterwards: so a deep page skips index entries, not rows. The
+--       condition is `a <= x AND (a < x OR id …)` and no row constructor, which no server treats as a range.
+SELECT
+    p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
+    p.stock_quantity, p.is_active, p.created_at, p.updated_at
+FROM (
+    SELECT id
+    FROM products
+    WHERE is_active = 1
+      AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+      AND (%(min_price)s IS NULL OR price >= %(min_price)s)
+      AND (%(max_price)s IS NULL OR price <= %(max_price)s)
+      AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
+      AND (%(after_id)s IS NULL
+           OR (price <= %(after_value)s AND (price < %(after_value)s OR id < %(after_id)s)))
+    ORDER BY price DESC, id DESC
+    LIMIT %(limit)s OFFSET %(offset)s
+) AS page
+JOIN products AS p ON p.id = page.id
+LEFT JOIN categories AS c ON c.id = p.category_id
+ORDER BY p.price DESC, p.id DESC

@@ -1,0 +1,4 @@
+-- Remove all products, before the catalogue is made anew.
+-- used by: server.py seed
+-- returns: count
+DELETE FROM products

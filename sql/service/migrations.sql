@@ -1,0 +1,7 @@
+-- The migrations that this database has seen.
+-- used by: GET /api/ready
+-- returns: many
+-- plan: the whole table, which has a row for each file in migrations/
+SELECT version, checksum, finished_at
+FROM schema_migrations
+ORDER BY version
