@@ -216,6 +216,13 @@ def take_lock(data):
     return lock
 
 
+def require_free(data_dir):
+    """Raise AlreadyRunning if another server.py runs on this data; says so before anything else is looked at."""
+    data = pathlib.Path(data_dir)
+    if data.exists():
+        os.close(take_lock(data))
+
+
 def end_orphan(data):
     """End the database of a server.py that was killed: it would still hold the data."""
     pid_file, datadir = data / "mariadb.pid", f"--datadir={data / 'mariadb'}"

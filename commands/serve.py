@@ -15,7 +15,7 @@ import threading
 import time
 
 from commands import seed
-from commands.embedded import Embedded
+from commands.embedded import Embedded, require_free
 from core import logs
 from core.database import DatabaseError, refusal
 from core.http import DRAIN, Server
@@ -41,6 +41,8 @@ def run(options, config, shop):
     """Serve until SIGTERM or Ctrl-C; `shop(url, timeout, reload)` wires the application."""
     logs.configure(config.log_level)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the watch begins: leave as by Ctrl-C
+    if not config.database:
+        require_free(config.data_dir)
     sockets = listen(config.host, config.port, config.workers)
     try:
         with contextlib.ExitStack() as stack:

@@ -40,7 +40,8 @@ def failure(error):
 class Envelope:
     """The outermost plugin. Reads `message`, `status` and `cache` from the route.
 
-    `cache`: the Cache-Control of a route's answers, which also get a strong ETag; If-None-Match answers 304.
+    `cache`: the Cache-Control of a route's answers, which also get a strong ETag, and If-None-Match answers 304.
+    Without it nothing of the route may be stored.
     """
 
     name = "envelope"
@@ -67,7 +68,8 @@ class Envelope:
             response.status = status
             response.content_type = JSON
             body = dump({"success": True, "data": data, "message": message})
-            return _conditional(body, cache) if cache else body
+            response.set_header("Cache-Control", cache or "no-store")
+            return _conditional(body) if cache else body
 
         return enveloped
 
@@ -81,11 +83,10 @@ class Envelope:
         return failure(error)
 
 
-def _conditional(body, cache):
-    """Set ETag and Cache-Control; return the body, or nothing with 304 where the client has it (RFC 9110, 13.1.2)."""
+def _conditional(body):
+    """Set a strong ETag; return the body, or nothing with 304 where the client has it (RFC 9110, 13.1.2)."""
     etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     response.set_header("ETag", etag)
-    response.set_header("Cache-Control", cache)
     known = request.environ.get("HTTP_IF_NONE_MATCH")
     if known and (known.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in known.split(","))):
         response.status = 304

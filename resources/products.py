@@ -23,15 +23,15 @@ SORTS = {  # sort=… → the statement that lists, and the column of the order,
     "-name": ("products/list_name_desc", "name"),
 }
 RELEVANCE = "relevance"
-COLUMNS = {**{sort: column for sort, (_, column) in SORTS.items()}, RELEVANCE: "relevance"}
-KEYS = {"created_at": "after_time", "price": "after_price", "name": "after_name", "relevance": "after_relevance"}
+COLUMNS = {**{sort: column for sort, (_, column) in SORTS.items()}, RELEVANCE: "newest_id"}
+KEYS = {"created_at": "after_time", "price": "after_price", "name": "after_name", "newest_id": "newest_id"}
 VALUES = {  # what a cursor may hold for a column
     "created_at": re.compile(
         r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3])(:[0-5][0-9]){2}\Z"
     ),
     "price": re.compile(r"[0-9]{1,8}\.[0-9]{2}\Z"),
     "name": re.compile(r"[^\x00]{1,255}\Z", re.S),
-    "relevance": re.compile(r"[0-9]{1,6}(\.[0-9]{1,10})?\Z"),
+    "newest_id": re.compile(r"[0-9]{1,10}\Z"),
 }
 
 AMOUNT = {"type": "decimal", "min": 0, "max": 99999999.99}
@@ -71,7 +71,7 @@ def index(db, query):
     has_next = len(items) > place["per_page"]
     items = items[: place["per_page"]]
     page = place["page"]
-    cursor = _cursor(sort, page + 1, items[-1]) if has_next else None
+    cursor = _cursor(sort, page + 1, items[-1], place["offset"] + len(items)) if has_next else None
     pagination = {
         "page": page,
         "per_page": place["per_page"],
@@ -85,7 +85,7 @@ def index(db, query):
         pagination["total_is_exact"] = False
     if cursor:
         response.set_header("Link", f'<{_next_url(cursor)}>; rel="next"')
-    answer = {"items": [_without(item, "total", "relevance") for item in items], "pagination": pagination}
+    answer = {"items": [_without(item, "total", "newest_id") for item in items], "pagination": pagination}
     if query["facets"]:
         answer["facets"] = _facets(db.many(facets_of, **filters, **found.parameters))
     return answer
@@ -137,7 +137,7 @@ def _search(db, found, filters, sort, place):
     name = "products/search" if found.by_index else "products/short_words"
     after = {key: place[key] for key in ("after_id", "after_time", "after_price", "after_name")}
     if found.by_index:
-        after["after_relevance"] = place["after_relevance"]
+        after["newest_id"] = place["newest_id"]
     items = db.many(
         name, **filters, **found.parameters, **after, sort=sort, limit=place["per_page"] + 1, offset=place["offset"]
     )
@@ -171,6 +171,8 @@ def _place(query, sort):
     whole = all(type(number) is int and 0 < number < 2**31 for number in (page, id))
     if made_for != sort or not whole or not isinstance(value, str) or not VALUES[column].match(value):
         raise ValidationError(("after", sentence_for_after()))
+    if sort == RELEVANCE:  # no column to continue behind: see newest_id in sql/products/search.sql
+        return place | {"page": page, "offset": id, "newest_id": int(value)}
     return place | {"page": page, "after_id": id, KEYS[column]: value}
 
 
@@ -179,10 +181,10 @@ def sentence_for_after():
     return "Must be the 'next' of an earlier page with the same sort."
 
 
-def _cursor(sort, page, last):
-    """Return the opaque text that continues behind `last` (the page's last product)."""
-    value = str(last[COLUMNS[sort]])
-    return base64.urlsafe_b64encode(json.dumps([sort, page, value, last["id"]]).encode()).rstrip(b"=").decode()
+def _cursor(sort, page, last, seen):
+    """Return the opaque text that continues behind `last` (the page's last product), or by relevance behind `seen`."""
+    parts = [sort, page, str(last[COLUMNS[sort]]), seen if sort == RELEVANCE else last["id"]]
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).rstrip(b"=").decode()
 
 
 def _next_url(cursor):

@@ -9,10 +9,12 @@
 --   words        each as +word*, for boolean mode: letters, digits and _ only (other characters are its operators)
 --   sort         relevance, newest, oldest, price, -price, name or -name
 --   after_id     the id of the last product seen; the page begins behind it
---   after_relevance  what it had in the column of the order; of these four only the one of the order counts (a
---   after_time       comparison with a value of another type is an error on MySQL)
+--   after_time   what it had in the column of the order; of these three only the one of the order counts (a
+--                comparison with a value of another type is an error on MySQL)
 --   after_price
 --   after_name
+--   newest_id    leave out what has come since: every new product moves all relevances a little, so those who page
+--                by relevance stay with the products of their first page, and skip by offset
 --   limit        rows on the page
 --   offset       rows to skip
 -- plan: ft_products_words finds the hits once; they are counted and sorted (a search sorts its hits in any order, so
@@ -21,11 +23,12 @@
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
     p.stock_quantity, p.is_active, p.created_at, p.updated_at,
-    page.total, page.relevance
+    page.total, page.newest_id
 FROM (
-    SELECT hit.id, hit.name, hit.price, hit.created_at, hit.relevance, hit.total
+    SELECT hit.id, hit.name, hit.price, hit.created_at, hit.relevance, hit.total, hit.newest_id
     FROM (
-        SELECT m.id, m.name, m.price, m.created_at, m.relevance, COUNT(*) OVER () AS total
+        SELECT m.id, m.name, m.price, m.created_at, m.relevance,
+            COUNT(*) OVER () AS total, MAX(m.id) OVER () AS newest_id
         FROM (
             SELECT
                 id, name, price, created_at,
@@ -33,6 +36,7 @@ FROM (
             FROM products
             WHERE is_active = 1
               AND MATCH (name, description) AGAINST (%(words)s IN BOOLEAN MODE)
+              AND (%(newest_id)s IS NULL OR id <= %(newest_id)s)
               AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
               AND (%(min_price)s IS NULL OR price >= %(min_price)s)
               AND (%(max_price)s IS NULL OR price <= %(max_price)s)
@@ -42,8 +46,6 @@ FROM (
     ) AS hit
     WHERE %(after_id)s IS NULL
        OR CASE %(sort)s
-            WHEN 'relevance' THEN hit.relevance < %(after_relevance)s
-                OR (hit.relevance = %(after_relevance)s AND hit.id < %(after_id)s)
             WHEN 'newest' THEN hit.created_at < %(after_time)s
                 OR (hit.created_at = %(after_time)s AND hit.id < %(after_id)s)
             WHEN 'oldest' THEN hit.created_at > %(after_time)s

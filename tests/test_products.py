@@ -1,0 +1,346 @@
+"""Products: lists, filters, orders, pages, search and facets, through the wired shop."""
+
+import pytest
+
+
+def names(answer):
+    """Return the names on a page."""
+    assert answer.status_int == 200, answer.text
+    return [item["name"] for item in answer.json["data"]["items"]]
+
+
+def test_a_product_has_the_fields_of_the_contract_and_no_others(client, make):
+    lamps = make.category("Lamps")
+    id = make.product("Desk Lamp", "19.90", 7, category_id=lamps, description="Warm.", image_url="/lamp.jpg")
+
+    product = client.get(f"/api/products/{id}").json["data"]
+
+    assert product.pop("created_at") == product.pop("updated_at")
+    assert product == {
+        "id": id,
+        "name": "Desk Lamp",
+        "description": "Warm.",
+        "price": 19.90,
+        "image_url": "/lamp.jpg",
+        "category_id": lamps,
+        "category_name": "Lamps",
+        "stock_quantity": 7,
+        "is_active": True,
+    }
+
+
+def test_prices_are_exact_numbers_and_times_are_utc_with_z(client, make):
+    id = make.product(price="99999999.99", created_at="2026-01-31 12:00:00")
+
+    text = client.get(f"/api/products/{id}").text
+
+    assert '"price":99999999.99,' in text
+    assert '"created_at":"2026-01-31T12:00:00Z"' in text
+
+
+@pytest.mark.parametrize("id", ["0", "-1", "abc", "1.5", "%D9%A1", "99999999999999999999", "2147483648", "1%00", "%FF"])
+def test_an_id_that_cannot_exist_is_not_found(client, id):
+    answer = client.get(f"/api/products/{id}")
+
+    assert answer.status_int == 404
+    assert answer.json["error"]["code"] == "NOT_FOUND"
+
+
+def test_a_withdrawn_product_is_neither_shown_nor_listed(client, make):
+    gone = make.product("Gone", is_active=0)
+    make.product("Here")
+
+    assert client.get(f"/api/products/{gone}").status_int == 404
+    assert names(client.get("/api/products")) == ["Here"]
+
+
+def test_filters_include_their_bounds(client, make):
+    tea, cups = make.category("Tea"), make.category("Cups")
+    make.product("Green", "5.00", category_id=tea)
+    make.product("Black", "10.00", category_id=tea)
+    make.product("White", "10.01", category_id=tea)
+    make.product("Cup", "7.00", category_id=cups)
+
+    found = client.get("/api/products", {"category_id": tea, "min_price": "5", "max_price": "10.00", "sort": "price"})
+
+    assert names(found) == ["Green", "Black"]
+    assert found.json["data"]["pagination"]["total"] == 2
+
+
+def test_in_stock_filters_both_ways(client, make):
+    make.product("There", stock=1)
+    make.product("Sold out", stock=0)
+
+    assert names(client.get("/api/products?in_stock=true")) == ["There"]
+    assert names(client.get("/api/products?in_stock=false")) == ["Sold out"]
+
+
+ORDERS = {
+    "newest": ["c", "b", "a"],
+    "oldest": ["a", "b", "c"],
+    "price": ["b", "a", "c"],
+    "-price": ["c", "a", "b"],
+    "name": ["a", "b", "c"],
+    "-name": ["c", "b", "a"],
+}
+
+
+@pytest.mark.parametrize("sort", ORDERS)
+def test_each_order_is_what_its_name_says(client, make, sort):
+    for name, price, day in (("a", "9.00", 1), ("b", "5.00", 2), ("c", "100.00", 3)):
+        make.product(name, price, created_at=f"2026-01-0{day} 00:00:00")
+
+    assert names(client.get("/api/products", {"sort": sort})) == ORDERS[sort]
+
+
+@pytest.mark.parametrize("search", ["", "lamp"], ids=["listing", "searching"])
+@pytest.mark.parametrize("sort", [*ORDERS, "relevance"])
+def test_pages_and_cursors_walk_every_product_once_even_where_all_are_equal(client, make, sort, search):
+    made = set(make.products(7, name="lamp", price="5.00", created_at="2026-01-01 00:00:00"))
+    query = {"sort": sort, "per_page": 3} | ({"search": search} if search else {})
+
+    by_page = [i["id"] for page in (1, 2, 3) for i in get(client, query | {"page": page})["items"]]
+    by_cursor, page = [], get(client, query)
+    while True:
+        by_cursor += [item["id"] for item in page["items"]]
+        if not page["pagination"]["next"]:
+            break
+        page = get(client, query | {"after": page["pagination"]["next"]})
+
+    assert by_cursor == by_page
+    assert set(by_page) == made and len(by_page) == 7
+    assert page["pagination"]["page"] == 3 and page["pagination"]["has_prev"]
+
+
+def get(client, query):
+    """Return the data of a list."""
+    answer = client.get("/api/products", query)
+    assert answer.status_int == 200, answer.text
+    return answer.json["data"]
+
+
+@pytest.mark.parametrize("sort", ["newest", "price", "name", "relevance"])
+def test_a_cursor_neither_repeats_nor_skips_while_others_insert(client, make, sort):
+    made = make.products(6, name="lamp", price="5.00", created_at="2026-01-02 00:00:00")
+    query = {"sort": sort, "per_page": 2, "search": "lamp"}
+    first = get(client, query)
+
+    make.products(3, name="lamp", price="5.00", created_at="2026-01-03 00:00:00")
+    second = get(client, query | {"after": first["pagination"]["next"]})
+
+    seen = [item["id"] for item in first["items"] + second["items"]]
+    assert len(set(seen)) == 4
+    if sort in ("newest", "relevance"):  # what came later stands before the cursor, or does not count
+        assert seen == sorted(made, reverse=True)[:4]
+
+
+def test_the_link_header_leads_to_the_next_page(client, make):
+    make.products(3)
+
+    answer = client.get("/api/products?per_page=2&page=1&sort=name")
+    target = answer.headers["Link"].split(">")[0][1:]
+
+    assert answer.headers["Link"].endswith('; rel="next"')
+    assert len(client.get(target).json["data"]["items"]) == 1
+    assert "Link" not in client.get(target).headers
+
+
+def test_pagination_counts_and_a_page_past_the_end_is_empty(client, make):
+    make.products(5)
+
+    middle = get(client, {"page": 2, "per_page": 2})["pagination"]
+    beyond = get(client, {"page": 1000000000000, "per_page": 2})
+
+    assert {k: middle[k] for k in ("page", "per_page", "total", "pages", "has_next", "has_prev")} == {
+        "page": 2,
+        "per_page": 2,
+        "total": 5,
+        "pages": 3,
+        "has_next": True,
+        "has_prev": True,
+    }
+    assert beyond["items"] == []
+    assert beyond["pagination"]["total"] == 5 and not beyond["pagination"]["has_next"]
+
+
+def test_an_empty_search_page_past_the_end_still_knows_the_total(client, make):
+    make.products(3, name="lamp 4k")
+
+    for search in ("lamp", "4k"):
+        assert get(client, {"search": search, "page": 9})["pagination"]["total"] == 3
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "issue"),
+    [
+        ("min_price=5&max_price=4", "min_price", "Must not be greater than max_price."),
+        ("page=0", "page", "Must be a whole number of at least 1."),
+        ("page=1_0", "page", "Must be a whole number of at least 1."),
+        ("page=%D9%A1", "page", "Must be a whole number of at least 1."),
+        ("page=1.0", "page", "Must be a whole number of at least 1."),
+        ("per_page=101", "per_page", "Must be a whole number from 1 to 100."),
+        ("min_price=nan", "min_price", "Must be an amount from 0 to 99999999.99, with at most two decimals."),
+        ("max_price=1.005", "max_price", "Must be an amount from 0 to 99999999.99, with at most two decimals."),
+        ("category_id=x", "category_id", "Must be a whole number of at least 1."),
+        ("sort=cheap", "sort", "Must be one of newest, oldest, price, -price, name, -name, relevance."),
+        ("in_stock=1", "in_stock", "Must be true or false."),
+        ("search=", "search", "Must be text of 1 to 100 characters."),
+        (f"search={'x' * 101}", "search", "Must be text of 1 to 100 characters."),
+        ("perpage=1", "perpage", "Unknown parameter perpage; did you mean per_page?"),
+        ("page=1&page=2", "page", "Must be given once, not 2 times."),
+        ("search=%FF", "query", "Must be UTF-8 text of at most 50 parameters."),
+        ("after=nonsense", "after", "Must be the 'next' of an earlier page with the same sort."),
+        ("after=W10&page=2", "page", "Must be left out when 'after' is given."),
+    ],
+)
+def test_a_bad_parameter_is_named_with_a_sentence(client, query, field, issue):
+    answer = client.get(f"/api/products?{query}")
+
+    assert answer.status_int == 400
+    error = answer.json["error"]
+    assert error["code"] == "VALIDATION_ERROR"
+    assert (error["details"]["field"], error["details"]["issue"]) == (field, issue)
+    assert error["details"]["errors"][0] == {"field": field, "issue": issue}
+
+
+def test_all_problems_are_listed_at_once(client):
+    errors = client.get("/api/products?page=0&per_page=0&nope=1").json["error"]["details"]["errors"]
+
+    assert {problem["field"] for problem in errors} == {"page", "per_page", "nope"}
+
+
+def test_a_cursor_of_another_order_is_refused(client, make):
+    make.products(2)
+    cursor = get(client, {"per_page": 1, "sort": "price"})["pagination"]["next"]
+
+    assert client.get("/api/products", {"sort": "name", "after": cursor}).status_int == 400
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        '["price",2,"1 OR 1=1",1]',
+        '["price",2,5,1]',
+        '["price",2,"5.00",0]',
+        '["price",true,"5.00",1]',
+        "[[[[",
+        '"price"',
+    ],
+)
+def test_a_forged_cursor_is_a_400(client, forged):
+    import base64
+
+    cursor = base64.urlsafe_b64encode(forged.encode()).decode()
+
+    assert client.get("/api/products", {"sort": "price", "after": cursor}).status_int == 400
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("wireless", ["Wireless Headphones"]),
+        ("WIREL head", ["Wireless Headphones"]),  # beginnings of words, any case, every word
+        ("wireless lamp", []),
+        ("reless", []),  # not the middle of a word
+        ("café", ["Café au lait"]),
+        ("CAFE", ["Café au lait"]),
+        ("cafe\u0301", ["Café au lait"]),  # the accent as a character of its own
+        ("strasse", ["Straße"]),
+        ("heavy-duty", ["Heavy-Duty Drill"]),
+        ("o'neill", ["O'Neill Jacket"]),
+        ("the lamp", ["The Lamp"]),  # a stop word
+        ("a lamp", ["The Lamp"]),  # too short for the index
+        ("4k", ["Monitor 4K"]),  # nothing but short words
+        ("xl 4k", []),
+        ("snake_case", ["snake_case book"]),
+        ("quietest", ["The Lamp"]),  # in the description
+    ],
+)
+def test_search_finds_words_and_their_beginnings(client, make, typed, found):
+    for name in ("Wireless Headphones", "Café au lait", "Straße", "Heavy-Duty Drill", "O'Neill Jacket", "Monitor 4K"):
+        make.product(name)
+    make.product("The Lamp", description="The quietest of all.")
+    make.product("snake_case book")
+
+    assert names(client.get("/api/products", {"search": typed})) == found
+
+
+@pytest.mark.parametrize(
+    "typed", ["!!!", "+", "-", "*", '"', "(", ")", "@4", "~", "<>", "++a", "+-a", "c++", "%", "_", "\\", "'", "😀", " "]
+)
+def test_no_character_of_boolean_mode_breaks_a_search_or_empties_it_by_itself(client, make, typed):
+    make.product("C++ for a cat")
+
+    answer = client.get("/api/products", {"search": typed})
+
+    assert answer.status_int == 200
+    if not any(c.isalnum() for c in typed):
+        assert names(answer) == ["C++ for a cat"]
+
+
+def test_search_combines_with_filters_and_orders(client, make):
+    tea = make.category("Tea")
+    make.product("Green tea", "5.00", category_id=tea)
+    make.product("Black tea", "9.00", category_id=tea)
+    make.product("Tea towel", "1.00")
+
+    found = client.get("/api/products", {"search": "tea", "category_id": tea, "sort": "-price", "max_price": "9"})
+
+    assert names(found) == ["Black tea", "Green tea"]
+
+
+def test_short_words_say_when_the_total_is_a_lower_bound(client, make, monkeypatch):
+    from resources import products
+
+    monkeypatch.setattr(products, "NEWEST_READ", 2)
+    make.products(3, name="Monitor 4K")
+
+    pagination = get(client, {"search": "4k"})["pagination"]
+
+    assert pagination["total"] == 2
+    assert pagination["total_is_exact"] is False
+    assert "total_is_exact" not in get(client, {"search": "monitor"})["pagination"]
+
+
+@pytest.mark.parametrize("search", [{}, {"search": "lamp"}, {"search": "4k"}])
+def test_facets_count_the_result_by_category_and_give_its_prices(client, make, search):
+    lights, other = make.category("Lights"), make.category("Other")
+    make.product("Lamp 4k", "5.00", category_id=lights)
+    make.product("Lamp 4k", "7.50", category_id=lights)
+    make.product("Lamp 4k", "9.00", category_id=other)
+    make.product("Lamp 4k", "99.00", category_id=other, is_active=0)
+
+    facets = get(client, {"facets": "true", "max_price": "8", **search})["facets"]
+
+    assert facets == {
+        "categories": [{"category_id": lights, "category_name": "Lights", "count": 2}],
+        "price": {"min": 5.0, "max": 7.5},
+    }
+
+
+def test_facets_of_nothing_are_empty(client):
+    assert get(client, {"facets": "true"})["facets"] == {"categories": [], "price": {"min": None, "max": None}}
+
+
+def test_a_search_parameter_in_utf8_is_not_mojibake(client, make):
+    make.product("Émile")
+
+    assert names(client.get("/api/products?search=%C3%A9mile")) == ["Émile"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/products", "/api/products/{id}", "/api/categories", "/api/categories/{category}"]
+)
+def test_the_catalogue_answers_304_to_a_client_that_has_it(client, make, sql, path):
+    category = make.category()
+    path = path.format(id=make.product(category_id=category), category=category)
+    first = client.get(path)
+
+    again = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+    sql("UPDATE products SET name = 'Other', is_active = (name = 'x')")
+    changed = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+
+    assert first.headers["Cache-Control"] == "public, max-age=0, must-revalidate"
+    assert (again.status_int, again.body) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert changed.status_int != 304
