@@ -50,6 +50,11 @@ class Envelope:
     def setup(self, app):
         """Give Bottle's own failures (no such route, wrong method) the same shape."""
         app.default_error_handler = self._render
+        self._app = app
+
+    def close(self):
+        """Give the failures back to Bottle; called when the plugin is uninstalled."""
+        del self._app.default_error_handler
 
     def apply(self, callback, route):
         """Wrap every route."""

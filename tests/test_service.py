@@ -1,0 +1,37 @@
+"""Health and readiness, through the wired shop."""
+
+from conftest import free_port
+from webtest import TestApp
+
+import server
+from core.config import DatabaseUrl
+
+
+def test_health_does_not_touch_the_database(accounts):
+    shop = server.shop(DatabaseUrl("nowhere", port=free_port()), 2.0, ())
+    try:
+        client = TestApp(shop)
+        assert client.get("/api/health").json["data"] == {"status": "alive"}
+        assert client.get("/api/ready", status=503).json["error"]["code"] == "SERVICE_UNAVAILABLE"
+    finally:
+        server.shop(accounts.application, 2.0, ("http://front.example",))
+
+
+def test_ready_when_the_schema_is_current(client):
+    assert client.get("/api/ready").json["data"] == {"status": "ready"}
+
+
+def test_ready_names_what_is_pending(client, sql):
+    row = sql("SELECT * FROM schema_migrations WHERE version = 6")[0]
+    sql("DELETE FROM schema_migrations WHERE version = 6")
+    try:
+        answer = client.get("/api/ready")
+    finally:
+        sql(
+            "INSERT INTO schema_migrations (version, name, checksum, finished_at) VALUES (6, %s, %s, NOW())",
+            [row["name"], row["checksum"]],
+        )
+
+    assert answer.status_int == 503
+    assert answer.json["error"]["details"] == {"pending": ["0006_users_role"]}
+    assert answer.headers["Retry-After"] == "10"
