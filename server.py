@@ -30,43 +30,58 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
 
-from commands import admin, check, migrate, routes, seed, serve, test
+from commands import admin, check, migrate, purge, routes, seed, serve, test
 from core import auth, cli
 from core.app import app
+from core.audit import Audit
+from core.auth import Auth, Passwords, Tokens
 from core.cors import Cors
 from core.database import Database
 from core.edge import Edge
 from core.envelope import Envelope
+from core.limits import Limits
 from core.statements import Statements
 from core.validation import Validation
-from resources import cart, categories, products, service
+from resources import cart, categories, products, service, users
 
-RESOURCES = (products, categories, cart, service)
+RESOURCES = (users, products, categories, cart, service)
 COMMANDS = {
     "serve": serve,
     "migrate": migrate,
     "seed": seed,
     "check": check,
     "admin": admin,
+    "purge": purge,
     "routes": routes,
     "test": test,
 }
 
 
-def shop(url, timeout, cors_origins, reload=False):
+def shop(config, url, reload=False):
     """Wire the shop in the order in which a request meets things; return the WSGI application.
 
-    `url`: a config.DatabaseUrl; `timeout`: seconds that the database may take. Raises Stop where a SQL file is wrong
-    and LookupError for a route that does not say who may use it.
+    `config`: the Config, with a secret_key; `url`: the DatabaseUrl to use. Raises Stop where a SQL file is wrong and
+    LookupError for a route that does not say who may use it.
     """
     statements = Statements(ROOT / "sql", reload)
     if statements.problems:
         raise Stop("\n".join(map(str, statements.problems)) + "\nMend them; python3 server.py check looks again.")
+    database = Database(url, statements, config.database_timeout)
+    passwords = Passwords(config.bcrypt_cost, at_once=1)
+    tokens = Tokens(config.secret_key, config.session_ttl, config.session_idle)
+
     app.uninstall(True)
-    for plugin in (Envelope(), Validation(), Database(url, statements, timeout)):
+    for plugin in (
+        Envelope(),
+        Limits(config.rate_limits, config.rate_limit_storage, config.trusted_proxies),
+        Audit(),
+        Auth(database, passwords, tokens),
+        Validation(),
+        database,
+    ):
         app.install(plugin)
     auth.require_declared(app)
-    return Edge(app, Cors(cors_origins))
+    return Edge(app, Cors(config.cors_origins))
 
 
 if __name__ == "__main__":

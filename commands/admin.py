@@ -1,30 +1,40 @@
-"""Give a registered account the role of an administrator."""
+"""Give a registered account the role of an administrator, or take it back."""
 
 from commands.embedded import owner_url
-from core.database import Database
+from core import audit, logs
+from core.database import Session, connect
 from core.statements import Statements
 from core.system import ROOT, Stop, say
 
-HELP = "make a registered account an administrator"
+HELP = "make a registered account an administrator (--revoke: no longer one)"
 
 
 def arguments(parser):
     """Declare the options."""
     parser.add_argument("name", metavar="NAME", help="the account's username")
+    parser.add_argument("--revoke", action="store_true", help="take the role back")
 
 
 def run(options, config, shop):
-    """Give the role and say so."""
-    with owner_url(config) as url:
-        database = Database(url, Statements(ROOT / "sql"), 10)
-        database.transaction(lambda db: promote(db, options.name))
+    """Change the role and say so."""
+    logs.configure(config.log_level)
+    role = "customer" if options.revoke else "admin"
+    with owner_url(config) as url, connect(url, 10) as connection, connection.cursor() as cursor:
+        account = set_role(Session(cursor, Statements(ROOT / "sql")), options.name, role)
+        connection.commit()
+    name, word = account["username"], "no administrator" if options.revoke else "an administrator"
+    if account["role"] == role:
+        say(f"{name} is {word} already.")
+    else:
+        audit.write("role_change", user_id=account["id"], role=role, by="command-line")
+        say(f"{name} is {word} any more." if options.revoke else f"{name} is {word} now.")
     return 0
 
 
-def promote(db, name):
-    """Give the role to the account of this name; raise Stop if there is none."""
+def set_role(db, name, role):
+    """Set the role of the account of this name; return it as it was. Raises Stop if there is none."""
     account = db.one("users/role", username=name) if name.isascii() else None
     if account is None:
         raise Stop(f"There is no account {name!r}. Check the spelling, or let its owner register first.")
-    db.run("users/make_admin", username=name)
-    say(f"{account['username']} is an administrator" + (" already." if account["role"] == "admin" else " now."))
+    db.run("users/set_role", username=name, role=role)
+    return account

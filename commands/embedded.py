@@ -20,6 +20,7 @@ import pwd
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -80,11 +81,16 @@ class Embedded:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        self._remove_run()
+        os.close(self._lock)
+
+    def _remove_run(self):
+        """Remove the socket's directory and the link to it; also those of a server.py that was killed."""
         link = self.data / "run"
         if link.is_symlink():
-            shutil.rmtree(link.resolve(), ignore_errors=True)
+            if not answers(link.resolve() / "s"):  # in a copy of the data the link leads to the original's
+                shutil.rmtree(link.resolve(), ignore_errors=True)
             link.unlink()
-        os.close(self._lock)
 
     def _installed(self):
         system.install_mariadb()
@@ -123,39 +129,41 @@ class Embedded:
 
     def _start(self, mariadbd):
         short = None if len(tempfile.gettempdir()) < LONGEST_DIRECTORY else "/tmp"  # noqa: S108 - mkdtemp is safe there
+        self._remove_run()
         run = pathlib.Path(tempfile.mkdtemp(prefix="bodega-", dir=short))  # mode 700
-        (self.data / "run").unlink(missing_ok=True)
         (self.data / "run").symlink_to(run)
         password = secrets.token_urlsafe(32)
         (run / "accounts.sql").write_text(accounts_sql(password))
-        socket, log = run / "s", self.data / "mariadb.log"
+        log = self.data / "mariadb.log"
         log_from = log.stat().st_size if log.exists() else 0
         parent = os.getpid()
-        self.process = subprocess.Popen(
-            [
-                mariadbd,
-                "--no-defaults",
-                f"--datadir={self.data / 'mariadb'}",
-                f"--user={user()}",
-                f"--socket={socket}",
-                f"--pid-file={self.data / 'mariadb.pid'}",
-                f"--log-error={log}",
-                f"--init-file={run / 'accounts.sql'}",
-                "--skip-networking",
-                "--skip-log-bin",
-                "--character-set-server=utf8mb4",
-                "--collation-server=utf8mb4_unicode_520_ci",
-                "--innodb-buffer-pool-size=256M",
-                "--innodb-flush-log-at-trx-commit=2",  # a crash of the machine may cost the last second, ours nothing
-                "--max-connections=100",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for us; we stop the database when the workers are done
-            preexec_fn=lambda: die_with(parent),  # noqa: PLW1509 - there are no threads yet
-        )
-        owner = DatabaseUrl(database=DATABASE, user=user(), unix_socket=str(socket))
+        command = [
+            mariadbd,
+            "--no-defaults",
+            f"--datadir={self.data / 'mariadb'}",
+            f"--user={user()}",
+            f"--socket={run / 's'}",
+            f"--pid-file={self.data / 'mariadb.pid'}",
+            f"--log-error={log}",
+            f"--init-file={run / 'accounts.sql'}",
+            "--skip-networking",
+            "--skip-log-bin",
+            "--character-set-server=utf8mb4",
+            "--collation-server=utf8mb4_unicode_520_ci",
+            "--innodb-buffer-pool-size=256M",
+            "--innodb-flush-log-at-trx-commit=2",  # a crash of the machine may cost the last second, ours nothing
+            "--max-connections=100",
+        ]
+        with log.open("ab") as said:  # it opens the log itself, but some complaints come earlier
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,  # Ctrl-C is for us; we stop the database when the workers are done
+                preexec_fn=lambda: die_with(parent),  # noqa: PLW1509 - there are no threads yet
+            )
+        owner = DatabaseUrl(database=DATABASE, user=user(), unix_socket=str(run / "s"))
         self._wait(owner, log, log_from)
         (run / "accounts.sql").unlink()
         return Accounts(owner, dataclasses.replace(owner, user=APPLICATION, password=password))
@@ -185,8 +193,8 @@ def borrowed(data_dir):
         with Embedded(data_dir) as accounts:
             yield accounts
     except AlreadyRunning:
-        socket = pathlib.Path(data_dir) / "run" / "s"
-        yield Accounts(DatabaseUrl(database=DATABASE, user=user(), unix_socket=str(socket.resolve())), None)
+        path = (pathlib.Path(data_dir) / "run" / "s").resolve()
+        yield Accounts(DatabaseUrl(database=DATABASE, user=user(), unix_socket=str(path)), None)
 
 
 @contextlib.contextmanager
@@ -238,6 +246,16 @@ def end_orphan(data):
             os.kill(pid, number)
         while _is_database(pid, datadir) and time.monotonic() < deadline:
             time.sleep(0.05)
+
+
+def answers(path):
+    """Whether somebody listens on this unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
 
 
 def _is_database(pid, datadir):

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from commands import catalogue
 from commands.embedded import owner_url
-from core.database import Session, connect, number
+from core.database import Session, connect
 from core.statements import Statements
 from core.system import ROOT, Stop, say
 
@@ -99,15 +99,7 @@ def _statements():
 
 def _in_transaction(url, work):
     """Run `work(db)` in a transaction on a connection of its own."""
-    connection = connect(url, 10, patience=PATIENCE)
-    try:
-        with connection.cursor() as cursor:
-            result = work(Session(cursor, _statements()))
+    with connect(url, 10, patience=PATIENCE) as connection, connection.cursor() as cursor:
+        result = work(Session(cursor, _statements()))
         connection.commit()
         return result
-    except Exception as error:
-        if number(error) == 1146:
-            raise Stop("The tables are not there yet. Type: python3 server.py migrate") from None
-        raise
-    finally:
-        connection.close()

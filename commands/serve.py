@@ -6,8 +6,11 @@ database connection for each of its threads. A worker that dies is replaced.
 """
 
 import contextlib
+import dataclasses
+import errno
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -17,10 +20,11 @@ import time
 from commands import seed
 from commands.embedded import Embedded, require_free
 from core import logs
-from core.database import DatabaseError, refusal
+from core.database import DatabaseError, Session, connect, refusal
 from core.http import DRAIN, Server
 from core.migrations import Migrator
-from core.system import Stop, say
+from core.statements import Statements
+from core.system import ROOT, Stop, say
 
 HELP = "serve the shop (the default)"
 PRODUCTS_AT_FIRST = 500
@@ -38,7 +42,7 @@ def arguments(parser):
 
 
 def run(options, config, shop):
-    """Serve until SIGTERM or Ctrl-C; `shop(url, timeout, reload)` wires the application."""
+    """Serve until SIGTERM or Ctrl-C; `shop(config, url, reload)` wires the application."""
     logs.configure(config.log_level)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the watch begins: leave as by Ctrl-C
     if not config.database:
@@ -47,15 +51,33 @@ def run(options, config, shop):
     try:
         with contextlib.ExitStack() as stack:
             url = config.database or _embedded(stack, config)
-            application = shop(url, config.database_timeout, options.reload)
+            application = shop(with_secret(config), url, options.reload)
             if config.database:
                 _tell_pending(config)
-            for listening in sockets:
-                listening.listen(1024)  # from here on a connection waits, and is not refused
+            open_doors(sockets, config.host, config.port)
             say(f"Serving on http://{_shown(config.host)}:{config.port} (Ctrl-C stops).")
             return Watch(application, sockets, config.threads).run()
     except KeyboardInterrupt:
         return 0
+
+
+def with_secret(config):
+    """Return the settings with a SECRET_KEY: with the embedded database one that is made once and kept beside it."""
+    if config.secret_key:
+        return config
+    if config.database:
+        raise Stop(
+            "SECRET_KEY is not set. With DATABASE_URL the shop needs one: session tokens are stored under it. "
+            "Make one, keep it in .env, and use the same on every host:\n\n"
+            "    python3 -c 'import secrets; print(secrets.token_urlsafe(48))'\n"
+        )
+    kept = config.data_dir / "secret_key"
+    if not kept.exists():
+        new = kept.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_urlsafe(48))
+        new.rename(kept)
+    return dataclasses.replace(config, secret_key=kept.read_text())
 
 
 def _embedded(stack, config):
@@ -64,9 +86,15 @@ def _embedded(stack, config):
     accounts = stack.enter_context(private)
     Migrator(accounts.owner, say).up()
     if private.fresh.exists():
-        seed.fill(accounts.owner, PRODUCTS_AT_FIRST, clear=True)  # a first start that was cut short left some
+        if not _has_products(accounts.owner):  # somebody may have typed migrate and seed before
+            seed.fill(accounts.owner, PRODUCTS_AT_FIRST, clear=True)  # a first start that was cut short left some
         private.fresh.unlink()
     return accounts.application
+
+
+def _has_products(url):
+    with connect(url, 10) as connection, connection.cursor() as cursor:
+        return Session(cursor, Statements(ROOT / "sql")).one("seed/counts")["products"] > 0
 
 
 def _tell_pending(config):
@@ -85,19 +113,34 @@ def _tell_pending(config):
 
 def listen(host, port, count):
     """Return `count` listening sockets on one address; raise Stop where it cannot be had."""
-    try:
+    with _sentences(host, port):
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    except OSError:
-        raise Stop(
-            f"HOST is {host!r}, which is no address of this machine. Use 127.0.0.1, or 0.0.0.0 for all."
-        ) from None
-    try:
         # Without SO_REUSEPORT first: with it, a second server would quietly take half of the first one's visitors.
         _bound(family, address, shared=False).close()
         return [_bound(family, address, shared=count > 1) for _ in range(count)]
+
+
+def open_doors(sockets, host, port):
+    """Listen: from here on a connection waits, and is not refused. Raise Stop where another server was faster."""
+    with _sentences(host, port):
+        # Once more, because a server that is bound and does not listen yet is in nobody's way.
+        _bound(sockets[0].family, sockets[0].getsockname(), shared=False).close()
+        for listening in sockets:
+            listening.listen(1024)
+
+
+@contextlib.contextmanager
+def _sentences(host, port):
+    """Turn what goes wrong with an address into a Stop that says what to do."""
+    try:
+        yield
     except PermissionError:
         raise Stop(f"Port {port} needs more rights than this user has. Choose one above 1023: --port 8080.") from None
     except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise Stop(
+                f"HOST is {host!r}, which is no address of this machine. Use 127.0.0.1, or 0.0.0.0 for all."
+            ) from None
         free = 8081 if port == 8080 else 8080
         raise Stop(
             f"Port {port} on {host} is taken or cannot be used ({error.strerror}). "
@@ -128,7 +171,7 @@ class Watch:
         self.application = application
         self.sockets = sockets
         self.threads = threads
-        self.stopping = threading.Event()
+        self.stopping = False  # no threading.Event: a signal that comes while it is waited for can lock up
         self.workers = {}  # process id → its socket
         self.deaths = []
         # Its other end closes when this process ends, by kill -9 too: then the workers end themselves.
@@ -137,11 +180,11 @@ class Watch:
     def run(self):
         """Return the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self.stopping.set())
+            signal.signal(number, self._heed)
         for listening in self.sockets:
             self._fork(listening)
         status = 0
-        while not self.stopping.is_set():
+        while not self.stopping:
             self._reap()
             if (
                 len([t for t in self.deaths if t > time.monotonic() - self.CRASH_LOOP * self.CRASH_TIME])
@@ -150,10 +193,13 @@ class Watch:
                 log.error("Workers die as soon as they start; giving up. The reason stands above.")
                 status = 1
                 break
-            self.stopping.wait(0.2)
+            time.sleep(0.1)
         say("Stopping: requests under way are answered first.")
         self._end()
         return status
+
+    def _heed(self, *_):
+        self.stopping = True
 
     def _fork(self, listening):
         sys.stdout.flush()
@@ -175,8 +221,10 @@ class Watch:
     def _reap(self):
         for child in list(self.workers):
             done, status = os.waitpid(child, os.WNOHANG)
-            if done and not self.stopping.is_set():
-                listening = self.workers.pop(child)
+            if not done:
+                continue
+            listening = self.workers.pop(child)
+            if not self.stopping:
                 self.deaths.append(time.monotonic())
                 log.error(
                     f"Worker {child} ended with status {os.waitstatus_to_exitcode(status)}; a new one takes over."

@@ -8,6 +8,7 @@ from core import system
 from core.system import ROOT
 
 HELP = "run the tests; further arguments go to pytest"
+FURTHER = {("redis-server", "redis-check-rdb"): "redis-tools"}  # programs that some tests need, and who has them
 COVERAGE = ("--cov=core", "--cov=resources", "--cov-report=term:skip-covered", "--cov-fail-under=90")
 
 
@@ -20,5 +21,9 @@ def run(options, config, shop):
     """Run pytest in a process of its own; return its exit status."""
     if not os.environ.get("TEST_DATABASE_URL") and not system.program("mariadbd"):
         system.install_mariadb()
+    if os.environ.get("CI") == "true" and system.is_debian():  # nothing is skipped there
+        for programs, package in FURTHER.items():
+            if not system.program(*programs):
+                system.install([package], f"The tests need {package}")
     extra = options.pytest or COVERAGE  # a part of the tests covers a part of the code: no figure then
     return subprocess.run([sys.executable, "-m", "pytest", *extra], cwd=ROOT, check=False).returncode

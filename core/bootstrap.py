@@ -18,9 +18,24 @@ from core.system import ROOT, Stop, say
 OLDEST = (3, 11)
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-INSTALLED = VENV / "installed.sha256"  # what pip has installed, by the hash of its lists; written last
+INSTALLED = VENV / "installed.sha256"  # what pip has installed: for which Python, the hashes of its lists; written last
+THIS = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
-NEEDED = ("bottle", "waitress", "pymysql", "cryptography", "dbutils", "bcrypt", "cerberus", "dotenv", "orjson", "tqdm")
+NEEDED = (
+    "bottle",
+    "waitress",
+    "pymysql",
+    "cryptography",
+    "dbutils",
+    "bcrypt",
+    "cerberus",
+    "dotenv",
+    "orjson",
+    "tqdm",
+    "email_validator",
+    "limits",
+    "zxcvbn",
+)
 NEEDED_BY_TESTS = ("pytest", "webtest", "pytest_cov")
 
 HINTS = (  # what pip says → what to do
@@ -72,14 +87,14 @@ def _lists(testing):
     return [ROOT / "requirements.txt"] + ([ROOT / "tests" / "requirements.txt"] if testing else [])
 
 
-def _hashes(testing):
-    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in _lists(testing)]
+def _marks(testing):
+    return [THIS] + [hashlib.sha256(path.read_bytes()).hexdigest() for path in _lists(testing)]
 
 
 def _installed(testing):
     if not PYTHON.exists() or not INSTALLED.exists():
         return False
-    return set(_hashes(testing)) <= set(INSTALLED.read_text().split())
+    return set(_marks(testing)) <= set(INSTALLED.read_text().split())
 
 
 def _make(testing, embedded):
@@ -87,11 +102,12 @@ def _make(testing, embedded):
         return
     if importlib.util.find_spec("ensurepip") is None:
         _system_packages(embedded)
-    if not INSTALLED.exists() or not PYTHON.exists():
+    if not PYTHON.exists() or not INSTALLED.exists() or THIS not in INSTALLED.read_text().split():
         if VENV.exists():
-            shutil.rmtree(str(VENV))  # a start that was cut short left half of it
+            shutil.rmtree(str(VENV))  # a start that was cut short left half of it, or the system has a new Python
         say(f"Making .venv for this Python ({sys.version_info[0]}.{sys.version_info[1]}).")
-        _run([sys.executable, "-m", "venv", str(VENV)], "The virtual environment .venv could not be made")
+        python = getattr(sys, "_base_executable", None) or sys.executable  # not the one that was just removed
+        _run([python, "-m", "venv", str(VENV)], "The virtual environment .venv could not be made")
     lists = _lists(testing)
     say(f"Installing {' and '.join(str(p.relative_to(ROOT)) for p in lists)} into .venv.")
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--require-hashes", "--disable-pip-version-check"]
@@ -99,7 +115,7 @@ def _make(testing, embedded):
     for path in lists:
         pip += ["-r", str(path)]
     _run(pip, "The packages could not be installed")
-    INSTALLED.write_text("\n".join(_hashes(testing)) + "\n")
+    INSTALLED.write_text("\n".join(_marks(testing)) + "\n")
 
 
 def _system_packages(embedded):

@@ -2,10 +2,11 @@
 
 import argparse
 import difflib
+import pathlib
 import sys
 
 from core import config
-from core.database import DatabaseError, refusal
+from core.database import UNFINISHED, DatabaseError, number, refusal
 from core.errors import ApiError
 from core.system import Stop
 
@@ -26,10 +27,7 @@ def main(words, commands, shop):
         given = {name: getattr(options, name, None) for name in ("host", "port", "workers", "threads")}
         settings = config.load(**given)
 
-        def wired(url, timeout, reload=False):
-            return shop(url, timeout, settings.cors_origins, reload)
-
-        return commands[command].run(options, settings, wired)
+        return commands[command].run(options, settings, shop)
     except Stop as stop:
         print(stop, file=sys.stderr)
         return stop.code
@@ -40,6 +38,9 @@ def main(words, commands, shop):
         print(error.message, file=sys.stderr)
         return 1
     except DatabaseError as error:
+        if number(error) in UNFINISHED:
+            print("The tables are not there yet, or not all of them. Type: python3 server.py migrate", file=sys.stderr)
+            return 1
         url = (
             settings.database
             if settings and settings.database
@@ -50,8 +51,23 @@ def main(words, commands, shop):
     except BrokenPipeError:  # `server.py routes | head`
         sys.stderr.close()
         return 1
-    except KeyboardInterrupt:
+    except OSError as error:
+        if not settings or settings.database or not _concerns(error, settings.data_dir):
+            raise
+        print(
+            f"DATA_DIR is {str(settings.data_dir)!r}, which cannot be used ({error.strerror}). "
+            "Set it to a directory on a disk with room, which this user may write to.",
+            file=sys.stderr,
+        )
+        return 1
+    except (KeyboardInterrupt, EOFError):  # EOFError: Ctrl-D at a question
         return 130
+
+
+def _concerns(error, folder):
+    """Whether an OSError is about this folder, what is in it, or what it is in."""
+    place = pathlib.Path(error.filename or "nowhere")
+    return place.is_relative_to(folder) or folder.is_relative_to(place)
 
 
 def read(words, commands):

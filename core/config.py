@@ -4,12 +4,15 @@ Every variable stands in .env.example with its default and meaning; a variable o
 """
 
 import dataclasses
+import io
+import ipaddress
 import os
 import pathlib
 import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -53,6 +56,13 @@ class Config:
     threads: int = 8
     log_level: str = "info"
     data_dir: pathlib.Path = ROOT / ".data"
+    bcrypt_cost: int = 12
+    session_ttl: int = 7 * 24 * 3600  # seconds, like the two below
+    session_idle: int = 24 * 3600
+    cart_ttl: int = 30 * 24 * 3600
+    rate_limits: bool = True
+    rate_limit_storage: str | None = dataclasses.field(default=None, repr=False)
+    trusted_proxies: tuple = ()  # of ipaddress networks
 
 
 def load(environ=None, env_file=ROOT / ".env", **options):
@@ -60,7 +70,7 @@ def load(environ=None, env_file=ROOT / ".env", **options):
 
     `options` are the command line's (host, port, workers, threads; None where not given) and win over all.
     """
-    values = {k: v for k, v in dotenv_values(env_file).items() if v is not None} if env_file.exists() else {}
+    values = _of_file(env_file)
     values.update(os.environ if environ is None else environ)
     values.update({name.upper(): str(value) for name, value in options.items() if value is not None})
 
@@ -69,8 +79,9 @@ def load(environ=None, env_file=ROOT / ".env", **options):
         return default if text == "" else parse(name, text)
 
     connections = read("DATABASE_CONNECTIONS", MOST_CONNECTIONS, whole(1, 1000))
-    workers = read("WORKERS", max(1, min(_cores(), connections // 2)), whole(1, 256))
-    threads = read("THREADS", max(1, min(8, connections // workers)), whole(1, 256))
+    threads = read("THREADS", None, whole(1, 256))  # what is not given follows from what is
+    workers = read("WORKERS", max(1, min(_cores(), connections // (threads or 2))), whole(1, 256))
+    threads = threads or max(1, min(8, connections // workers))
     if workers * threads > connections:
         raise Malformed(
             f"WORKERS × THREADS is {workers} × {threads}, and each thread has a database connection of its own: "
@@ -87,8 +98,35 @@ def load(environ=None, env_file=ROOT / ".env", **options):
         workers=workers,
         threads=threads,
         log_level=read("LOG_LEVEL", Config.log_level, one_of(LOG_LEVELS)),
+        bcrypt_cost=read("BCRYPT_COST", Config.bcrypt_cost, whole(4, 16)),
+        session_ttl=read("SESSION_TTL", Config.session_ttl, duration),
+        session_idle=read("SESSION_IDLE", Config.session_idle, duration),
+        cart_ttl=read("CART_TTL", Config.cart_ttl, duration),
+        rate_limits=read("RATE_LIMITS", "on", one_of(("on", "off"))) == "on",
+        rate_limit_storage=read("RATE_LIMIT_STORAGE", None, redis_url),
+        trusted_proxies=read("TRUSTED_PROXIES", (), networks),
         data_dir=read("DATA_DIR", Config.data_dir, lambda name, text: pathlib.Path(text).expanduser().resolve()),
     )
+
+
+def _of_file(path):
+    """Return what .env says; raise Malformed with the number of a line that is not NAME=value."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise Malformed(f"{path} cannot be read: {why}. Mend or remove it.") from None
+    for part in parse_stream(io.StringIO(text)):
+        if part.error:  # its text is not repeated: it may be a secret
+            blank = re.match(r"\s*", part.original.string)[0].count("\n")
+            raise Malformed(
+                f"{path}, line {part.original.line + blank}, cannot be read; wanted is NAME=value, one on a line, "
+                "and a value with spaces or quotes in it stands in quotes. .env.example shows how."
+            )
+    found = dotenv_values(stream=io.StringIO(text))
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _cores():
@@ -111,6 +149,32 @@ def seconds(name, text):
     if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or not 0.1 <= float(text) <= 60:
         raise Malformed(f"{name} is {text!r}; wanted is a number of seconds from 0.1 to 60.")
     return float(text)
+
+
+def duration(name, text):
+    """Parse a time of one second to ten years: 30m, 12h, 7d, or a number of seconds; return seconds."""
+    parts = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
+    length = int(parts[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[parts[2]] if parts else 0
+    if not 1 <= length <= 10 * 365 * 86400:
+        raise Malformed(f"{name} is {text!r}; wanted is a time such as 30m, 12h, 7d, or a number of seconds.")
+    return length
+
+
+def networks(name, text):
+    """Parse a comma-separated list of addresses and networks: 10.0.0.0/8, 127.0.0.1, ::1."""
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise Malformed(
+            f"{name} is {text!r}; wanted are addresses or networks such as 127.0.0.1, 10.0.0.0/8, separated by commas."
+        ) from None
+
+
+def redis_url(name, text):
+    """Take the address of a Redis for the package `limits`; it may hold a password, and is not repeated."""
+    if not re.match(r"(redis|rediss|redis\+unix|redis\+sentinel|redis\+cluster|valkey|valkeys)://.", text):
+        raise Malformed(f"{name} cannot be read; wanted is redis://host:6379/0, or nothing for this host's own memory.")
+    return text
 
 
 def one_of(words):
@@ -152,7 +216,10 @@ def database_url(name, text):
     """
 
     def wrong(what):
-        shown = re.sub(r"(?<=://)([^:/?#]*):.*@", r"\1:***@", text)
+        # Whatever may be the password, also in a URL that lacks its scheme, its @ or the % of a special character.
+        shown = re.sub(r"\A([a-z0-9+]*:/+)?([^:/?#@]*):.*@", r"\1\2:***@", text, flags=re.S | re.I)
+        shown = re.sub(r":(?!/|\*\*\*@|[0-9]+(?:[/?#]|\Z))[^/?#@]*", ":***", shown)
+        shown = re.sub(r"([?&](?!(?:unix_socket|ssl_ca|charset)=)[^=&]*)=[^&]*", r"\1=***", shown)
         return Malformed(
             f"{name} is {shown!r}: {what}. Wanted is mysql://user:password@host:3306/database, "
             "with special characters in the password percent-encoded (@ is %40)."

@@ -18,7 +18,7 @@ from dbutils.persistent_db import PersistentDB
 from pymysql.constants import CLIENT, ER, FIELD_TYPE
 from pymysql.converters import conversions
 
-from core.errors import Conflict, ServiceUnavailable
+from core.errors import Conflict, DuplicateEmail, DuplicateUsername, ServiceUnavailable
 from core.statements import Problem
 
 log = logging.getLogger("bodega.database")
@@ -31,6 +31,7 @@ TOO_LONG = {1028, 1317, 1969, 3024}
 UNFINISHED = {1054, 1146, 1305}  # no such column, table, function: a migration is pending
 READ_ONLY_OR_FULL = {1021, 1041, 1114, 1290, 1792, 1836}
 CLASHES = {ER.DUP_ENTRY, 1451, 1452, 3819, 4025}  # unique, foreign and check constraints
+CLASH_OF = {"uq_users_username": DuplicateUsername, "uq_users_email": DuplicateEmail}  # unique key → what it means
 TRIES = 6
 
 UNREACHABLE = "The shop's database does not answer. Try again in a moment."
@@ -111,6 +112,7 @@ class Session:
     def __init__(self, cursor, statements):
         self._cursor = cursor
         self._statements = statements
+        self.used = False  # nothing has been sent yet: nothing to commit or to roll back
 
     def one(self, name, **params):
         """Return the first row as a dict, or None."""
@@ -133,6 +135,7 @@ class Session:
         return self._cursor.lastrowid
 
     def _execute(self, name, returns, params):
+        self.used = True
         statement = self._statements.get(name, self._prepare)
         if statement.returns != returns or params.keys() != statement.params.keys():
             raise TypeError(
@@ -210,12 +213,13 @@ class Database:
         if started < self._down_until:  # one thread has just waited in vain; the others need not
             raise ServiceUnavailable(UNREACHABLE)
         for attempt in range(1, TRIES + 1):
-            committing = False
+            committing, session = False, None
             try:
                 connection = self._pool.connection()
                 connection.begin()
                 with connection.cursor() as cursor:
-                    result = work(Session(cursor, self.statements))
+                    session = Session(cursor, self.statements)
+                    result = work(session)
                 committing = True
                 connection.commit()
                 return result
@@ -226,7 +230,8 @@ class Database:
                     raise self._failure(error, committing) from error
                 time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter
             except BaseException:
-                self._end_transaction()
+                if session and session.used:
+                    self._end_transaction()
                 raise
         raise AssertionError("the last attempt returns or raises")
 
@@ -258,7 +263,8 @@ class Database:
                 "The database did not confirm the change. Look whether it is there, then try again."
             )
         if code in CLASHES:
-            return Conflict()
+            key = next((key for key in CLASH_OF if key in str(error.args[-1])), None)
+            return CLASH_OF.get(key, Conflict)()
         if code in LOST | REFUSED:
             self._down_until = time.monotonic() + 0.5
             log.error("The database %s is out of reach: %s", self.url.place, error)

@@ -18,6 +18,7 @@ log = logging.getLogger("bodega.access")
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 UNUSABLE = re.compile(r"[\x00-\x1f\x7f]")
 ENVIRON_ID = "bodega.request_id"
+ENVIRON_HEADERS = "bodega.headers"  # what is appended here leaves with every answer, errors too
 SECRET_ARGUMENTS = {"session_id"}  # parts of a path that open something; the log shows the route instead
 
 
@@ -34,6 +35,7 @@ class Edge:
         sent = ["500"]
         extra = self.headers(environ.get("HTTP_X_REQUEST_ID"), environ.get("HTTP_ORIGIN"))
         environ[ENVIRON_ID] = extra[0][1]
+        environ[ENVIRON_HEADERS] = extra
 
         def start(status, headers, exc_info=None):
             sent[0] = status[:3]

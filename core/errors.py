@@ -42,6 +42,33 @@ class MalformedJson(ApiError):
     code = "MALFORMED_JSON"
 
 
+class AuthenticationRequired(ApiError):
+    """Nobody is logged in: no token, or one that is not valid."""
+
+    default_status = 401
+    code = "AUTHENTICATION_REQUIRED"
+    message = "Log in first, and send the token as the header Authorization: Bearer …"
+
+    def __init__(self, message=None):
+        super().__init__(message, headers={"WWW-Authenticate": "Bearer"})
+
+
+class InvalidCredentials(ApiError):
+    """Name and password do not belong together; which of them is wrong is not told."""
+
+    default_status = 401
+    code = "INVALID_CREDENTIALS"
+    message = "The name or the password is wrong."
+
+
+class Forbidden(ApiError):
+    """Somebody is logged in, and may not do this."""
+
+    default_status = 403
+    code = "FORBIDDEN"
+    message = "This account may not do this."
+
+
 class NotFound(ApiError):
     """There is nothing here."""
 
@@ -69,6 +96,26 @@ class Conflict(ApiError):
     message = "This clashes with something that is there already."
 
 
+class DuplicateUsername(Conflict):
+    """The username is taken."""
+
+    code = "DUPLICATE_USERNAME"
+
+    def __init__(self):
+        issue = "Is taken. Choose another one."
+        super().__init__(f"username: {issue}", {"field": "username", "issue": issue})
+
+
+class DuplicateEmail(Conflict):
+    """The e-mail address belongs to another account."""
+
+    code = "DUPLICATE_EMAIL"
+
+    def __init__(self):
+        issue = "Belongs to an account already. Log in with it, or choose another one."
+        super().__init__(f"email: {issue}", {"field": "email", "issue": issue})
+
+
 class InsufficientStock(ApiError):
     """More was asked for than there is. `available`: the units in stock."""
 
@@ -93,6 +140,17 @@ class UnsupportedMediaType(ApiError):
     default_status = 415
     code = "UNSUPPORTED_MEDIA_TYPE"
     message = "Send the body as JSON, with the header Content-Type: application/json."
+
+
+class RateLimited(ApiError):
+    """Too many tries; `Retry-After` says when the next one counts, in seconds."""
+
+    default_status = 429
+    code = "RATE_LIMITED"
+
+    def __init__(self, retry_after):
+        message = f"Too many tries. Wait {retry_after} second(s), then try again."
+        super().__init__(message, headers={"Retry-After": str(retry_after)})
 
 
 class ServiceUnavailable(ApiError):

@@ -2,6 +2,7 @@
 
 - its own refusals (a malformed or too large request) leave in our envelope, with our headers;
 - Content-Length together with Transfer-Encoding is refused: that is how requests are smuggled past a proxy;
+- a refusal is not lost where the client still sends: its connection is closed once that has been thrown away;
 - a request that does not arrive within REQUEST_DEADLINE seconds is cut off, however slowly it drips;
 - past QUEUE_LIMIT waiting requests, new ones get a 503 at once instead of a place in a queue without end;
 - an answer without a body (204, 304) keeps its connection;
@@ -14,14 +15,15 @@ import socket
 import time
 
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.channel import ClientDisconnected, HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
-from waitress.utilities import BadRequest, RequestEntityTooLarge
+from waitress.utilities import BadRequest, InternalServerError, RequestEntityTooLarge
 from waitress.wasyncore import loop
 
 from core import errors
+from core.edge import ENVIRON_ID
 from core.envelope import JSON, failure
 from core.validation import LARGEST_BODY
 
@@ -30,7 +32,7 @@ IDLE = 60  # seconds that a connection may do nothing
 CONNECTIONS = 1000  # at once, for each worker; waitress' 100 are locked by a hundred idle browsers
 QUEUE_LIMIT = 256  # requests that wait for a thread, for each worker
 DRAIN = 5  # seconds for what is under way when we are told to stop
-
+LINGER = 2  # seconds that a refused client may still send before its connection is cut
 
 MALFORMED = "Its first line, its headers or the framing of its body cannot be read."
 
@@ -42,13 +44,36 @@ class _Overload(BadRequest):
 
 
 class _Parser(HTTPRequestParser):
+    def received(self, data):
+        consumed = super().received(data)
+        if self.completed:  # also by an error: then waitress would ask for the body and forget the error
+            self.expect_continue = False
+        return consumed
+
     def parse_header(self, header_plus):
         super().parse_header(header_plus)
         if self.chunked and "CONTENT_LENGTH" in self.headers:
-            self.error = BadRequest("Content-Length and Transfer-Encoding exclude each other")
+            raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
+        if "TRANSFER_ENCODING" in self.headers:  # waitress reads it in HTTP/1.1 alone (RFC 9112, 6.1)
+            raise ParsingError("Transfer-Encoding is for HTTP/1.1")
 
 
 class _Task(WSGITask):
+    def service(self):
+        # waitress would write the path to the log here, and a path may hold a session id.
+        try:
+            super().service()
+        except ClientDisconnected:
+            self.close_on_finish = True
+        except Exception:
+            self.close_on_finish = True
+            request_id = (self.environ or {}).get(ENVIRON_ID, "")
+            log.exception("a crash outside of the application", extra={"request_id": request_id or "-"})
+            if not self.wrote_header:
+                self.request.error = InternalServerError("")
+                self.request.headers["X_REQUEST_ID"] = request_id
+                _Refusal(self.channel, self.request).service()
+
     def set_close_on_finish(self):
         asked = self.request.headers.get("CONNECTION", "").lower() == "close"
         if self.has_body or self.version != "1.1" or asked:  # waitress closes whatever has no Content-Length
@@ -56,21 +81,31 @@ class _Task(WSGITask):
 
 
 class _Refusal(ErrorTask):
+    def service(self):
+        try:
+            super().service()
+        except Exception as error:
+            self.close_on_finish = True
+            if not isinstance(error, ClientDisconnected):
+                log.exception("a refusal broke")
+
     def execute(self):
+        self.channel.refused = True
         problem = self.request.error
         if isinstance(problem, _Overload):
             error = errors.ServiceUnavailable("Too many requests are waiting. Try again in a moment.")
         elif isinstance(problem, RequestEntityTooLarge):
             error = errors.PayloadTooLarge()
+        elif isinstance(problem, InternalServerError):
+            error = errors.InternalError()
         else:
             error = errors.ValidationError(("request", MALFORMED))
         headers = getattr(self.request, "headers", {})
         body = failure(error)
         own = [(name, value) for name, value in error.headerlist if name != "Content-Type"]
-        edge = self.channel.server.application
         self.status = error.status_line
         self.response_headers += [("Content-Type", JSON), ("Cache-Control", "no-store"), *own]
-        carried = edge.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
+        carried = self.channel.server.edge.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
         self.response_headers += carried
         status = str(error.status_code)
         log.info("", extra={"event": "refused", "path": "-", "status": status, "request_id": carried[0][1]})
@@ -84,11 +119,29 @@ class _Channel(HTTPChannel):
     task_class = _Task
     error_task_class = _Refusal
     begun = None  # when the first byte of a request that is not complete yet came in
+    refused = False  # the answer is a refusal
+    lingering = None  # since when the refusal is out, and what still comes in is thrown away
 
     def received(self, data):
+        if self.lingering:
+            return False
+        before = self.request
         result = super().received(data)
-        self.begun = (self.begun or time.time()) if self.request is not None else None
+        if self.request is not before:
+            self.begun = time.time() if self.request is not None else None
         return result
+
+    def handle_write(self):
+        """Close in two steps after a refusal: with bytes unread, close() resets, and the client loses the answer."""
+        if not self.refused or not self.close_when_flushed or self.will_close:
+            super().handle_write()
+            return
+        self._flush_exception(self._flush_some)
+        if self.connected and not self.total_outbufs_len and not self.will_close:
+            self.close_when_flushed = False
+            self.lingering = time.time()
+            with contextlib.suppress(OSError):  # the client was faster
+                self.socket.shutdown(socket.SHUT_WR)
 
 
 class Server(TcpWSGIServer):
@@ -105,6 +158,7 @@ class Server(TcpWSGIServer):
             channel_timeout=IDLE,
             cleanup_interval=2,
             asyncore_use_poll=True,
+            clear_untrusted_proxy_headers=False,  # core/limits.py knows which proxies to believe
             max_request_header_size=64 * 1024,
             max_request_body_size=2 * LARGEST_BODY,  # the envelope refuses what is over LARGEST_BODY
             log_socket_errors=False,
@@ -117,6 +171,7 @@ class Server(TcpWSGIServer):
         super().__init__(
             application, {}, True, listening, dispatcher=dispatcher, adj=settings, sockinfo=place, bind_socket=False
         )
+        self.edge = application  # waitress may wrap its own `application`
         self._stop = False
 
     def add_task(self, task):
@@ -131,7 +186,8 @@ class Server(TcpWSGIServer):
         """Close what is idle (waitress) and what takes too long to say what it wants (ours)."""
         super().maintenance(now)
         for channel in self.active_channels.values():
-            if channel.begun and not channel.requests and channel.begun < now - REQUEST_DEADLINE:
+            late = channel.begun and not channel.requests and channel.begun < now - REQUEST_DEADLINE
+            if late or (channel.lingering and channel.lingering < now - LINGER):
                 channel.will_close = True
 
     def stop(self):

@@ -13,7 +13,7 @@ import time
 from bottle import request
 
 PLAIN = re.compile(r"[\w./:<>@+,%~…-]+\Z")
-OURS = ("event", "method", "path", "status", "ms", "request_id")
+OURS = ("event", "outcome", "method", "path", "status", "ms", "user_id", "by", "role", "address", "request_id")
 
 
 class Logfmt(logging.Formatter):

@@ -11,7 +11,7 @@ import hashlib
 import pathlib
 import re
 
-from core.database import DatabaseError, connect, number
+from core.database import LOST, DatabaseError, connect, number
 from core.system import Stop
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "migrations"
@@ -52,7 +52,10 @@ def files(folder=FOLDER):
         if not parts:
             raise Stop(f"migrations/{path.name} should be called NNNN_name.up.sql or NNNN_name.down.sql. Rename it.")
         name = path.name.removesuffix(f".{parts['way']}.sql")
-        ways.setdefault(name, {})[parts["way"]] = path.read_text(encoding="utf-8").replace("\r\n", "\n")
+        try:
+            ways.setdefault(name, {})[parts["way"]] = path.read_text(encoding="utf-8").replace("\r\n", "\n")
+        except UnicodeDecodeError:
+            raise Stop(f"migrations/{path.name} is not UTF-8. Save it as UTF-8.") from None
     found = []
     for name, texts in sorted(ways.items()):
         for way in ("up", "down"):
@@ -103,9 +106,9 @@ class State:
         name, version = migration.name, migration.version
         return {
             "half-applied": f"Migration {name} broke off half-way. Look at what of its statements is there. Then "
-            "either do the rest by hand and type: UPDATE schema_migrations SET finished_at = NOW() "
-            f"WHERE version = {version}; or undo it by hand and type: DELETE FROM schema_migrations "
-            f"WHERE version = {version};",
+            f"either do by hand what is missing of {name}.up.sql and type: UPDATE schema_migrations SET "
+            f"finished_at = NOW() WHERE version = {version}; or undo by hand what is there of it and type: "
+            f"DELETE FROM schema_migrations WHERE version = {version};",
             "edited": f"Migration {name} was edited after it had been applied. Put the file back as it was and write a "
             "new migration. If the database is right as it is, type: UPDATE schema_migrations SET checksum = "
             f"'{migration.checksum}' WHERE version = {version};",
@@ -127,6 +130,7 @@ class Migrator:
         name = "bodega." + hashlib.sha256(self.url.database.encode()).hexdigest()[:32]
         connection = connect(self.url, 10, patience=LONGEST_STATEMENT, scripts=True)
         try:
+            connection.autocommit(True)  # as in the mysql client: a statement that is done is not lost with the next
             with connection.cursor() as cursor:
                 cursor.execute("SELECT GET_LOCK(%s, 0) AS held", (name,))
                 if not cursor.fetchone()["held"]:
@@ -172,13 +176,11 @@ class Migrator:
                     "INSERT INTO schema_migrations (version, name, checksum) VALUES (%s, %s, %s)",
                     (migration.version, migration.name, migration.checksum),
                 )
-                cursor.connection.commit()
                 self._run(cursor, migration, "up")
                 cursor.execute(
                     "UPDATE schema_migrations SET finished_at = CURRENT_TIMESTAMP WHERE version = %s",
                     (migration.version,),
                 )
-                cursor.connection.commit()
             return [migration.name for migration in state.pending]
 
     def down(self):
@@ -197,10 +199,8 @@ class Migrator:
             last = done[-1]
             self.say(f"Taking back {last.name}.")
             cursor.execute("UPDATE schema_migrations SET finished_at = NULL WHERE version = %s", (last.version,))
-            cursor.connection.commit()
             self._run(cursor, last, "down")
             cursor.execute("DELETE FROM schema_migrations WHERE version = %s", (last.version,))
-            cursor.connection.commit()
             return last.name
 
     def _run(self, cursor, migration, way):
@@ -214,18 +214,25 @@ class Migrator:
         except DatabaseError as error:
             file = f"migrations/{migration.name}.{way}.sql"
             failed = f"{file}: statement {done + 1} failed: {error.args[-1]}."
-            if done == 0:  # nothing of it has happened: record it as it was before
-                undo = {
-                    "up": "DELETE FROM schema_migrations WHERE version = %s",
-                    "down": "UPDATE schema_migrations SET finished_at = CURRENT_TIMESTAMP WHERE version = %s",
-                }
-                with contextlib.suppress(DatabaseError):
-                    cursor.execute(undo[way], (migration.version,))
-                    cursor.connection.commit()
+            lost = number(error) in LOST  # then the server may have done it all the same
+            if done == 0 and not lost and self._recorded_as_before(cursor, migration, way):
                 raise Stop(
-                    f"{failed} Nothing was changed. Mend the file, then type: python3 server.py migrate"
+                    f"{failed} Nothing was changed. Mend the file, then type: python3 server.py migrate {way}"
                 ) from None
             begun = {"version": migration.version, "finished_at": None, "checksum": ""}
             raise Stop(
-                f"{failed} {done} statement(s) before it are done. {State([migration], [begun]).problem}"
+                f"{failed} {done} statement(s) before it are done{', and it may be done too' if lost else ''}. "
+                f"{State([migration], [begun]).problem}"
             ) from None
+
+    def _recorded_as_before(self, cursor, migration, way):
+        """Take back what was recorded when the file began, and return whether that worked."""
+        undo = {
+            "up": "DELETE FROM schema_migrations WHERE version = %s",
+            "down": "UPDATE schema_migrations SET finished_at = CURRENT_TIMESTAMP WHERE version = %s",
+        }
+        try:
+            cursor.execute(undo[way], (migration.version,))
+        except DatabaseError:
+            return False
+        return True

@@ -31,6 +31,10 @@ VERBS = {
     "id": ("INSERT",),
     "count": ("INSERT", "UPDATE", "DELETE", "TRUNCATE"),
 }
+APART = re.compile(  # quoted text and comments, which are no part of the statement's structure
+    r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--(?=\s|\Z)[^\n]*|\#[^\n]*|/\*.*?\*/""", re.S
+)
+STAR = re.compile(r"(?:\b(?:SELECT|DISTINCT|ALL)\s+|[.,]\s*)\*", re.I)
 
 
 class Problem(ValueError):
@@ -110,21 +114,20 @@ def _check(s):
     """Raise Problem where the statement breaks a rule or is not what its header says."""
     if not s.body:
         raise Problem(s.path, s.first_line, "there is no statement after the header")
-    verb = s.body.split(None, 1)[0].upper()
+    verb = re.match(r"\w*", s.body)[0].upper() or s.body.split()[0]
     if verb not in VERBS[s.returns]:
         wanted = " or ".join(VERBS[s.returns])
         raise Problem(
             s.path, s.first_line, f"'returns: {s.returns}' wants {wanted}, and the statement begins with {verb}"
         )
-    # Text within quotes and comments cannot break these rules; its length is kept, so that lines stay right.
-    bare = re.sub(r"'(?:[^'\\]|\\.|'')*'|--[^\n]*|/\*.*?\*/", lambda m: re.sub(r"[^\n]", " ", m[0]), s.body, flags=re.S)
+    bare = APART.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), s.body)  # of the same length, so that lines stay right
 
     def line(at):
         return s.first_line + s.body.count("\n", 0, at)
 
     if (at := bare.find(";")) >= 0:
         raise Problem(s.path, line(at), "one statement a file: there is something after the semicolon")
-    if star := re.search(r"SELECT\s+(?:\w+\.)?\*|,\s*\w+\.\*", bare, re.I):
+    if star := STAR.search(bare):
         raise Problem(s.path, line(star.end() - 1), "SELECT names its columns: no *")
     if percent := re.search(r"%(?!%|\([a-z][a-z0-9_]*\)s)", s.body.replace("%%", "  ")):
         raise Problem(s.path, line(percent.start()), "a bare % would be taken for a parameter: write %%")
@@ -175,7 +178,6 @@ class Statements:
             stamp = _stamp(path)
             if stamp == self._seen.get(name):
                 return
-            self._seen[name] = stamp
             try:
                 statement = self._read(name, path)
                 if check:
@@ -185,6 +187,7 @@ class Statements:
             else:
                 self._by_name[name] = statement
                 log.info("%s was edited and is in use", statement.path)
+            self._seen[name] = stamp  # last: where `check` could not reach the database, the file is looked at again
 
     def _name(self, path):
         return path.relative_to(self.folder).with_suffix("").as_posix()

@@ -39,7 +39,7 @@ def _session_in_path(text):
 
 
 app.router.add_filter("session", lambda config: (r"[^/]+", _session_in_path, str))
-app.router.add_filter("item", lambda config: (r"[^/]+", lambda text: existing_id(text, 2**63 - 1), str))
+app.router.add_filter("item", lambda config: (r"[0-9]+", lambda text: existing_id(text, 2**63 - 1), str))
 
 
 @app.post("/api/cart", auth=PUBLIC, status=201, message="Cart opened. Send its session_id as the header Session-ID.")

@@ -30,6 +30,8 @@ from core.system import ROOT
 
 ORIGIN = "http://front.example"
 TABLES = ("cart_items", "products", "categories", "users")
+SECRET = "a-secret-of-the-tests-and-of-nobody-else"
+SETTINGS = config.Config(cors_origins=(ORIGIN,), secret_key=SECRET, bcrypt_cost=4, rate_limits=False)
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +77,7 @@ def execute(url, statement, args=None):
 @pytest.fixture(scope="session")
 def shop(accounts):
     """The WSGI application, wired as server.py wires it."""
-    return server.shop(accounts.application, 2.0, (ORIGIN,))
+    return server.shop(SETTINGS, accounts.application)
 
 
 @pytest.fixture
@@ -206,7 +208,14 @@ def as_url(login):
 
 def environment(**variables):
     """Return a bare environment, so that nothing of this machine's settings gets in."""
-    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8", **variables}
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": os.environ.get("HOME", "/"),
+        "LANG": "C.UTF-8",
+        "SECRET_KEY": SECRET,
+        "BCRYPT_COST": "4",
+        **variables,
+    }
 
 
 def command(*words, timeout=60, input=None, **variables):
@@ -222,14 +231,14 @@ def command(*words, timeout=60, input=None, **variables):
     )
 
 
-@pytest.fixture
-def start(tmp_path):
-    """`start(*words, **variables)`: a real server.py that answers; ended with the test."""
+@contextlib.contextmanager
+def servers(folder):
+    """Give `start(*words, **variables)`: a real server.py that answers; its log goes to `folder`; all are ended."""
     running = []
 
     def begin(*words, wait=True, **variables):
         port = free_port()
-        log = tmp_path / f"server-{len(running)}.log"
+        log = folder / f"server-{len(running)}.log"
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "server.py"), "serve", "--port", str(port), *words],
             env=environment(**variables),
@@ -245,15 +254,25 @@ def start(tmp_path):
             real.wait_for("Serving on", 60)
         return real
 
-    yield begin
-    for real in running:
-        if real.process.poll() is None:
-            real.process.terminate()
+    try:
+        yield begin
+    finally:
+        for real in running:
+            if real.process.poll() is None:
+                real.process.terminate()
+        for real in running:
             try:
                 real.process.wait(15)
             except subprocess.TimeoutExpired:
                 real.process.kill()
                 real.process.wait()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """`start(*words, **variables)`: a real server.py that answers; ended with the test."""
+    with servers(tmp_path) as begin:
+        yield begin
 
 
 @pytest.fixture

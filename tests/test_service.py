@@ -1,6 +1,6 @@
 """Health and readiness, through the wired shop."""
 
-from conftest import free_port
+from conftest import SETTINGS, free_port
 from webtest import TestApp
 
 import server
@@ -8,13 +8,13 @@ from core.config import DatabaseUrl
 
 
 def test_health_does_not_touch_the_database(accounts):
-    shop = server.shop(DatabaseUrl("nowhere", port=free_port()), 2.0, ())
+    shop = server.shop(SETTINGS, DatabaseUrl("nowhere", port=free_port()))
     try:
         client = TestApp(shop)
         assert client.get("/api/health").json["data"] == {"status": "alive"}
         assert client.get("/api/ready", status=503).json["error"]["code"] == "SERVICE_UNAVAILABLE"
     finally:
-        server.shop(accounts.application, 2.0, ("http://front.example",))
+        server.shop(SETTINGS, accounts.application)
 
 
 def test_ready_when_the_schema_is_current(client):
@@ -22,16 +22,16 @@ def test_ready_when_the_schema_is_current(client):
 
 
 def test_ready_names_what_is_pending(client, sql):
-    row = sql("SELECT * FROM schema_migrations WHERE version = 6")[0]
-    sql("DELETE FROM schema_migrations WHERE version = 6")
+    row = sql("SELECT * FROM schema_migrations WHERE version = 8")[0]
+    sql("DELETE FROM schema_migrations WHERE version = 8")
     try:
         answer = client.get("/api/ready")
     finally:
         sql(
-            "INSERT INTO schema_migrations (version, name, checksum, finished_at) VALUES (6, %s, %s, NOW())",
+            "INSERT INTO schema_migrations (version, name, checksum, finished_at) VALUES (8, %s, %s, NOW())",
             [row["name"], row["checksum"]],
         )
 
     assert answer.status_int == 503
-    assert answer.json["error"]["details"] == {"pending": ["0006_users_role"]}
+    assert answer.json["error"]["details"] == {"pending": ["0008_cart_items_updated"]}
     assert answer.headers["Retry-After"] == "10"

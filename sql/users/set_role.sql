@@ -1,9 +1,10 @@
--- Give an account the role of an administrator. Counts 0 where there is no such account, or it is one already.
+-- Give an account a role. Counts 0 where there is no such account, or where it has the role already.
 -- used by: server.py admin NAME
 -- returns: count
 -- params:
 --   username  in any case
+--   role      admin or customer
 -- plan: uq_users_username
 UPDATE users
-SET role = 'admin'
+SET role = %(role)s
 WHERE username = %(username)s

@@ -1,0 +1,57 @@
+"""Remove sessions that are over and carts that nobody has touched for long; safe while the shop serves."""
+
+from commands.embedded import owner_url
+from core.database import Database
+from core.statements import Statements
+from core.system import ROOT, say
+
+HELP = "remove expired sessions and abandoned carts"
+BATCH = 500  # rows in one transaction: locks are held for moments
+
+
+def arguments(parser):
+    """Declare the options: none."""
+
+
+def run(options, config, shop):
+    """Purge, and say how many."""
+    with owner_url(config) as url:
+        database = Database(url, Statements(ROOT / "sql"), 10)
+        sessions = purge_sessions(database, config.session_idle)
+        carts = purge_carts(database, config.cart_ttl)
+    say(f"{sessions} sessions and {carts} carts removed.")
+    return 0
+
+
+def purge_sessions(database, idle):
+    """Remove expired and idle sessions in batches; return how many."""
+    return _in_batches(database, "sessions/purge_expired") + _in_batches(database, "sessions/purge_idle", idle=idle)
+
+
+def _in_batches(database, statement, **params):
+    removed = 0
+    while count := database.transaction(lambda db: db.run(statement, limit=BATCH, **params)):
+        removed += count
+    return removed
+
+
+def purge_carts(database, age):
+    """Remove the carts of which no line has been touched for `age` seconds; return how many."""
+    removed, place = 0, {"after_time": None, "after_id": None}
+    while True:
+        read = {"age": age, "limit": BATCH, **place}
+        lines = database.transaction(lambda db: db.many("cart/stale_lines", **read))  # noqa: B023 - runs at once
+        for session_id in dict.fromkeys(line["session_id"] for line in lines):
+            removed += database.transaction(lambda db: _purge_cart(db, session_id, age))  # noqa: B023
+        if len(lines) < BATCH:
+            return removed
+        place = {"after_time": lines[-1]["updated_at"], "after_id": lines[-1]["id"]}
+
+
+def _purge_cart(db, session_id, age):
+    """Remove a cart if it is still stale, now that its lines are locked; return 1 or 0."""
+    lines = db.many("cart/lock", session_id=session_id)
+    if not lines or min(line["untouched_for"] for line in lines) < age:
+        return 0
+    db.run("cart/clear", session_id=session_id)
+    return 1

@@ -1,0 +1,1 @@
+ALTER TABLE cart_items DROP KEY ix_cart_items_updated;

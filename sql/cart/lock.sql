@@ -1,0 +1,10 @@
+-- The lines of a cart, locked, and for how long each has not been touched.
+-- used by: server.py purge
+-- returns: many
+-- params:
+--   session_id  whose cart
+-- plan: uq_cart_items_session_product
+SELECT id, TIMESTAMPDIFF(SECOND, updated_at, CURRENT_TIMESTAMP) AS untouched_for
+FROM cart_items
+WHERE session_id = %(session_id)s
+FOR UPDATE

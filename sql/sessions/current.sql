@@ -1,0 +1,15 @@
+-- The account behind a token, if its session is neither over nor unused for too long.
+-- used by: every route that wants a token
+-- returns: one
+-- params:
+--   token_hash  64 hexadecimal digits
+--   idle        seconds that a session may go unused
+-- plan: primary keys
+SELECT
+    u.id, u.username, u.role,
+    TIMESTAMPDIFF(SECOND, s.last_used_at, CURRENT_TIMESTAMP) AS unused_for
+FROM sessions AS s
+JOIN users AS u ON u.id = s.user_id
+WHERE s.token_hash = %(token_hash)s
+  AND s.expires_at > CURRENT_TIMESTAMP
+  AND s.last_used_at > CURRENT_TIMESTAMP - INTERVAL %(idle)s SECOND

@@ -1,0 +1,9 @@
+-- Until when a session lasts.
+-- used by: POST /api/users/login
+-- returns: one
+-- params:
+--   token_hash  64 hexadecimal digits
+-- plan: primary key
+SELECT expires_at
+FROM sessions
+WHERE token_hash = %(token_hash)s

@@ -1,0 +1,10 @@
+-- Remove sessions that are over, some at a time.
+-- used by: server.py purge
+-- returns: count
+-- params:
+--   limit  at most so many
+-- plan: ix_sessions_expires
+DELETE FROM sessions
+WHERE expires_at <= CURRENT_TIMESTAMP
+ORDER BY expires_at
+LIMIT %(limit)s

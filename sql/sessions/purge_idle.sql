@@ -1,0 +1,11 @@
+-- Remove sessions that went unused for too long, some at a time.
+-- used by: server.py purge
+-- returns: count
+-- params:
+--   idle   seconds that a session may go unused
+--   limit  at most so many
+-- plan: ix_sessions_last_used
+DELETE FROM sessions
+WHERE last_used_at <= CURRENT_TIMESTAMP - INTERVAL %(idle)s SECOND
+ORDER BY last_used_at
+LIMIT %(limit)s

@@ -1,0 +1,9 @@
+-- Note that a session is in use; run only where the note is out of date, and not on every request.
+-- used by: every route that wants a token
+-- returns: count
+-- params:
+--   token_hash  64 hexadecimal digits
+-- plan: primary key
+UPDATE sessions
+SET last_used_at = CURRENT_TIMESTAMP
+WHERE token_hash = %(token_hash)s

@@ -1,0 +1,10 @@
+-- Add an account. A name or an e-mail address that is taken is an error of the unique keys, also between two at once:
+-- the second waits for the first.
+-- used by: POST /api/users/register
+-- returns: id
+-- params:
+--   username       as given; compared without case
+--   email          in lower case
+--   password_hash  bcrypt's, or * while it is being made
+INSERT INTO users (username, email, password_hash)
+VALUES (%(username)s, %(email)s, %(password_hash)s)

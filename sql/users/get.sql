@@ -1,0 +1,10 @@
+-- One account, without its password's hash.
+-- used by: GET /api/users/{id}
+-- returns: one
+-- params:
+--   id
+-- plan: primary key
+SELECT
+    id, username, email, role, created_at, updated_at
+FROM users
+WHERE id = %(id)s

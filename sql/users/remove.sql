@@ -1,0 +1,8 @@
+-- Remove an account, and with it its sessions. Counts 0 where there is none.
+-- used by: DELETE /api/users/{id}
+-- returns: count
+-- params:
+--   id
+-- plan: primary key; sessions by fk_sessions_user
+DELETE FROM users
+WHERE id = %(id)s

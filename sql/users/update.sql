@@ -1,0 +1,14 @@
+-- Change what is given of an account. Counts 0 where nothing changed, or where there is no such account.
+-- used by: PUT /api/users/{id}
+-- returns: count
+-- params:  NULL means "leave as it is"
+--   id
+--   username       as given
+--   email          in lower case
+--   password_hash  bcrypt's
+-- plan: primary key
+UPDATE users
+SET username = COALESCE(%(username)s, username),
+    email = COALESCE(%(email)s, email),
+    password_hash = COALESCE(%(password_hash)s, password_hash)
+WHERE id = %(id)s
