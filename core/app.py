@@ -6,6 +6,7 @@ from core.errors import NotFound
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 LARGEST_ID = 2**31 - 1  # INT in MySQL
+PATH_SCHEMAS = {}  # path filter → the JSON Schema of what it takes, for the API document
 
 
 def new_app():
@@ -13,8 +14,14 @@ def new_app():
     bare = Bottle()
     bare.uninstall(True)  # its JSON and template plugins; the envelope takes their place
     bare.catchall = False
-    bare.router.add_filter("id", lambda config: (r"[0-9]+", existing_id, str))
+    add_filter(bare, "id", r"[0-9]+", existing_id, {"type": "integer", "minimum": 1, "maximum": LARGEST_ID})
     return bare
+
+
+def add_filter(bottle, name, pattern, convert, schema):
+    """Add a path filter: `<id:id>` is what `pattern` matches, as `convert` returns it; it may raise an ApiError."""
+    bottle.router.add_filter(name, lambda config: (pattern, convert, str))
+    PATH_SCHEMAS[name] = schema
 
 
 def existing_id(text, largest=LARGEST_ID):

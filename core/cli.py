@@ -34,19 +34,12 @@ def main(words, commands, shop):
     except config.Malformed as malformed:
         print(malformed, file=sys.stderr)
         return 2
-    except ApiError as error:
-        print(error.message, file=sys.stderr)
+    except ApiError as error:  # a client would be told no more; an operator is
+        known = isinstance(error.__cause__, DatabaseError)
+        print(_about_database(settings, error.__cause__) if known else error.message, file=sys.stderr)
         return 1
     except DatabaseError as error:
-        if number(error) in UNFINISHED:
-            print("The tables are not there yet, or not all of them. Type: python3 server.py migrate", file=sys.stderr)
-            return 1
-        url = (
-            settings.database
-            if settings and settings.database
-            else config.DatabaseUrl("shop", unix_socket=".data/run/s")
-        )
-        print(refusal(url, error), file=sys.stderr)
+        print(_about_database(settings, error), file=sys.stderr)
         return 1
     except BrokenPipeError:  # `server.py routes | head`
         sys.stderr.close()
@@ -62,6 +55,14 @@ def main(words, commands, shop):
         return 1
     except (KeyboardInterrupt, EOFError):  # EOFError: Ctrl-D at a question
         return 130
+
+
+def _about_database(settings, error):
+    """Return the sentence for a DatabaseError."""
+    if number(error) in UNFINISHED:
+        return "The tables are not there yet, or not all of them. Type: python3 server.py migrate"
+    embedded = config.DatabaseUrl("shop", unix_socket=".data/run/s")
+    return refusal(settings.database if settings and settings.database else embedded, error)
 
 
 def _concerns(error, folder):

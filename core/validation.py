@@ -56,6 +56,30 @@ class Schema:
         return field, sentence(self.fields[field])
 
 
+class Shape:
+    """What an answer's `data` looks like, for the API document: a name, and fields with rules like a schema's.
+
+    Further rules: `shape` (another Shape) for a dict, `items` (rules or a Shape) for a list, `nullable`; an example
+    stands in `meta: {"example": …}`. A route declares `returns=SHAPE`, or `returns=SHAPE.many` for a list of them.
+    """
+
+    def __init__(self, name, **fields):
+        self.name = name
+        self.fields = fields
+
+    @property
+    def many(self):
+        """Return the rules of a list of these."""
+        return Rules(type="list", items=self)
+
+
+class Rules:
+    """Rules of one value, in an object that Bottle does not flatten."""
+
+    def __init__(self, **rules):
+        self.rules = rules
+
+
 class Body(Schema):
     """The fields of a JSON object."""
 

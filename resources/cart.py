@@ -8,12 +8,13 @@ import re
 import secrets
 from decimal import Decimal
 
-from core.app import LARGEST_ID, app, existing_id
+from core.app import LARGEST_ID, add_filter, app, existing_id
 from core.auth import PUBLIC
 from core.errors import Conflict, InsufficientStock, NotFound, ValidationError
-from core.validation import Body, Headers
+from core.validation import Body, Headers, Shape
 
 MOST_LINES = 100
+LARGEST_LINE = 2**63 - 1  # BIGINT
 
 SESSION_ID = r"[A-Za-z0-9._~-]{1,255}"
 SESSION_ISSUE = "Must be 1 to 255 characters of A-Z, a-z, 0-9, '.', '_', '~' and '-'. POST /api/cart gives you one."
@@ -38,18 +39,63 @@ def _session_in_path(text):
     return text
 
 
-app.router.add_filter("session", lambda config: (r"[^/]+", _session_in_path, str))
-app.router.add_filter("item", lambda config: (r"[0-9]+", lambda text: existing_id(text, 2**63 - 1), str))
+def _line_id(text):
+    return existing_id(text, LARGEST_LINE)
 
 
-@app.post("/api/cart", auth=PUBLIC, status=201, message="Cart opened. Send its session_id as the header Session-ID.")
+add_filter(app, "session", r"[^/]+", _session_in_path, {"type": "string", "pattern": f"^{SESSION_ID}$"})
+add_filter(app, "item", r"[0-9]+", _line_id, {"type": "integer", "minimum": 1, "maximum": LARGEST_LINE})
+
+CART_ITEM = Shape(
+    "CartItem",
+    id={"type": "integer", "meta": {"example": 7}},
+    product_id={"type": "integer", "meta": {"example": 2}},
+    quantity={"type": "integer", "meta": {"example": 3}},
+    unit_price={"type": "number", "meta": {"example": 19.9}},
+    line_total={"type": "number", "meta": {"example": 59.7}},
+    available={"type": "boolean", "meta": {"example": True}},
+    issue={"type": "string", "nullable": True, "meta": {"example": None}},
+    product={
+        "type": "dict",
+        "shape": Shape(
+            "CartProduct",
+            id={"type": "integer", "meta": {"example": 2}},
+            name={"type": "string", "meta": {"example": "Desk Lamp"}},
+            price={"type": "number", "meta": {"example": 19.9}},
+            image_url={"type": "string", "nullable": True, "meta": {"example": "/images/desk-lamp.jpg"}},
+            stock_quantity={"type": "integer", "meta": {"example": 12}},
+            is_active={"type": "boolean", "meta": {"example": True}},
+        ),
+    },
+)
+CART = Shape(
+    "Cart",
+    session_id={"type": "string", "meta": {"example": "my-cart"}},
+    items={"type": "list", "items": CART_ITEM},
+    item_count={"type": "integer", "meta": {"example": 1}},
+    total={"type": "number", "meta": {"example": 59.7}},
+)
+OPENED = Shape(
+    "OpenedCart", session_id={"type": "string", "meta": {"example": "8k-h7Esn6IjmMcp18mKmJo7s3pyt7UkgwCK3GGtKX5Y"}}
+)
+ADDING = {"returns": CART_ITEM, "raises": (NotFound, InsufficientStock, Conflict)}
+CHANGING = ADDING
+
+
+@app.post(
+    "/api/cart",
+    auth=PUBLIC,
+    returns=OPENED,
+    status=201,
+    message="Cart opened. Send its session_id as the header Session-ID.",
+)
 def open_cart():
     """Issue a session id that cannot be guessed; nothing is stored yet."""
     return {"session_id": secrets.token_urlsafe(32)}
 
 
-@app.get("/api/cart", auth=PUBLIC, headers=SESSION, message="Cart found.")
-@app.get("/api/cart/<session_id:session>", auth=PUBLIC, message="Cart found.")
+@app.get("/api/cart", auth=PUBLIC, headers=SESSION, returns=CART, message="Cart found.")
+@app.get("/api/cart/<session_id:session>", auth=PUBLIC, returns=CART, message="Cart found.")
 def show(db, session_id):
     """Show the cart: its lines at today's prices, and their total."""
     lines = db.many("cart/show", session_id=session_id)
@@ -61,8 +107,17 @@ def show(db, session_id):
     }
 
 
-@app.post("/api/cart/items", auth=PUBLIC, headers=SESSION, body=NEW_ITEM, status=201, message="Added to the cart.")
-@app.post("/api/cart/<session_id:session>/items", auth=PUBLIC, body=NEW_ITEM, status=201, message="Added to the cart.")
+@app.post(
+    "/api/cart/items", auth=PUBLIC, headers=SESSION, body=NEW_ITEM, status=201, message="Added to the cart.", **ADDING
+)
+@app.post(
+    "/api/cart/<session_id:session>/items",
+    auth=PUBLIC,
+    body=NEW_ITEM,
+    status=201,
+    message="Added to the cart.",
+    **ADDING,
+)
 def add(db, session_id, body):
     """Put a product into the cart, or more of it if it is there already."""
     whose, quantity = {"session_id": session_id, "product_id": body["product_id"]}, body["quantity"]
@@ -76,7 +131,14 @@ def add(db, session_id, body):
     return item(line)
 
 
-@app.put("/api/cart/items/<product_id:id>", auth=PUBLIC, headers=SESSION, body=CHANGED_ITEM, message="Quantity set.")
+@app.put(
+    "/api/cart/items/<product_id:id>",
+    auth=PUBLIC,
+    headers=SESSION,
+    body=CHANGED_ITEM,
+    message="Quantity set.",
+    **CHANGING,
+)
 def change(db, session_id, product_id, body):
     """Set how many of a product the cart holds."""
     whose = {"session_id": session_id, "product_id": product_id}
@@ -91,13 +153,25 @@ def change(db, session_id, product_id, body):
     return item(line)
 
 
-@app.put("/api/cart/<session_id:session>/items/<item_id:item>", auth=PUBLIC, body=CHANGED_ITEM, message="Quantity set.")
+@app.put(
+    "/api/cart/<session_id:session>/items/<item_id:item>",
+    auth=PUBLIC,
+    body=CHANGED_ITEM,
+    message="Quantity set.",
+    **CHANGING,
+)
 def change_item(db, session_id, item_id, body):
     """Set how many of a product the cart holds, by the line's id."""
     return change(db, session_id, product_of(db, session_id, item_id), body)
 
 
-@app.delete("/api/cart/items/<product_id:id>", auth=PUBLIC, headers=SESSION, message="Removed from the cart.")
+@app.delete(
+    "/api/cart/items/<product_id:id>",
+    auth=PUBLIC,
+    headers=SESSION,
+    raises=(NotFound,),
+    message="Removed from the cart.",
+)
 def remove(db, session_id, product_id):
     """Take a product out of the cart."""
     if not db.run("cart/remove", session_id=session_id, product_id=product_id):

@@ -12,7 +12,7 @@ from bottle import request, response
 from core.app import app
 from core.auth import PUBLIC
 from core.errors import NotFound, ValidationError
-from core.validation import Query
+from core.validation import Query, Shape
 
 SORTS = {  # sort=… → the statement that lists, and the column of the order, whose last value a cursor keeps
     "newest": ("products/list_newest", "created_at"),
@@ -47,6 +47,49 @@ LIST = Query(
     after={"type": "string", "maxlength": 2000, "meta": {"issue": "Must be the 'next' of an earlier page."}},
     facets={"type": "boolean", "default": False},
 )
+PRODUCT = Shape(
+    "Product",
+    id={"type": "integer", "meta": {"example": 2}},
+    name={"type": "string", "meta": {"example": "Desk Lamp"}},
+    description={"type": "string", "nullable": True, "meta": {"example": "Warm or cool light."}},
+    price={"type": "number", "meta": {"example": 19.9}},
+    image_url={"type": "string", "nullable": True, "meta": {"example": "/images/desk-lamp.jpg"}},
+    category_id={"type": "integer", "nullable": True, "meta": {"example": 5}},
+    category_name={"type": "string", "nullable": True, "meta": {"example": "Home & Living"}},
+    stock_quantity={"type": "integer", "meta": {"example": 12}},
+    is_active={"type": "boolean", "meta": {"example": True}},
+    created_at={"type": "datetime", "meta": {"example": "2026-01-31T12:00:00Z"}},
+    updated_at={"type": "datetime", "meta": {"example": "2026-01-31T12:00:00Z"}},
+)
+PAGINATION = Shape(
+    "Pagination",
+    page={"type": "integer", "meta": {"example": 1}},
+    per_page={"type": "integer", "meta": {"example": 20}},
+    total={"type": "integer", "meta": {"example": 483}},
+    pages={"type": "integer", "meta": {"example": 25}},
+    has_next={"type": "boolean", "meta": {"example": True}},
+    has_prev={"type": "boolean", "meta": {"example": False}},
+    next={"type": "string", "nullable": True, "meta": {"example": "WyJuZXdlc3QiLCAyLCAiMjAyNiJd"}},
+    total_is_exact={"type": "boolean", "required": False, "meta": {"example": False}},
+)
+FACET = Shape(
+    "CategoryFacet",
+    category_id={"type": "integer", "nullable": True, "meta": {"example": 5}},
+    category_name={"type": "string", "nullable": True, "meta": {"example": "Home & Living"}},
+    count={"type": "integer", "meta": {"example": 41}},
+)
+RANGE = Shape(
+    "PriceRange",
+    min={"type": "number", "nullable": True, "meta": {"example": 9.5}},
+    max={"type": "number", "nullable": True, "meta": {"example": 899}},
+)
+FACETS = Shape("Facets", categories={"type": "list", "items": FACET}, price={"type": "dict", "shape": RANGE})
+PAGE = Shape(
+    "ProductPage",
+    items={"type": "list", "items": PRODUCT},
+    pagination={"type": "dict", "shape": PAGINATION},
+    facets={"type": "dict", "shape": FACETS, "required": False},
+)
 CACHE = "public, max-age=0, must-revalidate"
 
 SHORTEST_INDEXED = 3  # characters; innodb_ft_min_token_size, which can only be set when a server starts
@@ -54,7 +97,7 @@ MOST_WORDS = 16  # a hundred characters hold 25 words; each one more costs a loo
 NEWEST_READ = 10_000  # products that a search of short words alone reads through
 
 
-@app.get("/api/products", auth=PUBLIC, query=LIST, cache=CACHE, message="Products listed.")
+@app.get("/api/products", auth=PUBLIC, query=LIST, cache=CACHE, returns=PAGE, message="Products listed.")
 def index(db, query):
     """List products on sale: filtered, searched, sorted and paged."""
     filters = {name: query.get(name) for name in ("category_id", "min_price", "max_price", "in_stock")}
@@ -91,7 +134,7 @@ def index(db, query):
     return answer
 
 
-@app.get("/api/products/<id:id>", auth=PUBLIC, cache=CACHE, message="Product found.")
+@app.get("/api/products/<id:id>", auth=PUBLIC, cache=CACHE, returns=PRODUCT, message="Product found.")
 def show(db, id):
     """Show one product on sale."""
     product = db.one("products/get", id=id)

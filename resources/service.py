@@ -4,15 +4,19 @@ from core import migrations
 from core.app import app
 from core.auth import PUBLIC
 from core.errors import ServiceUnavailable
+from core.validation import Shape
 
 
-@app.get("/api/health", auth=PUBLIC, message="Alive.")
+STATUS = Shape("Status", status={"type": "string", "meta": {"example": "ready"}})
+
+
+@app.get("/api/health", auth=PUBLIC, returns=STATUS, message="Alive.")
 def health():
     """Say that the process runs; the database is not asked."""
     return {"status": "alive"}
 
 
-@app.get("/api/ready", auth=PUBLIC, message="Ready.")
+@app.get("/api/ready", auth=PUBLIC, returns=STATUS, message="Ready.")
 def ready(db):
     """Say whether the database answers and its schema is current."""
     state = migrations.State(migrations.files(), migrations.applied(db))

@@ -8,9 +8,9 @@ from email_validator import EmailNotValidError, validate_email
 from core import audit
 from core.app import app
 from core.auth import OWNER, PUBLIC, UNACCEPTABLE, USER, is_acceptable
-from core.errors import InvalidCredentials, NotFound, ValidationError
+from core.errors import DuplicateEmail, DuplicateUsername, InvalidCredentials, NotFound, ValidationError
 from core.limits import Limit
-from core.validation import Body, Query
+from core.validation import Body, Query, Shape
 
 USERNAME = {
     "type": "string",
@@ -27,6 +27,23 @@ NEW_USER = Body(
 )
 CHANGED_USER = Body(username=USERNAME, email=EMAIL, password=PASSWORD)
 CREDENTIALS = Body(username=TYPED, email=TYPED, password={**TYPED, "required": True})
+ACCOUNT = Shape(
+    "Account",
+    id={"type": "integer", "meta": {"example": 1}},
+    username={"type": "string", "meta": {"example": "alice"}},
+    email={"type": "string", "meta": {"example": "alice@example.com"}},
+    role={"type": "string", "allowed": ["customer", "admin"], "meta": {"example": "customer"}},
+    created_at={"type": "datetime", "meta": {"example": "2026-01-31T12:00:00Z"}},
+    updated_at={"type": "datetime", "meta": {"example": "2026-01-31T12:00:00Z"}},
+)
+SESSION = Shape(
+    "Session",
+    user={"type": "dict", "shape": ACCOUNT},
+    token={"type": "string", "meta": {"example": "pVz0d1yfK1mXyJ3b0Yc2J1l8b6gk9mUQ4yq6yQ0m3mE"}},
+    expires_at={"type": "datetime", "meta": {"example": "2026-02-07T12:00:00Z"}},
+)
+TAKEN = (DuplicateUsername, DuplicateEmail)
+
 WHERE = Query(everywhere={"type": "boolean", "default": False})
 
 REGISTERING = Limit("register", "30/minute; 300/hour")
@@ -34,7 +51,16 @@ LOGGING_IN = Limit("login", "60/minute; 1000/hour")
 CHANGING = Limit("account", "60/minute")
 
 
-@app.post("/api/users/register", auth=PUBLIC, body=NEW_USER, status=201, limit=REGISTERING, message="Account created.")
+@app.post(
+    "/api/users/register",
+    auth=PUBLIC,
+    limit=REGISTERING,
+    body=NEW_USER,
+    returns=ACCOUNT,
+    raises=TAKEN,
+    status=201,
+    message="Account created.",
+)
 def register(db, body, passwords):
     """Create an account."""
     email, _ = address_of(body["email"]), chosen(body["password"])
@@ -49,7 +75,15 @@ def register(db, body, passwords):
     return db.one("users/get", id=id)
 
 
-@app.post("/api/users/login", auth=PUBLIC, body=CREDENTIALS, limit=LOGGING_IN, message="Logged in.")
+@app.post(
+    "/api/users/login",
+    auth=PUBLIC,
+    limit=LOGGING_IN,
+    body=CREDENTIALS,
+    returns=SESSION,
+    raises=(InvalidCredentials,),
+    message="Logged in.",
+)
 def login(db, body, passwords, tokens, limits):
     """Log in with a name or an e-mail address; the answer has the token, which is shown this once."""
     if ("username" in body) == ("email" in body):
@@ -85,13 +119,13 @@ def logout(db, user, query):
     audit.note("logout", user_id=user["id"])
 
 
-@app.get("/api/users/me", auth=USER, message="Account found.")
+@app.get("/api/users/me", auth=USER, returns=ACCOUNT, raises=(NotFound,), message="Account found.")
 def me(db, user):
     """Show the account that is logged in."""
     return show(db, user["id"])
 
 
-@app.get("/api/users/<id:id>", auth=OWNER, message="Account found.")
+@app.get("/api/users/<id:id>", auth=OWNER, returns=ACCOUNT, message="Account found.")
 def show(db, id):
     """Show an account: one's own, or any for an administrator."""
     account = db.one("users/get", id=id)
@@ -100,7 +134,15 @@ def show(db, id):
     return account
 
 
-@app.put("/api/users/<id:id>", auth=OWNER, body=CHANGED_USER, limit=CHANGING, message="Account changed.")
+@app.put(
+    "/api/users/<id:id>",
+    auth=OWNER,
+    limit=CHANGING,
+    body=CHANGED_USER,
+    returns=ACCOUNT,
+    raises=TAKEN,
+    message="Account changed.",
+)
 def update(db, id, body, user, passwords):
     """Change name, e-mail address or password. A new password ends every other session of the account."""
     if not body:
