@@ -63,7 +63,7 @@ class Shape:
     stands in `meta: {"example": …}`. A route declares `returns=SHAPE`, or `returns=SHAPE.many` for a list of them.
     """
 
-    def __init__(self, name, **fields):
+    def __init__(self, name, /, **fields):
         self.name = name
         self.fields = fields
 

@@ -6,7 +6,6 @@ from core.auth import PUBLIC
 from core.errors import ServiceUnavailable
 from core.validation import Shape
 
-
 STATUS = Shape("Status", status={"type": "string", "meta": {"example": "ready"}})
 
 
