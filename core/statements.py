@@ -26,8 +26,8 @@ ORDERLY = re.compile(r"--(?: (?P<key>used by|returns|params|plan|note|allow): *(
 PARAM_LINE = re.compile(r" {3}([a-z][a-z0-9_]*)(?: {2,}(\S.*))?\Z")
 PLACEHOLDER = re.compile(r"%\(([a-z][a-z0-9_]*)\)s")
 VERBS = {
-    "one": ("SELECT",),
-    "many": ("SELECT",),
+    "one": ("SELECT", "WITH"),
+    "many": ("SELECT", "WITH"),
     "id": ("INSERT",),
     "count": ("INSERT", "UPDATE", "DELETE", "TRUNCATE"),
 }
@@ -64,8 +64,8 @@ class Statement:
 
     def line_of(self, word):
         """Return the file's line in which a word of the statement stands first."""
-        at = self.body.lower().find(word.lower()) if word else -1
-        return self.first_line + (self.body.count("\n", 0, at) if at >= 0 else 0)
+        found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", self.body, re.I) if word else None
+        return self.first_line + (self.body.count("\n", 0, found.start()) if found else 0)
 
 
 def parse(name, path, source):

@@ -19,11 +19,11 @@ def health():
 def ready(db):
     """Say whether the database answers and its schema is current."""
     state = migrations.State(migrations.files(), migrations.applied(db))
-    if state.problem or state.pending:
-        names = [migration.name for migration in state.pending]
-        raise ServiceUnavailable(
-            state.problem or f"The database waits for {len(names)} migration(s): {', '.join(names)}.",
-            {"pending": names},
-            retry_after=10,
-        )
+    names = [migration.name for migration in state.pending]
+    if state.problem:  # its sentence is for the terminal: it names tables
+        message = "A migration is running or did not end well. Type: python3 server.py migrate status"
+        raise ServiceUnavailable(message, {"pending": names}, retry_after=10)
+    if names:
+        message = f"The database waits for {len(names)} migration(s): {', '.join(names)}."
+        raise ServiceUnavailable(message, {"pending": names}, retry_after=10)
     return {"status": "ready"}

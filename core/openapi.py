@@ -1,0 +1,325 @@
+"""The route table → an OpenAPI 3.1 document. Nothing is written twice: what a route declares is what is described.
+
+Parameters and bodies come from the very schemas that validate; a cerberus rule that has no form in JSON Schema stops
+the start, so that the document cannot say less than what is checked.
+"""
+
+import inspect
+import re
+
+from core import errors
+from core.app import PATH_SCHEMAS
+from core.auth import ADMIN, OWNER, PUBLIC
+from core.envelope import JSON
+from core.validation import Rules, Shape
+
+TITLE = "Bodega"
+VERSION = "1.0.0"
+DESCRIPTION = (
+    "An e-commerce API: accounts, catalogue and carts. Every answer is an envelope: `{success, data, message}`, or "
+    "`{success, error: {code, message, details}}`. Log in at `POST /api/users/login` and send the token as "
+    "`Authorization: Bearer …`."
+)
+WILDCARD = re.compile(r"<(\w+):(\w+)>")
+
+TYPES = {
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "decimal": {"type": "number"},
+    "amount": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "string": {"type": "string"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "dict": {"type": "object"},
+    "list": {"type": "array"},
+}
+KEYWORDS = {
+    "min": "minimum",
+    "max": "maximum",
+    "minlength": "minLength",
+    "maxlength": "maxLength",
+    "default": "default",
+}
+ELSEWHERE = {"type", "required", "nullable", "meta", "coerce", "shape", "items", "allowed", "regex", "places"}
+
+
+class Unmapped(LookupError):
+    """A rule has no form in JSON Schema."""
+
+
+def schema_of(rules, parts=None):
+    """Return the JSON Schema of a field's rules. Shapes go into `parts` (name → schema) and are referred to."""
+    if isinstance(rules, Shape):
+        return _reference(rules, parts)
+    if isinstance(rules, Rules):
+        rules = rules.rules
+    if unknown := set(rules) - set(KEYWORDS) - ELSEWHERE:
+        raise Unmapped(
+            f"no JSON Schema for the rule(s) {', '.join(sorted(unknown))}; teach core/openapi.py or do without"
+        )
+    if "shape" in rules:
+        found = _reference(rules["shape"], parts)
+        return {"anyOf": [found, {"type": "null"}]} if rules.get("nullable") else found
+    found = dict(TYPES[rules["type"]])
+    for rule, keyword in KEYWORDS.items():
+        if rule in rules:
+            found[keyword] = float(rules[rule]) if rule in ("min", "max") and found["type"] == "number" else rules[rule]
+    if "places" in rules:
+        found["multipleOf"] = 10.0 ** -rules["places"]
+    if "regex" in rules:
+        found["pattern"] = f"^(?:{rules['regex'].removesuffix(chr(92) + 'Z')})$"
+    if "allowed" in rules:
+        found["enum"] = [*rules["allowed"], *([None] if rules.get("nullable") else [])]
+    if "items" in rules:
+        found["items"] = schema_of(rules["items"], parts)
+    if rules.get("nullable"):
+        found["type"] = [found["type"], "null"]
+    if "example" in rules.get("meta", {}):
+        found["examples"] = [rules["meta"]["example"]]
+    if "issue" in rules.get("meta", {}):
+        found["description"] = rules["meta"]["issue"]
+    return found
+
+
+def body_schema(schema, parts=None):
+    """Return the JSON Schema of a Body: an object, nothing but its fields, those that are required present."""
+    required = [name for name, rules in schema.fields.items() if rules.get("required")]
+    return {
+        "type": "object",
+        "properties": {name: schema_of(rules, parts) for name, rules in schema.fields.items()},
+        **({"required": required} if required else {}),
+        "additionalProperties": False,
+    }
+
+
+def _reference(shape, parts):
+    if parts is not None and shape.name not in parts:
+        parts[shape.name] = {}  # so that a shape may hold itself
+        parts[shape.name] = {
+            "type": "object",
+            "properties": {name: schema_of(rules, parts) for name, rules in shape.fields.items()},
+            "required": [name for name, rules in shape.fields.items() if rules.get("required", True)],
+            "additionalProperties": False,
+        }
+    return {"$ref": f"#/components/schemas/{shape.name}"}
+
+
+def example_of(rules):
+    """Return an example of what the rules describe."""
+    if isinstance(rules, Rules):
+        rules = rules.rules
+    if isinstance(rules, Shape):
+        return {name: example_of(inner) for name, inner in rules.fields.items() if inner.get("required", True)}
+    if "shape" in rules:
+        return example_of(rules["shape"])
+    if "items" in rules:
+        return [example_of(rules["items"])]
+    return rules.get("meta", {}).get("example")
+
+
+def document(app):
+    """Return the OpenAPI document of an app's routes, as a dict."""
+    parts = {}
+    paths = {}
+    for route in app.routes:
+        if route.config.get("hidden"):
+            continue
+        operation = _operation(route, parts)
+        paths.setdefault(WILDCARD.sub(r"{\1}", route.rule), {})[route.method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name, "description": about} for name, about in _tags(app).items()],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": dict(sorted(parts.items())),
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The token that POST /api/users/login gives.",
+                }
+            },
+        },
+    }
+
+
+def _module(route):
+    return inspect.getmodule(route.get_undecorated_callback())
+
+
+def _tags(app):
+    """Return each resource's name with the first sentence of its docstring."""
+    found = {}
+    for route in app.routes:
+        if not route.config.get("hidden"):
+            module = _module(route)
+            found[module.__name__.rpartition(".")[2]] = inspect.getdoc(module).split("\n")[0]
+    return found
+
+
+def _operation(route, parts):
+    tag = _module(route).__name__.rpartition(".")[2]
+    callback = route.get_undecorated_callback()
+    summary, _, more = (inspect.getdoc(callback) or "").partition("\n")
+    name = f"{tag}_{callback.__name__}"
+    twins = [other for other in route.app.routes if other.callback is route.callback and other.method == route.method]
+    if route is not min(twins, key=lambda twin: twin.rule.count("<")):  # the same handler on a second path
+        name += "_by_" + WILDCARD.findall(route.rule)[0][0]
+    operation = {"operationId": name, "tags": [tag], "summary": summary.rstrip(".")}
+    if more.strip():
+        operation["description"] = " ".join(more.split())
+    if parameters := _parameters(route, parts):
+        operation["parameters"] = parameters
+    if body := route.config.get("body"):
+        component = "".join(word.capitalize() for word in name.split("_")) + "Body"
+        parts[component] = body_schema(body, parts)
+        content = {"schema": {"$ref": f"#/components/schemas/{component}"}}
+        example = {n: r["meta"]["example"] for n, r in body.fields.items() if "example" in r.get("meta", {})}
+        if example:
+            content["example"] = example
+        operation["requestBody"] = {"required": True, "content": {JSON: content}}
+    elif takes := route.config.get("takes"):
+        schema = {"type": "string", "examples": [takes.example]}
+        operation["requestBody"] = {"required": True, "content": {takes.media_type: {"schema": schema}}}
+    if route.config["auth"] != PUBLIC:
+        operation["security"] = [{"bearer": []}]
+    operation["responses"] = _responses(route, parts)
+    return operation
+
+
+def _parameters(route, parts):
+    found = [
+        {"name": name, "in": "path", "required": True, "schema": PATH_SCHEMAS[kind]}
+        for name, kind in WILDCARD.findall(route.rule)
+    ]
+    for where, declared in (("header", route.config.get("headers")), ("query", route.config.get("query"))):
+        for name, rules in declared.fields.items() if declared else ():
+            schema = schema_of(rules, parts)
+            parameter = {"name": name, "in": where, "required": bool(rules.get("required")), "schema": schema}
+            if "description" in schema:
+                parameter["description"] = schema.pop("description")
+            found.append(parameter)
+    if route.config.get("cache"):
+        known = {"type": "string", "description": "The ETag of what is there already."}
+        found.append({"name": "If-None-Match", "in": "header", "required": False, "schema": known})
+    return found
+
+
+def failures(route):
+    """Return the error classes that a route may answer with: declared, or implied by what it declares."""
+    found = {errors.ValidationError, errors.InternalError, errors.ServiceUnavailable, *route.config.get("raises", ())}
+    if route.config.get("body") or route.config.get("takes"):
+        found |= {errors.PayloadTooLarge, errors.UnsupportedMediaType}
+    if route.config.get("body"):
+        found.add(errors.MalformedJson)
+    if route.config["auth"] != PUBLIC:
+        found.add(errors.AuthenticationRequired)
+    if route.config["auth"] in (OWNER, ADMIN):
+        found.add(errors.Forbidden)
+    if route.config.get("limit"):
+        found.add(errors.RateLimited)
+    if any(kind != "session" for _, kind in WILDCARD.findall(route.rule)):
+        found.add(errors.NotFound)
+    return found
+
+
+def _responses(route, parts):
+    responses = {str(route.config.get("status", 200)): _success(route, parts)}
+    if route.config.get("cache"):
+        responses["304"] = {
+            "description": "Nothing has changed since the ETag in If-None-Match.",
+            "headers": _headers(),
+        }
+    by_status = {}
+    for failure in failures(route):
+        by_status.setdefault(failure.default_status, []).append(failure)
+    for status, classes in sorted(by_status.items()):
+        responses[str(status)] = _failure(sorted(classes, key=lambda c: c.code), parts)
+    return responses
+
+
+def _headers(*names):
+    about = {
+        "X-Request-ID": "What the log calls this request.",
+        "ETag": "Changes when the answer does; send it as If-None-Match.",
+        "Location": "The address of what was created.",
+        "Retry-After": "Seconds to wait.",
+    }
+    return {name: {"schema": {"type": "string"}, "description": about[name]} for name in ("X-Request-ID", *names)}
+
+
+def _success(route, parts):
+    if media := route.config.get("gives"):  # not in the envelope: a download
+        return {"description": route.config.get("message", "OK"), "content": {media: {"schema": {"type": "string"}}}}
+    returns, message = route.config.get("returns"), route.config.get("message", "OK")
+    data = schema_of(returns, parts) if returns else {"type": "null"}
+    envelope = {
+        "type": "object",
+        "properties": {"success": {"const": True}, "data": data, "message": {"type": "string"}},
+        "required": ["success", "data", "message"],
+        "additionalProperties": False,
+    }
+    example = {"success": True, "data": example_of(returns) if returns else None, "message": message}
+    created = ("Location",) if route.config.get("status") == 201 and "id" in getattr(returns, "fields", ()) else ()
+    headers = _headers(*created, *(("ETag",) if route.config.get("cache") else ()))
+    return {"description": message, "headers": headers, "content": {JSON: {"schema": envelope, "example": example}}}
+
+
+PROBLEM = Shape(
+    "Problem",
+    field={"type": "string", "meta": {"example": "quantity"}},
+    issue={"type": "string", "meta": {"example": "Must be a whole number from 1 to 999."}},
+)
+
+
+def _failure(classes, parts):
+    """Return the response of one status, whose code is one of these classes'."""
+    codes = list(dict.fromkeys(c.code for c in classes))
+    key = "".join(word.capitalize() for code in codes for word in code.split("_"))
+    if errors.ValidationError in classes:
+        details = {
+            "type": "object",
+            "properties": {
+                "field": {"type": "string"},
+                "issue": {"type": "string"},
+                "errors": {"type": "array", "items": schema_of(PROBLEM, parts)},
+            },
+        }
+    else:
+        details = {"type": "object"}
+    told = {
+        "type": "object",
+        "properties": {"code": {"enum": codes}, "message": {"type": "string"}, "details": details},
+        "required": ["code", "message", "details"],
+        "additionalProperties": False,
+    }
+    key = key.removesuffix("Error") + "Error"
+    parts[key] = {
+        "type": "object",
+        "properties": {"success": {"const": False}, "error": told},
+        "required": ["success", "error"],
+        "additionalProperties": False,
+    }
+    example = {
+        "success": False,
+        "error": {"code": codes[0], "message": _message(classes), "details": _details(classes)},
+    }
+    waits = {errors.ServiceUnavailable, errors.RateLimited} & set(classes)
+    content = {JSON: {"schema": {"$ref": f"#/components/schemas/{key}"}, "example": example}}
+    about = " ".join(inspect.getdoc(c).split("\n")[0] for c in classes)
+    return {"description": about, "headers": _headers(*(("Retry-After",) if waits else ())), "content": content}
+
+
+def _message(classes):
+    return getattr(classes[0], "message", None) or inspect.getdoc(classes[0]).split("\n")[0]
+
+
+def _details(classes):
+    problem = example_of(PROBLEM)
+    if errors.ValidationError in classes:
+        return {**problem, "errors": [problem]}
+    if errors.InsufficientStock in classes:
+        return {"field": "quantity", "issue": "Only 3 in stock.", "available": 3}
+    return {}

@@ -1,0 +1,153 @@
+"""`server.py check`: every file of sql/ against the live schema, with file and line of what is wrong."""
+
+import re
+import shutil
+
+import pytest
+from conftest import as_url, command
+
+from commands import check
+from core.config import Config
+from core.database import connect, prepare
+from core.statements import Problem, parse
+from core.system import ROOT
+
+HEADER = "-- Something.\n-- used by: a test\n-- returns: many\n"
+
+
+@pytest.fixture
+def refused(accounts):
+    """`refused(body)`: what the server says against a statement that begins on line 4 of sql/a/b.sql, or None."""
+    connection = connect(accounts.owner, 10)
+
+    def look(body, params=""):
+        try:
+            with connection.cursor() as cursor:
+                prepare(cursor, parse("a/b", "sql/a/b.sql", HEADER + params + body))
+        except Problem as problem:
+            return str(problem)
+        return None
+
+    yield look
+    connection.close()
+
+
+@pytest.fixture
+def checked(accounts, tmp_path, monkeypatch, capsys):
+    """`checked(files)`: run the command on a copy of sql/ with these files put in; return exit status and lines."""
+    shutil.copytree(ROOT / "sql", tmp_path / "sql")
+    monkeypatch.setattr(check, "ROOT", tmp_path)
+
+    def run(files):
+        for name, text in files.items():
+            (tmp_path / "sql" / name).write_text(text)
+        status = check.run(None, Config(database=accounts.owner), None)
+        return status, capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_the_shops_own_files_pass(accounts):
+    done = command("check", DATABASE_URL=as_url(accounts.owner))
+
+    count = len(list((ROOT / "sql").glob("*/*.sql")))
+    assert done.stdout.splitlines() == [f"{count} statements checked against {accounts.owner.place}: all right."]
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_good_statement_is_not_refused(refused):
+    assert refused("SELECT id\nFROM products\nWHERE id = %(id)s AND name LIKE 'a%%'", "-- params:\n--   id\n") is None
+
+
+def test_an_unknown_column_is_named_with_its_line(refused):
+    problem = refused("SELECT id,\n  name,\n  colour_of_it\nFROM products")
+
+    assert problem.startswith("sql/a/b.sql:6: ")
+    assert "colour_of_it" in problem
+
+
+def test_an_unknown_column_of_an_alias_is_named_with_its_line(refused):
+    problem = refused("SELECT p.id\nFROM products AS p\nWHERE p.colour_of_it = 1")
+
+    assert problem.startswith("sql/a/b.sql:6: ")
+    assert "colour_of_it" in problem
+
+
+def test_an_unknown_table_is_named_with_its_line(refused):
+    problem = refused("SELECT id\nFROM\n  no_such_table")
+
+    assert problem.startswith("sql/a/b.sql:6: ")
+    assert "no_such_table" in problem
+
+
+def test_an_unknown_function_is_named_with_its_line(refused):
+    problem = refused("SELECT id,\n  no_such_function(id)\nFROM products")
+
+    assert problem.startswith("sql/a/b.sql:5: ")
+    assert "no_such_function" in problem
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "near"),
+    [
+        ("SELECT id FORM id FROM products", 4, "id FROM products"),
+        ("SELECT id\nFROM products\nWHERE id = = 1\nORDER BY id", 6, "= 1"),
+        ("SELECT id\n\nFROM products\nORDER\nid", 8, "id"),
+    ],
+)
+def test_a_syntax_error_is_named_with_its_line_and_what_stands_there(refused, body, line, near):
+    problem = refused(body)
+
+    assert problem.startswith(f"sql/a/b.sql:{line}: syntax error near '{near}")
+
+
+def test_a_statement_that_breaks_off_is_named_too(refused):
+    problem = refused("SELECT id\nFROM products\nWHERE (id = 1")
+
+    assert problem.startswith("sql/a/b.sql:6: syntax error")
+
+
+def test_the_connection_is_usable_after_a_refusal(refused):
+    refused("SELECT no_such_column FROM products")
+
+    assert refused("SELECT id FROM products") is None
+
+
+def test_the_count_comes_last_where_all_is_right(checked):
+    status, lines = checked({})
+
+    assert status == 0
+    assert re.fullmatch(r"[0-9]+ statements checked against .*: all right\.", lines[-1])
+
+
+def test_all_problems_are_listed_headers_and_columns_alike_and_the_exit_status_is_1(checked):
+    status, lines = checked(
+        {
+            "products/aaa.sql": HEADER + "SELECT *\nFROM products",
+            "products/bbb.sql": HEADER + "SELECT id\nFROM products\nWHERE colour_of_it = 1",
+            "service/bare.sql": "SELECT 1",
+        }
+    )
+
+    assert status == 1
+    assert lines[0] == "sql/products/aaa.sql:4: SELECT names its columns: no *"
+    assert lines[1].startswith("sql/service/bare.sql:1: the header is missing")
+    assert lines[2].startswith("sql/products/bbb.sql:6: ") and "colour_of_it" in lines[2]
+    total = len(list((ROOT / "sql").glob("*/*.sql"))) + 3
+    assert lines[3].startswith(f"{total} statements checked") and lines[3].endswith(": 3 wrong.")
+    assert len(lines) == 4
+
+
+def test_a_pending_migration_is_mentioned_since_it_explains_what_is_missing(checked, sql):
+    (row,) = sql("SELECT version, name, checksum FROM schema_migrations ORDER BY version DESC LIMIT 1")
+    sql("DELETE FROM schema_migrations WHERE version = %s", [row["version"]])
+    try:
+        status, lines = checked({})
+    finally:
+        sql(
+            "INSERT INTO schema_migrations (version, name, checksum, finished_at) VALUES (%s, %s, %s, NOW())",
+            list(row.values()),
+        )
+
+    assert status == 0
+    assert lines[-2] == "1 migration(s) are pending. Apply them: python3 server.py migrate"

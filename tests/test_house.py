@@ -1,0 +1,354 @@
+"""The rules of the house: who may know whom, what every file says about itself, and that nothing is left over."""
+
+import ast
+import collections
+import functools
+import pathlib
+import re
+import sys
+
+import pytest
+from bottle import Bottle
+
+import server
+from core import auth, migrations
+from core.app import app
+from core.statements import Statements
+from core.system import ROOT
+
+WINGS = ("core", "resources", "commands")
+PROGRAM = sorted([ROOT / "server.py", *(path for wing in WINGS for path in (ROOT / wing).glob("*.py"))])
+LONGEST = 330  # lines
+STATEMENTS = {statement.name: statement for statement in Statements(ROOT / "sql")}
+RUN = {"one", "many", "run", "add"}  # the methods of `db`
+ONLY = {  # package → the one page that may know it
+    "pymysql": "core.database",
+    "dbutils": "core.database",
+    "cerberus": "core.validation",
+    "bcrypt": "core.auth",
+    "dotenv": "core.config",
+}
+EARLY = ("core.bootstrap", "core.system")  # run before any package is there
+
+
+def name_of(path):
+    """Return a file's name as a module: core/app.py is core.app."""
+    return path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+
+
+@functools.cache
+def tree_of(path):
+    """Return a file as a syntax tree."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+MODULES = {name_of(path): path for path in PROGRAM}
+
+
+@functools.cache
+def imports_of(module):
+    """Return the full names that a module imports, inside functions too: modules where they are ours."""
+    found = set()
+    for node in ast.walk(tree_of(MODULES[module])):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (inner & set(MODULES)) or {node.module}
+    return found
+
+
+def wing(module):
+    """Return the part of the house that a module stands in."""
+    return module.split(".")[0]
+
+
+def strings_of(path):
+    """Return every literal text of a file."""
+    return {n.value for n in ast.walk(tree_of(path)) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+
+
+# Who may know whom
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nobody_knows_whom_they_may_not_know(module):
+    forbidden = {"core": {"resources", "commands", "server"}, "resources": {"commands", "server"}}
+    forbidden["commands"] = {"resources", "server"}
+
+    known = {wing(name) for name in imports_of(module)}
+
+    assert not known & forbidden.get(wing(module), set())
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if wing(module) == "resources"])
+def test_a_resource_knows_no_other_resource(module):
+    assert "resources" not in {wing(name) for name in imports_of(module)}
+
+
+@pytest.mark.parametrize("module", ["core.errors", "core.config", "core.system"])
+def test_the_lowest_pages_know_nobody(module):
+    assert "core" not in {wing(name) for name in imports_of(module)}
+
+
+@pytest.mark.parametrize("package", ONLY)
+def test_a_package_is_known_to_its_one_page(package):
+    knowing = {module for module in MODULES if package in {name.split(".")[0] for name in imports_of(module)}}
+
+    assert knowing == {ONLY[package]}
+
+
+@pytest.mark.parametrize("module", EARLY)
+def test_what_runs_before_the_packages_are_there_needs_none(module):
+    assert {wing(name) for name in imports_of(module)} <= {"core", *sys.stdlib_module_names}
+
+
+def test_nobody_imports_in_a_circle():
+    done, doing = set(), []
+
+    def visit(module):
+        assert module not in doing, " → ".join([*doing, module])
+        if module in done:
+            return
+        doing.append(module)
+        for name in sorted(imports_of(module) & set(MODULES) - {module}):
+            visit(name)
+        done.add(doing.pop())
+
+    for module in MODULES:
+        visit(module)
+
+    assert done == set(MODULES)
+
+
+def test_every_resource_and_every_command_is_wired():
+    files = {wing: {p.stem for p in (ROOT / wing).glob("*.py")} for wing in ("resources", "commands")}
+
+    assert {module.__name__.split(".")[1] for module in server.RESOURCES} == files["resources"] - {"__init__"}
+    assert set(server.COMMANDS) == files["commands"] - {"__init__", "embedded", "catalogue"}
+    assert all(module.__name__ == f"commands.{name}" for name, module in server.COMMANDS.items())
+
+
+# What every page says
+
+
+def undocumented(node, prefix=""):
+    """Yield the names of what is public and has no docstring, in a module or a class."""
+    for inner in node.body:
+        if not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) or inner.name.startswith("_"):
+            continue
+        if not ast.get_docstring(inner):
+            yield prefix + inner.name
+        if isinstance(inner, ast.ClassDef):
+            yield from undocumented(inner, f"{prefix}{inner.name}.")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_page_and_everything_public_on_it_has_a_docstring(module):
+    tree = tree_of(MODULES[module])
+
+    assert ast.get_docstring(tree), module
+    assert list(undocumented(tree)) == []
+
+
+@pytest.mark.parametrize("path", PROGRAM, ids=name_of)
+def test_a_page_is_short_enough_to_be_read(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("path", PROGRAM, ids=name_of)
+def test_no_failure_is_swallowed_in_silence(path):
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"line {node.lineno}: a bare except"
+            assert not all(isinstance(inner, ast.Pass) for inner in node.body), f"line {node.lineno}: except … pass"
+
+
+# Routes
+
+
+def test_every_route_says_who_may_use_it():
+    auth.require_declared(app)
+
+    assert app.routes
+
+
+def test_a_route_that_does_not_say_so_stops_the_start():
+    bare = Bottle()
+    bare.get("/api/open", auth=auth.PUBLIC, callback=lambda: None)
+    auth.require_declared(bare)
+    bare.delete("/api/secrets", callback=lambda: None)
+
+    with pytest.raises(LookupError, match="DELETE /api/secrets declares no auth"):
+        auth.require_declared(bare)
+
+
+def test_a_route_for_somebody_who_does_not_exist_stops_the_start():
+    bare = Bottle()
+    bare.get("/api/secrets", auth="everybody", callback=lambda: None)
+
+    with pytest.raises(LookupError, match="GET /api/secrets"):
+        auth.require_declared(bare)
+
+
+@pytest.mark.parametrize("route", app.routes, ids=lambda route: f"{route.method} {route.rule}")
+def test_every_route_has_a_summary_and_stands_under_api(route):
+    assert route.callback.__doc__ and route.callback.__doc__.split("\n")[0].endswith(".")
+    assert route.rule.startswith("/api/") or route.rule == "/docs"
+
+
+# SQL files
+
+
+def texts_made(path):
+    """Yield every text that a file may make: its literals, and f-strings with one gap filled by each of them."""
+    literals = strings_of(path)
+    yield from literals
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else None for part in node.values]
+            if parts.count(None) == 1:
+                yield from ("".join(part if part is not None else literal for part in parts) for literal in literals)
+
+
+def statements_run(path):
+    """Yield (line, name) for every name that is given to db.one, many, run or add as a literal."""
+    for node in ast.walk(tree_of(path)):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in RUN
+            and isinstance(node.func.value, ast.Name)
+            and node.func.value.id == "db"
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+            and isinstance(node.args[0].value, str)
+        ):
+            yield node.lineno, node.args[0].value
+
+
+@pytest.mark.parametrize("path", PROGRAM, ids=name_of)
+def test_every_statement_that_is_run_exists(path):
+    folders = {name.split("/")[0] for name in STATEMENTS}
+
+    named = {text for text in strings_of(path) if re.fullmatch(r"[a-z_]+/[a-z_]*[a-z]", text)}
+    named = {text for text in named if text.split("/")[0] in folders}
+    run = {name for _, name in statements_run(path)}
+
+    assert named | run <= set(STATEMENTS)
+
+
+def test_no_statement_is_left_over():
+    used = {text for path in PROGRAM for text in texts_made(path)}
+
+    assert sorted(set(STATEMENTS) - used) == []
+
+
+def test_every_file_of_sql_stands_in_a_folder_and_is_a_statement():
+    files = {path.relative_to(ROOT / "sql").with_suffix("").as_posix() for path in (ROOT / "sql").rglob("*.*")}
+
+    assert files == set(STATEMENTS)
+
+
+def used_by(name):
+    """Return what the header of a statement says after "used by:"."""
+    header = (ROOT / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+    return " ".join(re.search(r"^-- used by: *(.*(?:\n--   .*)*)", header, re.M)[1].split())
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_a_statement_is_used_by_a_route_or_a_command_that_exists(name):
+    routes = {(route.method, re.sub(r"<[^>]*>", "{}", route.rule)) for route in app.routes}
+    text = used_by(name)
+
+    asked = re.findall(r"\b((?:GET|POST|PUT|PATCH|DELETE)(?:(?:, | and )(?:GET|POST|PUT|PATCH|DELETE))*) (/\S+)", text)
+    commands = re.findall(r"server\.py ([a-z]+)", text)
+
+    for methods, path in asked:
+        plain = re.sub(r"\{[^}]*\}", "{}", path.rstrip(",;.").split("?")[0])
+        for method in re.split(r", | and ", methods):
+            assert (method, plain) in routes, f"{method} {path}"
+    assert set(commands) <= set(server.COMMANDS)
+    assert asked or commands or "every route" in text.lower() or "auth=" in text, text
+
+
+def test_no_statement_is_put_together_in_python():
+    keywords = re.compile(r"\b(SELECT .* FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b", re.S)
+    allowed = {"core.migrations"}  # its own table, which has to be there before sql/ can be asked
+
+    makers = {module for module, path in MODULES.items() if any(map(keywords.search, strings_of(path)))}
+
+    assert makers <= allowed
+
+
+# Migrations
+
+
+@pytest.mark.parametrize("migration", migrations.files(), ids=lambda migration: migration.name)
+def test_every_table_is_utf8mb4_innodb_and_has_a_way_back(migration):
+    made = re.findall(r"^CREATE TABLE (\w+) \(\n.*?^\)([^;]*);", migration.up, re.M | re.S)
+
+    assert len(made) == len(re.findall(r"\bCREATE TABLE\b", migration.up))
+    for table, options in made:
+        assert "CHARACTER SET utf8mb4" in options and "ENGINE = InnoDB" in options, table
+        assert f"DROP TABLE {table};" in migration.down
+    assert migration.down.strip()
+
+
+def test_migrations_are_numbered_without_gaps():
+    assert [migration.version for migration in migrations.files()] == list(range(1, len(migrations.files()) + 1))
+
+
+# The project as a whole
+
+BINARY = {".png", ".jpg", ".ico", ".gz", ".woff2"}
+HIDDEN = {".ci", ".github", ".gitignore", ".env.example"}  # what else begins with a dot is made, not written
+
+
+def pages():
+    """Yield every text file of the project."""
+    for path in sorted(ROOT.rglob("*")):
+        parts = path.relative_to(ROOT).parts
+        made = any(part == "__pycache__" or (part.startswith(".") and part not in HIDDEN) for part in parts)
+        if path.is_file() and not made and path.suffix not in BINARY:
+            yield path
+
+
+def test_no_page_names_a_place_of_one_machine_or_a_host_of_packages():
+    places = (
+        "/" + "work/",
+        "/root" + "/",
+        "/dev/" + "bin",
+        "pypi" + ".org",
+        "python" + "hosted.org",
+        "--index" + "-url",
+    )
+
+    found = collections.defaultdict(list)
+    for path in pages():
+        text = path.read_text(encoding="utf-8")
+        found[path.relative_to(ROOT).as_posix()] += [place for place in places if place in text]
+
+    assert {path: places for path, places in found.items() if places} == {}
+
+
+def test_every_page_is_plain_utf_8_with_unix_line_ends_and_one_at_its_end():
+    for path in pages():
+        data = path.read_bytes()
+        data.decode("utf-8")
+        assert b"\r" not in data and b"\t" not in data and not data.startswith(b"\xef\xbb\xbf"), path
+        assert not data or (data.endswith(b"\n") and not data.endswith(b"\n\n")), path
+
+
+def test_every_resource_and_the_folders_of_sql_have_tests():
+    tests = {path.stem for path in (ROOT / "tests").glob("test_*.py")}
+
+    assert {f"test_{path.stem}" for path in (ROOT / "resources").glob("[a-z]*.py")} <= tests
+
+
+def test_the_names_of_tests_are_sentences():
+    for path in pathlib.Path(__file__).parent.glob("test_*.py"):
+        for node in tree_of(path).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                assert node.name.count("_") >= 3, f"{path.name}: {node.name}"
