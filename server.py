@@ -30,8 +30,9 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
 
-from commands import admin, check, migrate, purge, routes, seed, serve, test
+from commands import admin, check, migrate, openapi, purge, routes, seed, serve, test
 from core import auth, cli
+from core import openapi as openapi_document
 from core.app import app
 from core.audit import Audit
 from core.auth import Auth, Passwords, Tokens
@@ -53,6 +54,7 @@ COMMANDS = {
     "admin": admin,
     "purge": purge,
     "routes": routes,
+    "openapi": openapi,
     "test": test,
 }
 
@@ -81,6 +83,7 @@ def shop(config, url, reload=False):
     ):
         app.install(plugin)
     auth.require_declared(app)
+    openapi_document.text(app)  # stops the start where a route cannot be described
     return Edge(app, Cors(config.cors_origins))
 
 

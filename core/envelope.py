@@ -41,7 +41,8 @@ class Envelope:
     """The outermost plugin. Reads `message`, `status` and `cache` from the route.
 
     `cache`: the Cache-Control of a route's answers, which also get a strong ETag, and If-None-Match answers 304.
-    Without it nothing of the route may be stored.
+    Without it nothing of the route may be stored. `gives`: the media type of a route whose handler returns bytes that
+    leave as they are.
     """
 
     name = "envelope"
@@ -61,6 +62,7 @@ class Envelope:
         message = route.config.get("message", "OK")
         status = route.config.get("status", 200)
         cache = route.config.get("cache")
+        gives = route.config.get("gives")
 
         def enveloped(**arguments):
             try:
@@ -71,8 +73,8 @@ class Envelope:
                 log.exception("a bug in %s %s", route.method, route.rule)
                 raise errors.InternalError() from None
             response.status = status
-            response.content_type = JSON
-            body = dump({"success": True, "data": data, "message": message})
+            response.content_type = gives or JSON
+            body = data if gives else dump({"success": True, "data": data, "message": message})
             response.set_header("Cache-Control", cache or "no-store")
             return _conditional(body) if cache else body
 

@@ -1,12 +1,19 @@
 """The service itself: is it alive, and can it work? For load balancers and operators."""
 
-from core import migrations
+from core import migrations, openapi
 from core.app import app
 from core.auth import PUBLIC
 from core.errors import ServiceUnavailable
 from core.validation import Shape
 
+CACHE = "public, max-age=0, must-revalidate"
 STATUS = Shape("Status", status={"type": "string", "meta": {"example": "ready"}})
+
+
+@app.get("/api/openapi.json", auth=PUBLIC, gives="application/json", cache=CACHE, message="The OpenAPI 3.1 document.")
+def describe():
+    """Describe this API: the OpenAPI document, generated from the routes."""
+    return openapi.text(app)
 
 
 @app.get("/api/health", auth=PUBLIC, returns=STATUS, message="Alive.")

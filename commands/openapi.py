@@ -1,0 +1,17 @@
+"""Print the OpenAPI document of this API."""
+
+from core import openapi
+from core.app import app
+from core.system import say
+
+HELP = "print the OpenAPI 3.1 document"
+
+
+def arguments(parser):
+    """Declare the options: none."""
+
+
+def run(options, config, shop):
+    """Print it."""
+    say(openapi.text(app).decode())
+    return 0
