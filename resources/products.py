@@ -6,6 +6,7 @@ import json
 import math
 import re
 import unicodedata
+from decimal import Decimal
 
 from bottle import request, response
 
@@ -34,7 +35,7 @@ VALUES = {  # what a cursor may hold for a column
     "newest_id": re.compile(r"[0-9]{1,10}\Z"),
 }
 
-AMOUNT = {"type": "decimal", "min": 0, "max": 99999999.99}
+AMOUNT = {"type": "decimal", "min": 0, "max": Decimal("99999999.99")}
 LIST = Query(
     category_id={"type": "integer", "min": 1},
     min_price=AMOUNT,

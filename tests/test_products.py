@@ -67,6 +67,12 @@ def test_filters_include_their_bounds(client, make):
     assert found.json["data"]["pagination"]["total"] == 2
 
 
+def test_the_dearest_price_that_can_be_is_a_bound_that_can_be(client, make):
+    make.product("Dear", "99999999.99")
+
+    assert names(client.get("/api/products?min_price=99999999.99&max_price=99999999.99")) == ["Dear"]
+
+
 def test_in_stock_filters_both_ways(client, make):
     make.product("There", stock=1)
     make.product("Sold out", stock=0)
