@@ -43,9 +43,9 @@ from core.envelope import Envelope
 from core.limits import Limits
 from core.statements import Statements
 from core.validation import Validation
-from resources import cart, categories, products, service, users
+from resources import audit_log, cart, categories, docs, products, service, transfer, users
 
-RESOURCES = (users, products, categories, cart, service)
+RESOURCES = (users, products, transfer, categories, cart, audit_log, service, docs)
 COMMANDS = {
     "serve": serve,
     "migrate": migrate,

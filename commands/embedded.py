@@ -152,7 +152,7 @@ class Embedded:
             "--collation-server=utf8mb4_unicode_520_ci",
             "--innodb-buffer-pool-size=256M",
             "--innodb-flush-log-at-trx-commit=2",  # a crash of the machine may cost the last second, ours nothing
-            "--max-connections=100",
+            "--max-connections=1100",  # DATABASE_CONNECTIONS is at most 1000
         ]
         with log.open("ab") as said:  # it opens the log itself, but some complaints come earlier
             self.process = subprocess.Popen(

@@ -1,6 +1,6 @@
-"""Print the OpenAPI document of this API."""
+"""Print the OpenAPI document of this API, or the requests that are made from it."""
 
-from core import openapi
+from core import openapi, requests_http
 from core.app import app
 from core.system import say
 
@@ -8,10 +8,11 @@ HELP = "print the OpenAPI 3.1 document"
 
 
 def arguments(parser):
-    """Declare the options: none."""
+    """Declare the options."""
+    parser.add_argument("--http", action="store_true", help="print every request, for REST Client: requests.http")
 
 
 def run(options, config, shop):
     """Print it."""
-    say(openapi.text(app).decode())
+    say(requests_http.text(openapi.document(app)).rstrip("\n") if options.http else openapi.text(app).decode())
     return 0

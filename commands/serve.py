@@ -50,13 +50,13 @@ def run(options, config, shop):
     sockets = listen(config.host, config.port, config.workers)
     try:
         with contextlib.ExitStack() as stack:
-            url = config.database or _embedded(stack, config)
+            url, database = (config.database, None) if config.database else _embedded(stack, config)
             application = shop(with_secret(config), url, options.reload)
             if config.database:
                 _tell_pending(config)
             open_doors(sockets, config.host, config.port)
             say(f"Serving on http://{_shown(config.host)}:{config.port} (Ctrl-C stops).")
-            return Watch(application, sockets, config.threads).run()
+            return Watch(application, sockets, config.threads, database).run()
     except KeyboardInterrupt:
         return 0
 
@@ -81,7 +81,7 @@ def with_secret(config):
 
 
 def _embedded(stack, config):
-    """Start the embedded database, migrate it, fill it the first time; return the application's login."""
+    """Start the embedded database, migrate it, fill it the first time; return our login and its process."""
     private = Embedded(config.data_dir)
     accounts = stack.enter_context(private)
     Migrator(accounts.owner, say).up()
@@ -89,7 +89,7 @@ def _embedded(stack, config):
         if not _has_products(accounts.owner):  # somebody may have typed migrate and seed before
             seed.fill(accounts.owner, PRODUCTS_AT_FIRST, clear=True)  # a first start that was cut short left some
         private.fresh.unlink()
-    return accounts.application
+    return accounts.application, private.process
 
 
 def _has_products(url):
@@ -100,7 +100,7 @@ def _has_products(url):
 def _tell_pending(config):
     """Say which command to type when the database is behind; it is never changed unasked. It may also be down."""
     try:
-        state = Migrator(config.database, say).state()
+        state = Migrator(config.database, say).state(config.database_timeout)
     except DatabaseError as error:
         log.warning(refusal(config.database, error) + " The shop starts, and answers 503 until it can be reached.")
         return
@@ -167,10 +167,11 @@ class Watch:
     CRASH_LOOP = 5  # deaths within so many times CRASH_TIME seconds end the watch
     CRASH_TIME = 2.0
 
-    def __init__(self, application, sockets, threads):
+    def __init__(self, application, sockets, threads, database=None):
         self.application = application
         self.sockets = sockets
         self.threads = threads
+        self.database = database  # the process of the embedded one, or None
         self.stopping = False  # no threading.Event: a signal that comes while it is waited for can lock up
         self.workers = {}  # process id → its socket
         self.deaths = []
@@ -191,6 +192,12 @@ class Watch:
                 >= self.CRASH_LOOP
             ):
                 log.error("Workers die as soon as they start; giving up. The reason stands above.")
+                status = 1
+                break
+            if self.database and self.database.poll() is not None:
+                log.error(
+                    "The embedded MariaDB has ended by itself; so do we. Its log, mariadb.log in DATA_DIR, says why."
+                )
                 status = 1
                 break
             time.sleep(0.1)

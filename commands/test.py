@@ -8,7 +8,13 @@ from core import system
 from core.system import ROOT
 
 HELP = "run the tests; further arguments go to pytest"
-FURTHER = {("redis-server", "redis-check-rdb"): "redis-tools"}  # programs that some tests need, and who has them
+FURTHER = {  # programs that some tests need (one of them will do), and the package that has them
+    ("redis-server", "redis-check-rdb"): "redis-tools",
+    ("chromium", "google-chrome"): "chromium",
+    ("chromedriver",): "chromium-driver",
+    ("node",): "nodejs",
+    ("npm",): "npm",
+}
 COVERAGE = ("--cov=core", "--cov=resources", "--cov-report=term:skip-covered", "--cov-fail-under=90")
 
 

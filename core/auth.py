@@ -141,14 +141,14 @@ class Auth:
         self._tools = {"passwords": passwords, "tokens": tokens}
 
     def apply(self, callback, route):
-        """Wrap every route that is not PUBLIC, and those that name a tool."""
+        """Wrap every route that is not PUBLIC, and those that name a tool or `user`."""
         needed = route.config.get("auth")
         names = inspect.signature(route.callback).parameters
         names_user = "user" in names
         if tools := {name: tool for name, tool in self._tools.items() if name in names}:
             callback = functools.partial(callback, **tools)
         if needed == PUBLIC:
-            return callback
+            return self._recognising(callback) if names_user else callback
 
         def authorised(**arguments):
             user = self._user()
@@ -161,6 +161,18 @@ class Auth:
             return callback(**arguments)
 
         return authorised
+
+    def _recognising(self, callback):
+        """Wrap a PUBLIC route that treats some better: its `user` is None without a valid token."""
+
+        def recognised(**arguments):
+            try:
+                user = self._user()
+            except AuthenticationRequired:
+                user = None
+            return callback(user=user, **arguments)
+
+        return recognised
 
     def _user(self):
         """Return the account that the token belongs to, with the token's hash; raise AuthenticationRequired."""

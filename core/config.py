@@ -163,7 +163,7 @@ def duration(name, text):
 def networks(name, text):
     """Parse a comma-separated list of addresses and networks: 10.0.0.0/8, 127.0.0.1, ::1."""
     try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+        return tuple(ipaddress.ip_network(part.strip(), strict=False) for part in text.split(",") if part.strip())
     except ValueError:
         raise Malformed(
             f"{name} is {text!r}; wanted are addresses or networks such as 127.0.0.1, 10.0.0.0/8, separated by commas."
@@ -200,9 +200,9 @@ def secret(name, text):
 
 def origins(name, text):
     """Parse a comma-separated list of web origins (RFC 6454: scheme://host[:port]), or `*` for all."""
-    found = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    found = tuple(part.strip().rstrip("/").lower() for part in text.split(",") if part.strip())
     for origin in found:
-        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#@,]+", origin):
+        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#@,*]+", origin):
             raise Malformed(
                 f"{name} has {origin!r}; wanted are origins such as https://shop.example, separated by commas, or *."
             )

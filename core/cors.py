@@ -1,6 +1,7 @@
 """Which web pages of other origins may read our answers (the Fetch standard's CORS protocol)."""
 
-ALLOWED_HEADERS = "Content-Type, Authorization, Session-ID, Idempotency-Key, If-None-Match, X-Request-ID"
+# With If-Match, without which a page could not change a product safely.
+ALLOWED_HEADERS = "Content-Type, Authorization, Session-ID, Idempotency-Key, If-None-Match, X-Request-ID, If-Match"
 EXPOSED_HEADERS = (
     "ETag, X-Request-ID, Retry-After, Location, RateLimit, RateLimit-Policy, "
     "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"

@@ -5,6 +5,7 @@ pool's one lock would make every thread wait behind a frozen database). Nothing 
 back: DBUtils' own fail-over is off, and what is repeated is the whole request, by the rules of `transaction`.
 """
 
+import functools
 import inspect
 import logging
 import random
@@ -18,7 +19,7 @@ from dbutils.persistent_db import PersistentDB
 from pymysql.constants import CLIENT, ER, FIELD_TYPE
 from pymysql.converters import conversions
 
-from core.errors import Conflict, DuplicateEmail, DuplicateUsername, ServiceUnavailable
+from core.errors import Conflict, DuplicateEmail, DuplicateName, DuplicateUsername, ServiceUnavailable
 from core.statements import Problem
 
 log = logging.getLogger("bodega.database")
@@ -31,8 +32,13 @@ TOO_LONG = {1028, 1317, 1969, 3024}
 UNFINISHED = {1054, 1146, 1305}  # no such column, table, function: a migration is pending
 READ_ONLY_OR_FULL = {1021, 1041, 1114, 1290, 1792, 1836}
 CLASHES = {ER.DUP_ENTRY, 1451, 1452, 3819, 4025}  # unique, foreign and check constraints
-CLASH_OF = {"uq_users_username": DuplicateUsername, "uq_users_email": DuplicateEmail}  # unique key → what it means
-TRIES = 6
+CLASH_OF = {  # unique key → what it means
+    "uq_users_username": DuplicateUsername,
+    "uq_users_email": DuplicateEmail,
+    "uq_categories_name": DuplicateName,
+}
+TRIES = 12
+LONG_TRIES = 3
 
 UNREACHABLE = "The shop's database does not answer. Try again in a moment."
 
@@ -114,25 +120,29 @@ class Session:
         self._statements = statements
         self.used = False  # nothing has been sent yet: nothing to commit or to roll back
 
-    def one(self, name, **params):
+    def one(self, name, /, **params):
         """Return the first row as a dict, or None."""
         self._execute(name, "one", params)
         return self._cursor.fetchone()
 
-    def many(self, name, **params):
+    def many(self, name, /, **params):
         """Return all rows as a list of dicts."""
         self._execute(name, "many", params)
         return list(self._cursor.fetchall())
 
-    def run(self, name, **params):
+    def run(self, name, /, **params):
         """Change rows; return how many changed. An UPDATE to the same values and a refused upsert count 0."""
         self._execute(name, "count", params)
         return self._cursor.rowcount
 
-    def add(self, name, **params):
+    def add(self, name, /, **params):
         """Insert one row; return its id."""
         self._execute(name, "id", params)
         return self._cursor.lastrowid
+
+    def undo(self):
+        """Roll back what has been done so far, for a rehearsal."""
+        self._cursor.connection.rollback()
 
     def _execute(self, name, returns, params):
         self.used = True
@@ -192,12 +202,19 @@ class Database:
     _connect.dbapi = pymysql  # DBUtils reads the module's thread safety here
 
     def apply(self, callback, route):
-        """Wrap the routes whose handler names `db`."""
-        if "db" not in inspect.signature(route.callback).parameters:
+        """Wrap the routes whose handler names `db`; one that declares `patience` (seconds) may take so long.
+
+        A handler whose answer is made while it is sent names `database`, and calls `transaction` itself.
+        """
+        names, patience = inspect.signature(route.callback).parameters, route.config.get("patience")
+        if "database" in names:
+            callback = functools.partial(callback, database=self)
+        if "db" not in names:
             return callback
 
         def in_transaction(**arguments):
-            return self.transaction(lambda db: callback(db=db, **arguments))
+            run = functools.partial(self.long_transaction, patience=patience) if patience else self.transaction
+            return run(lambda db: callback(db=db, **arguments))
 
         return in_transaction
 
@@ -228,12 +245,30 @@ class Database:
                 spent = time.monotonic() - started
                 if attempt == TRIES or committing or not self._worth_repeating(number(error), attempt, spent):
                     raise self._failure(error, committing) from error
-                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter
+                time.sleep(random.uniform(0, min(0.2, 0.005 * 2**attempt)))  # noqa: S311 - jitter
             except BaseException:
                 if session and session.used:
                     self._end_transaction()
                 raise
         raise AssertionError("the last attempt returns or raises")
+
+    def long_transaction(self, work, patience, tries=LONG_TRIES):
+        """Run `work(db)` as `transaction` does, on a connection of its own whose statements may take `patience`."""
+        connection, committing = None, False
+        try:
+            connection = connect(self.url, self.timeout, patience)
+            with connection.cursor() as cursor:
+                result = work(Session(cursor, self.statements))
+            committing = True
+            connection.commit()
+            return result
+        except DatabaseError as error:
+            if tries == 1 or committing or number(error) not in AGAIN:
+                raise self._failure(error, committing) from error
+        finally:
+            if connection:
+                connection.close()  # which rolls back what was not committed
+        return self.long_transaction(work, patience, tries - 1)
 
     def _worth_repeating(self, code, attempt, spent):
         if code in LOST:
@@ -263,7 +298,8 @@ class Database:
                 "The database did not confirm the change. Look whether it is there, then try again."
             )
         if code in CLASHES:
-            key = next((key for key in CLASH_OF if key in str(error.args[-1])), None)
+            said = str(error.args[-1]).rpartition(" for key ")[2]  # before it stands what the client sent
+            key = next((key for key in CLASH_OF if key in said), None)
             return CLASH_OF.get(key, Conflict)()
         if code in LOST | REFUSED:
             self._down_until = time.monotonic() + 0.5

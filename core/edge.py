@@ -43,18 +43,23 @@ class Edge:
 
         try:
             body = self._answer(environ, start)
-            return [] if environ["REQUEST_METHOD"] == "HEAD" else body
         except Exception:
             log.exception("a crash outside of the handlers", extra={"request_id": environ[ENVIRON_ID]})
-            return _send(errors.InternalError(), start)
-        finally:
-            self._log(environ, sent[0], time.perf_counter() - started)
+            body = _send(errors.InternalError(), start)
+        self._log(environ, sent[0], time.perf_counter() - started)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else body
 
     def headers(self, request_id, origin):
         """Return the headers that every answer carries; the first is X-Request-ID."""
         if not request_id or not REQUEST_ID.match(request_id):
             request_id = secrets.token_hex(8)
         return [("X-Request-ID", request_id), ("X-Content-Type-Options", "nosniff"), *self.cors.headers(origin)]
+
+    @property
+    def uploads(self):
+        """What is taken beyond an ordinary body: {(method, path): bytes}."""
+        routes = [route for route in self.bottle.routes if route.config.get("takes")]
+        return {(route.method, route.rule): route.config["takes"].largest for route in routes}
 
     def _answer(self, environ, start):
         try:

@@ -42,7 +42,7 @@ class Envelope:
 
     `cache`: the Cache-Control of a route's answers, which also get a strong ETag, and If-None-Match answers 304.
     Without it nothing of the route may be stored. `gives`: the media type of a route whose handler returns bytes that
-    leave as they are.
+    leave as they are, or yields them.
     """
 
     name = "envelope"
@@ -74,9 +74,11 @@ class Envelope:
                 raise errors.InternalError() from None
             response.status = status
             response.content_type = gives or JSON
-            body = data if gives else dump({"success": True, "data": data, "message": message})
-            response.set_header("Cache-Control", cache or "no-store")
-            return _conditional(body) if cache else body
+            if not response.get_header("Cache-Control"):  # a handler may be stricter than its route
+                response.set_header("Cache-Control", cache or "no-store")
+            plain = data if gives else dump(data)
+            body = plain if gives else _enveloped(plain, message)
+            return _conditional(body, _tag(plain)) if cache else body
 
         return enveloped
 
@@ -90,9 +92,26 @@ class Envelope:
         return failure(error)
 
 
-def _conditional(body):
+def etag_of(data):
+    """Return the ETag that a cached route's answer with this data has; for If-Match, and for answers to changes."""
+    return _tag(dump(data))
+
+
+def matches(if_match, data):
+    """Whether If-Match names what there is: its strong ETag, or * (RFC 9110, 13.1.1). Weak tags never match."""
+    return if_match.strip() == "*" or etag_of(data) in (tag.strip() for tag in if_match.split(","))
+
+
+def _tag(plain):
+    return f'"{hashlib.blake2b(plain, digest_size=12).hexdigest()}"'
+
+
+def _enveloped(plain, message):
+    return dump({"success": True, "data": orjson.Fragment(plain), "message": message})
+
+
+def _conditional(body, etag):
     """Set a strong ETag; return the body, or nothing with 304 where the client has it (RFC 9110, 13.1.2)."""
-    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     response.set_header("ETag", etag)
     known = request.environ.get("HTTP_IF_NONE_MATCH")
     if known and (known.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in known.split(","))):

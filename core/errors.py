@@ -35,6 +35,18 @@ class ValidationError(ApiError):
         super().__init__(f"{problems[0][0]}: {problems[0][1]}", {**listed[0], "errors": listed})
 
 
+class InvalidRows(ValidationError):
+    """Rows of a table break rules. `problems`: (row, field, issue) of the first ones; `total`: how many in all."""
+
+    def __init__(self, problems, total):
+        row, field, issue = problems[0]
+        super().__init__((field, issue))
+        listed = [{"row": row, "field": field, "issue": issue} for row, field, issue in problems]
+        more = f" There are {total} problems; details lists {len(listed)} of them." if total > 1 else ""
+        self.message = f"row {row}, {field}: {issue}{more} Nothing was stored."
+        self.details = {**listed[0], "total": total, "errors": listed}
+
+
 class MalformedJson(ApiError):
     """The body is not the JSON object that it should be."""
 
@@ -116,14 +128,30 @@ class DuplicateEmail(Conflict):
         super().__init__(f"email: {issue}", {"field": "email", "issue": issue})
 
 
+class DuplicateName(Conflict):
+    """The name is another category's."""
+
+    def __init__(self):
+        issue = "Is the name of another category. Choose another one."
+        super().__init__(f"name: {issue}", {"field": "name", "issue": issue})
+
+
 class InsufficientStock(ApiError):
-    """More was asked for than there is. `available`: the units in stock."""
+    """More was asked for than there is. `available`: the units in stock; `field`: what asked for too many."""
 
     default_status = 409
     code = "INSUFFICIENT_STOCK"
 
-    def __init__(self, issue, available):
-        super().__init__(issue, {"field": "quantity", "issue": issue, "available": available})
+    def __init__(self, issue, available, field="quantity"):
+        super().__init__(issue, {"field": field, "issue": issue, "available": available})
+
+
+class PreconditionFailed(ApiError):
+    """It is not what If-Match says any more: somebody was faster (RFC 9110, 13.1.1)."""
+
+    default_status = 412
+    code = "PRECONDITION_FAILED"
+    message = "This has been changed since you read it. Read it again, and send the change with its new ETag."
 
 
 class PayloadTooLarge(ApiError):

@@ -10,6 +10,7 @@
 """
 
 import contextlib
+import copy
 import logging
 import socket
 import time
@@ -28,6 +29,7 @@ from core.envelope import JSON, failure
 from core.validation import LARGEST_BODY
 
 REQUEST_DEADLINE = 20  # seconds from the first byte of a request to its last
+UPLOAD_DEADLINE = 120  # the same, for the few routes that take a file
 IDLE = 60  # seconds that a connection may do nothing
 CONNECTIONS = 1000  # at once, for each worker; waitress' 100 are locked by a hundred idle browsers
 QUEUE_LIMIT = 256  # requests that wait for a thread, for each worker
@@ -44,6 +46,8 @@ class _Overload(BadRequest):
 
 
 class _Parser(HTTPRequestParser):
+    deadline = REQUEST_DEADLINE
+
     def received(self, data):
         consumed = super().received(data)
         if self.completed:  # also by an error: then waitress would ask for the body and forget the error
@@ -51,11 +55,23 @@ class _Parser(HTTPRequestParser):
         return consumed
 
     def parse_header(self, header_plus):
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # an address such as http://[::1/, a length of 5,000 digits
+            raise ParsingError(str(error)) from None
+        connection = {word.strip().lower() for word in self.headers.get("CONNECTION", "").split(",")}
+        if "close" in connection:
+            self.headers["CONNECTION"] = "close"  # waitress knows it only when it stands alone
+        if "," in self.headers.get("HOST", ""):  # several (RFC 9112, 3.2)
+            raise ParsingError("one Host header is wanted")
         if self.chunked and "CONTENT_LENGTH" in self.headers:
             raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
         if "TRANSFER_ENCODING" in self.headers:  # waitress reads it in HTTP/1.1 alone (RFC 9112, 6.1)
             raise ParsingError("Transfer-Encoding is for HTTP/1.1")
+        if largest := self.adj.uploads.get((self.command, self.path.rstrip("/"))):
+            self.deadline = UPLOAD_DEADLINE
+            self.adj = copy.copy(self.adj)
+            self.adj.max_request_body_size = largest + LARGEST_BODY  # the envelope refuses what is over `largest`
 
 
 class _Task(WSGITask):
@@ -163,6 +179,7 @@ class Server(TcpWSGIServer):
             max_request_body_size=2 * LARGEST_BODY,  # the envelope refuses what is over LARGEST_BODY
             log_socket_errors=False,
         )
+        settings.uploads = application.uploads
         self._turnstile = ThreadedTaskDispatcher()  # one thread for refusals, which may not wait behind the queue
         self._turnstile.set_thread_count(1)
         dispatcher = ThreadedTaskDispatcher()
@@ -182,11 +199,20 @@ class Server(TcpWSGIServer):
         else:
             super().add_task(task)
 
+    def readable(self):
+        """Accept more; where there is no room, let go of the connections that have been idle for longest."""
+        if len(self._map) >= self.adj.connection_limit:
+            idle = [c for c in self.active_channels.values() if not c.requests and not c.total_outbufs_len]
+            for channel in sorted(idle, key=lambda c: c.last_activity)[: CONNECTIONS // 20]:
+                channel.will_close = True
+        return super().readable()
+
     def maintenance(self, now):
         """Close what is idle (waitress) and what takes too long to say what it wants (ours)."""
         super().maintenance(now)
         for channel in self.active_channels.values():
-            late = channel.begun and not channel.requests and channel.begun < now - REQUEST_DEADLINE
+            deadline = getattr(channel.request, "deadline", REQUEST_DEADLINE)
+            late = channel.begun and not channel.requests and channel.begun < now - deadline
             if late or (channel.lingering and channel.lingering < now - LINGER):
                 channel.will_close = True
 

@@ -4,10 +4,12 @@ The package `limits` counts, in memory that all workers of this host share, or i
 several hosts. A refusal is a 429 with Retry-After and the RateLimit headers of draft-ietf-httpapi-ratelimit-headers.
 """
 
+import contextlib
 import inspect
 import ipaddress
 import logging
 import math
+import re
 import sys
 import time
 
@@ -33,9 +35,12 @@ class Limit:
 
 
 # Failed logins. For one account from one address the delay grows with each window, up to an hour. All addresses
-# together can slow an account down for at most a minute at a time, so a stranger cannot lock its owner out for long.
+# together can slow an account down too, for a minute at a time; an address from which somebody logged in to it before
+# is spared that, so that strangers do not lock its owner out. An account is what was typed: whether there is one must
+# not show.
 PAIR_FAILURES = Limit("login-pair", "5/10 seconds; 10/minute; 20/10 minutes; 40/hour")
 ACCOUNT_FAILURES = Limit("login-account", "20/minute")
+KNOWN = Limit("login-known", "1000000/30 days")  # not a limit: notes who has logged in from where
 ADDRESS_FAILURES = Limit("login-address", "50/minute; 200/10 minutes")
 
 
@@ -100,6 +105,10 @@ class Limits:
         for limit, who in self._failures(account, address):
             for item in limit.items:
                 try:
+                    if limit is ACCOUNT_FAILURES and self.storage.get(
+                        KNOWN.items[0].key_for(KNOWN.name, account, address)
+                    ):
+                        continue
                     if not self._limiter.test(item, limit.name, *who):
                         reset = self._limiter.get_window_stats(item, limit.name, *who).reset_time
                         waits.append(max(1, math.ceil(reset - time.time())))
@@ -120,7 +129,10 @@ class Limits:
                     return
 
     def login_succeeded(self, account, address):
-        """Forget the failures of this account from this address."""
+        """Forget the failures of this account from this address, and remember the address."""
+        if self.enabled:
+            with contextlib.suppress(StorageError):
+                self._limiter.hit(KNOWN.items[0], KNOWN.name, account, address)
         for item in PAIR_FAILURES.items if self.enabled else ():
             try:
                 self._limiter.clear(item, PAIR_FAILURES.name, account, address)
@@ -157,7 +169,7 @@ def client_address(environ, trusted):
     address = environ.get("REMOTE_ADDR", "")
     hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
     while hops and _is_trusted(address, trusted):
-        address = hops.pop()
+        address = re.sub(r"\A\[(.*)\](:[0-9]+)?\Z|\A([0-9.]+):[0-9]+\Z", r"\1\3", hops.pop())  # some write the port
     return _shortened(address)
 
 

@@ -144,9 +144,9 @@ class Migrator:
         finally:
             connection.close()  # and with it the lock
 
-    def state(self):
-        """Return the State; changes nothing."""
-        connection = connect(self.url, 10)
+    def state(self, timeout=10):
+        """Return the State; changes nothing. `timeout`: seconds that the database may take."""
+        connection = connect(self.url, timeout)
         try:
             with connection.cursor() as cursor:
                 return self._state(cursor)

@@ -102,7 +102,7 @@ def _operation(route, parts):
         schema = {"type": "string", "examples": [takes.example]}
         operation["requestBody"] = {"required": True, "content": {takes.media_type: {"schema": schema}}}
     if route.config["auth"] != PUBLIC:
-        operation["security"] = [{"bearer": []}]
+        operation["security"] = [{"bearer": [ADMIN] if route.config["auth"] == ADMIN else []}]  # a role, OpenAPI 3.1
     operation["responses"] = _responses(route, parts)
     return operation
 
@@ -138,7 +138,7 @@ def failures(route):
         found.add(errors.Forbidden)
     if route.config.get("limit"):
         found.add(errors.RateLimited)
-    if any(kind != "session" for _, kind in WILDCARD.findall(route.rule)):
+    if WILDCARD.search(route.rule):
         found.add(errors.NotFound)
     return found
 
@@ -187,59 +187,77 @@ def _success(route, parts):
     return {"description": message, "headers": headers, "content": {JSON: {"schema": envelope, "example": example}}}
 
 
-PROBLEM = Shape(
-    "Problem",
-    field={"type": "string", "meta": {"example": "quantity"}},
-    issue={"type": "string", "meta": {"example": "Must be a whole number from 1 to 999."}},
+FIELD = {"type": "string", "meta": {"example": "quantity"}}
+ISSUE = {"type": "string", "meta": {"example": "Must be a whole number from 1 to 999."}}
+ROW = {"type": "integer", "required": False, "meta": {"example": 2, "issue": "Where a table was sent."}}
+PROBLEM = Shape("Problem", field=FIELD, issue=ISSUE, row=ROW)
+TAKEN = Shape(
+    "TakenDetails",
+    field={"type": "string", "meta": {"example": "username"}},
+    issue={"type": "string", "meta": {"example": "Is taken. Choose another one."}},
 )
+DETAILS = {  # code → what the contract promises of its details
+    errors.ValidationError.code: Shape(
+        "ValidationDetails",
+        field=FIELD,
+        issue=ISSUE,
+        errors={"type": "list", "items": PROBLEM},
+        row=ROW,
+        total={"type": "integer", "required": False, "meta": {"example": 1}},
+    ),
+    errors.InsufficientStock.code: Shape(
+        "StockDetails",
+        field=FIELD,
+        issue={"type": "string", "meta": {"example": "Only 3 in stock."}},
+        available={"type": "integer", "meta": {"example": 3}},
+    ),
+    errors.DuplicateUsername.code: TAKEN,
+    errors.DuplicateEmail.code: TAKEN,
+}
 
 
 def _failure(classes, parts):
-    """Return the response of one status, whose code is one of these classes'."""
-    codes = list(dict.fromkeys(c.code for c in classes))
-    key = "".join(word.capitalize() for code in codes for word in code.split("_"))
-    if errors.ValidationError in classes:
-        details = {
-            "type": "object",
-            "properties": {
-                "field": {"type": "string"},
-                "issue": {"type": "string"},
-                "errors": {"type": "array", "items": schema_of(PROBLEM, parts)},
-            },
-        }
-    else:
-        details = {"type": "object"}
+    """Return the response of one status: one schema for each code, so that a client that has asked for the code knows
+    the details."""
+    by_code = {c.code: c for c in reversed(classes)}
+    names = [_problem(code, parts) for code in sorted(by_code)]
+    refs = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    examples = {code: {"value": _example(by_code[code])} for code in sorted(by_code)}
+    waits = {errors.ServiceUnavailable, errors.RateLimited} & set(classes)
+    content = {JSON: {"schema": refs[0] if len(refs) == 1 else {"oneOf": refs}, "examples": examples}}
+    about = " ".join(_about(c) for c in classes)
+    return {"description": about, "headers": _headers(*(("Retry-After",) if waits else ())), "content": content}
+
+
+def _problem(code, parts):
+    """Put the envelope of one code into `parts`; return its name."""
+    name = "".join(word.capitalize() for word in code.split("_")).removesuffix("Error") + "Error"
+    details = schema_of(DETAILS[code], parts) if code in DETAILS else {"type": "object", "additionalProperties": True}
     told = {
         "type": "object",
-        "properties": {"code": {"enum": codes}, "message": {"type": "string"}, "details": details},
+        "properties": {"code": {"const": code}, "message": {"type": "string"}, "details": details},
         "required": ["code", "message", "details"],
         "additionalProperties": False,
     }
-    key = key.removesuffix("Error") + "Error"
-    parts[key] = {
+    parts[name] = {
         "type": "object",
         "properties": {"success": {"const": False}, "error": told},
         "required": ["success", "error"],
         "additionalProperties": False,
     }
-    example = {
-        "success": False,
-        "error": {"code": codes[0], "message": _message(classes), "details": _details(classes)},
-    }
-    waits = {errors.ServiceUnavailable, errors.RateLimited} & set(classes)
-    content = {JSON: {"schema": {"$ref": f"#/components/schemas/{key}"}, "example": example}}
-    about = " ".join(inspect.getdoc(c).split("\n")[0] for c in classes)
-    return {"description": about, "headers": _headers(*(("Retry-After",) if waits else ())), "content": content}
+    return name
 
 
-def _message(classes):
-    return getattr(classes[0], "message", None) or inspect.getdoc(classes[0]).split("\n")[0]
+def _about(failure):
+    """Return the first sentence of what a class says of itself."""
+    return inspect.getdoc(failure).split("\n")[0].partition(". ")[0].removesuffix(".") + "."
 
 
-def _details(classes):
-    problem = example_of(PROBLEM)
-    if errors.ValidationError in classes:
-        return {**problem, "errors": [problem]}
-    if errors.InsufficientStock in classes:
-        return {"field": "quantity", "issue": "Only 3 in stock.", "available": 3}
-    return {}
+def _example(failure):
+    details = example_of(DETAILS[failure.code]) if failure.code in DETAILS else {}
+    own = "message" in vars(failure) or failure is errors.InternalError
+    if failure.code == errors.ValidationError.code:
+        message = f"{details['field']}: {details['issue']}"
+    else:
+        message = failure.message if own else _about(failure)
+    return {"success": False, "error": {"code": failure.code, "message": message, "details": details}}

@@ -8,7 +8,7 @@ from core.validation import Rules, Shape
 TYPES = {
     "integer": {"type": "integer"},
     "number": {"type": "number"},
-    "decimal": {"type": "number"},
+    "decimal": {"type": "number", "multipleOf": 0.01},
     "amount": {"type": "number"},
     "boolean": {"type": "boolean"},
     "string": {"type": "string"},
@@ -38,7 +38,7 @@ def schema_of(rules, parts=None):
         rules = rules.rules
     if unknown := set(rules) - set(KEYWORDS) - ELSEWHERE:
         raise Unmapped(
-            f"no JSON Schema for the rule(s) {', '.join(sorted(unknown))}; teach core/openapi.py or do without"
+            f"no JSON Schema for the rule(s) {', '.join(sorted(unknown))}; teach core/schemas.py or do without"
         )
     if "shape" in rules:
         found = _reference(rules["shape"], parts)
@@ -50,7 +50,8 @@ def schema_of(rules, parts=None):
     if "places" in rules:
         found["multipleOf"] = 10.0 ** -rules["places"]
     if "regex" in rules:
-        found["pattern"] = f"^(?:{rules['regex'].removesuffix(chr(92) + 'Z')})$"
+        pattern = rules["regex"].removesuffix(r"\Z")
+        found["pattern"] = f"^(?:{pattern})$" if "|" in pattern else f"^{pattern}$"
     if "allowed" in rules:
         found["enum"] = [*rules["allowed"], *([None] if rules.get("nullable") else [])]
     if "items" in rules:

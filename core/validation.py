@@ -7,6 +7,7 @@ Rules are cerberus' own, with one addition: `meta: {"issue": "…"}` is the sent
 
 import difflib
 import inspect
+import itertools
 import json
 import re
 from decimal import Decimal
@@ -18,6 +19,8 @@ from bottle import request
 from core.errors import MalformedJson, PayloadTooLarge, UnsupportedMediaType, ValidationError
 
 LARGEST_BODY = 64 * 1024  # bytes
+MOST_UNKNOWN = 10  # unknown fields that an answer lists
+LONGEST_NUMBER = 4300  # characters; Python's own bound for integers, as conversion takes time by the square
 LONGEST_ECHO = 100  # characters of a client's own words that an error repeats
 
 
@@ -28,7 +31,27 @@ class _Validator(cerberus.Validator):
         "integer": cerberus.TypeDefinition("integer", (int,), (bool,)),
         "number": cerberus.TypeDefinition("number", (int, float, Decimal), (bool,)),
         "decimal": cerberus.TypeDefinition("decimal", (Decimal,), ()),
+        "amount": cerberus.TypeDefinition("amount", (int, Decimal), (bool,)),  # in JSON; float is what has an exponent
     }
+
+    def _validate_places(self, places, field, value):
+        """{'type': 'integer', 'min': 0}"""
+        _, digits, exponent = Decimal(value).as_tuple() if isinstance(value, Decimal) else (0, (), 0)
+        if exponent < -places and any(digits[exponent + places :]):  # 1.100 has one decimal
+            self._error(field, "too many decimals")
+
+    def _validate_min(self, least, field, value):
+        """{'nullable': False}"""
+        super()._validate_min(_exact(least, value), field, value)
+
+    def _validate_max(self, most, field, value):
+        """{'nullable': False}"""
+        super()._validate_max(_exact(most, value), field, value)
+
+
+def _exact(bound, value):
+    """Return a bound as it is written: the float 99999999.99 is a little less than that."""
+    return Decimal(str(bound)) if isinstance(bound, float) and isinstance(value, Decimal) else bound
 
 
 class Schema:
@@ -38,19 +61,26 @@ class Schema:
 
     def __init__(self, **fields):
         self.fields = fields
+        self._rules = {name: {r: v for r, v in rules.items() if r != "default"} for name, rules in fields.items()}
+        self._defaults = {name: rules["default"] for name, rules in fields.items() if "default" in rules}
 
     def check(self, document):
         """Return the document with defaults and coerced values; raise ValidationError for all that is wrong."""
-        validator = _Validator(self.fields)  # a new one each time: a shared one mixes up its callers' errors
-        if validator.validate(document):
+        # Unknown fields are ours to find: thousands of them would keep cerberus busy for minutes.
+        unknown = list(itertools.islice((field for field in document if field not in self.fields), MOST_UNKNOWN))
+        known = {field: value for field, value in document.items() if field in self.fields}
+        validator = _Validator(self._rules)  # a new one each time: a shared one mixes up its callers' errors
+        if validator.validate(self._defaults | known) and not unknown:  # cerberus would give null the default, too
             return validator.document
-        raise ValidationError(*[self._problem(document, error) for error in validator._errors])
+        problems = [self._problem(error) for error in validator._errors] + [self._unknown(field) for field in unknown]
+        raise ValidationError(*dict.fromkeys(problems))
 
-    def _problem(self, document, error):
+    def _unknown(self, field):
+        shown = str(field)[:LONGEST_ECHO] or "(without a name)"
+        return shown, self.unknown.format(field=shown) + suggestion(shown, self.fields)
+
+    def _problem(self, error):
         field = error.document_path[0]
-        if error.code == cerberus.errors.UNKNOWN_FIELD.code:
-            shown = str(field)[:LONGEST_ECHO]
-            return shown, self.unknown.format(field=shown) + suggestion(shown, self.fields)
         if error.code == cerberus.errors.REQUIRED_FIELD.code:
             return field, "Is required."
         return field, sentence(self.fields[field])
@@ -81,7 +111,28 @@ class Rules:
 
 
 class Body(Schema):
-    """The fields of a JSON object."""
+    """The fields of a JSON object. An integer may be written as 1.0 (JSON Schema 2020-12, 4.2.3)."""
+
+    def __init__(self, **fields):
+        whole = {"coerce": to_whole}
+        super().__init__(
+            **{n: {**whole, **rules} if rules["type"] == "integer" else rules for n, rules in fields.items()}
+        )
+
+
+class Upload:
+    """A body that is no JSON, of at most `largest` bytes: `takes=Upload(…)`; the handler gets it as `upload`."""
+
+    def __init__(self, media_type, largest, example):
+        self.media_type = media_type
+        self.largest = largest
+        self.example = example
+
+    def read(self, environ):
+        """Return the body; raise UnsupportedMediaType or PayloadTooLarge."""
+        if not _is(environ, self.media_type):
+            raise UnsupportedMediaType(f"Send it in UTF-8, with the header Content-Type: {self.media_type}.")
+        return _raw(environ, self.largest)
 
 
 class Query(Schema):
@@ -127,11 +178,8 @@ class Validation:
 
     def apply(self, callback, route):
         """Wrap every route; a handler gets of query and body what it names."""
-        query, body, headers = (
-            route.config.get("query", NO_QUERY),
-            route.config.get("body"),
-            route.config.get("headers"),
-        )
+        query = route.config.get("query", NO_QUERY)
+        body, takes, headers = map(route.config.get, ("body", "takes", "headers"))
         names = inspect.signature(route.callback).parameters
 
         def validated(**arguments):
@@ -143,6 +191,8 @@ class Validation:
                 arguments["query"] = checked
             if body:
                 arguments["body"] = body.check(read_json(environ))
+            if takes:
+                arguments["upload"] = takes.read(environ)
             return callback(**arguments)
 
         return validated
@@ -151,23 +201,16 @@ class Validation:
 def read_json(environ):
     """Return the request's JSON object, read strictly: no duplicate keys, no NaN, no half characters.
 
-    Raises UnsupportedMediaType, PayloadTooLarge or MalformedJson.
+    1.10 is a Decimal, exactly what was sent; 11e-1 is a float. Raises UnsupportedMediaType, PayloadTooLarge or
+    MalformedJson.
     """
-    kind, _, options = environ.get("CONTENT_TYPE", "").partition(";")
-    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", options, re.I)
-    if kind.strip().lower() != "application/json" or (charset and charset[1].lower() not in ("utf-8", "utf8")):
+    if not _is(environ, "application/json"):
         raise UnsupportedMediaType()
+    raw = _raw(environ, LARGEST_BODY)
     try:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-    except ValueError:
-        length = 0
-    raw = environ["wsgi.input"].read(LARGEST_BODY + 1) if length <= LARGEST_BODY else b""
-    if max(length, len(raw)) > LARGEST_BODY:
-        raise PayloadTooLarge()
-    try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no, parse_float=_finite)
+        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no, parse_float=_number)
         if rb"\u" in raw:
-            json.dumps(document, ensure_ascii=False).encode("utf-8")  # fails for half of a surrogate pair
+            json.dumps(document, ensure_ascii=False, default=str).encode("utf-8")  # fails for half of a surrogate pair
     except RecursionError:
         raise MalformedJson("The body is nested too deeply.") from None
     except _Duplicate as twice:
@@ -179,6 +222,25 @@ def read_json(environ):
     return document
 
 
+def _is(environ, media_type):
+    """Whether the body is declared as this, in UTF-8."""
+    kind, _, options = environ.get("CONTENT_TYPE", "").partition(";")
+    charset = re.search(r"charset\s*=\s*\"?([\w-]+)", options, re.I)
+    return kind.strip().lower() == media_type and (not charset or charset[1].lower() in ("utf-8", "utf8"))
+
+
+def _raw(environ, largest):
+    """Return the body's bytes; raise PayloadTooLarge, as early as it can be known."""
+    try:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+    except ValueError:
+        length = 0
+    raw = environ["wsgi.input"].read(largest + 1) if length <= largest else b""
+    if max(length, len(raw)) > largest:
+        raise PayloadTooLarge(f"The body is too large; at most {largest // 1024} KiB are taken.")
+    return raw
+
+
 class _Duplicate(Exception):
     pass
 
@@ -186,8 +248,8 @@ class _Duplicate(Exception):
 def _once(pairs):
     document = dict(pairs)
     if len(document) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _Duplicate(json.dumps(next(name for name in names if names.count(name) > 1)))
+        seen = set()  # not names.count(): thousands of fields would be compared with each other
+        raise _Duplicate(json.dumps(next(name for name, _ in pairs if name in seen or seen.add(name))))
     return document
 
 
@@ -195,7 +257,11 @@ def _no(constant):
     raise ValueError(constant)
 
 
-def _finite(text):
+def _number(text):
+    if len(text) > LONGEST_NUMBER:
+        raise ValueError(text)
+    if "e" not in text.lower():
+        return Decimal(text)
     number = float(text)
     if number in (float("inf"), float("-inf")):
         raise ValueError(text)
@@ -222,6 +288,7 @@ def sentence(rules):
         "integer": f"Must be a whole number{bounds}.",
         "number": f"Must be a number{bounds}.",
         "decimal": f"Must be an amount{bounds}, with at most two decimals.",
+        "amount": f"Must be a number{bounds}, with at most {rules.get('places')} decimals and no exponent.",
         "boolean": "Must be true or false.",
         "string": f"Must be text{lengths}.",
     }[rules["type"]]
@@ -233,6 +300,13 @@ def _coercion(rules):
     if not coercer:
         return {}
     return {"coerce": lambda value: coercer(value) if isinstance(value, str) else value}  # a default has its type
+
+
+def to_whole(value):
+    """Return the int that a JSON number like 1.0 is; anything else as it came."""
+    if isinstance(value, (float, Decimal)) and value == int(value):
+        return int(value)
+    return value
 
 
 def to_integer(text):

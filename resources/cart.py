@@ -28,8 +28,11 @@ SESSION = Headers(
         }
     }
 )
-QUANTITY = {"type": "integer", "required": True, "min": 1, "max": 999}
-NEW_ITEM = Body(product_id={"type": "integer", "required": True, "min": 1}, quantity=QUANTITY)
+QUANTITY = {"type": "integer", "required": True, "min": 1, "max": 999, "meta": {"example": 3}}
+NEW_ITEM = Body(
+    product_id={"type": "integer", "required": True, "min": 1, "meta": {"example": 2}},
+    quantity=QUANTITY,
+)
 CHANGED_ITEM = Body(quantity=QUANTITY)
 
 
@@ -43,7 +46,8 @@ def _line_id(text):
     return existing_id(text, LARGEST_LINE)
 
 
-add_filter(app, "session", r"[^/]+", _session_in_path, {"type": "string", "pattern": f"^{SESSION_ID}$"})
+# Not "items": DELETE /api/cart/items, where the product was forgotten, would empty the cart of a session called so.
+add_filter(app, "session", r"(?!items(?:/|$))[^/]+", _session_in_path, {"type": "string", "pattern": f"^{SESSION_ID}$"})
 add_filter(app, "item", r"[0-9]+", _line_id, {"type": "integer", "minimum": 1, "maximum": LARGEST_LINE})
 
 CART_ITEM = Shape(

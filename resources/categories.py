@@ -1,9 +1,12 @@
-"""Categories: what products are sorted into. Anyone may read."""
+"""Categories: what products are sorted into. Anyone may read; administrators write."""
 
+from bottle import response
+
+from core import audit, fields
 from core.app import app
-from core.auth import PUBLIC
-from core.errors import NotFound
-from core.validation import Shape
+from core.auth import ADMIN, PUBLIC
+from core.errors import Conflict, DuplicateName, NotFound, ValidationError
+from core.validation import Body, Shape
 
 CATEGORY = Shape(
     "Category",
@@ -14,6 +17,11 @@ CATEGORY = Shape(
     created_at={"type": "datetime", "meta": {"example": "2026-01-31T12:00:00Z"}},
 )
 CACHE = "public, max-age=0, must-revalidate"
+
+NAME = fields.line(100, "Home & Living")
+DESCRIPTION = fields.text("Furniture and light.")
+NEW_CATEGORY = Body(name={**NAME, "required": True}, description=DESCRIPTION)
+CHANGED_CATEGORY = Body(name=NAME, description=DESCRIPTION)
 
 
 @app.get("/api/categories", auth=PUBLIC, cache=CACHE, returns=CATEGORY.many, message="Categories listed.")
@@ -29,3 +37,60 @@ def show(db, id):
     if category is None:
         raise NotFound("There is no such category.")
     return category
+
+
+@app.post(
+    "/api/categories",
+    auth=ADMIN,
+    body=NEW_CATEGORY,
+    returns=CATEGORY,
+    raises=(DuplicateName,),
+    status=201,
+    message="Category added.",
+)
+def create(db, body, user):
+    """Add a category. Names are compared without case and accents."""
+    values = {"description": None, **body}
+    id = db.add("categories/add", **values)
+    audit.record(db, user, [("category", id, "created", None, values)])
+    response.set_header("Location", f"/api/categories/{id}")
+    return show(db, id)
+
+
+@app.put(
+    "/api/categories/<id:id>",
+    auth=ADMIN,
+    body=CHANGED_CATEGORY,
+    returns=CATEGORY,
+    raises=(DuplicateName,),
+    message="Category changed.",
+)
+def update(db, id, body, user):
+    """Change name or description of a category."""
+    if not body:
+        raise ValidationError(("name", "Send at least one of name and description."))
+    before = held(db, id)
+    after = before | body
+    if db.run("categories/update", id=id, **after):
+        audit.record(db, user, [("category", id, "changed", before, after)])
+    return show(db, id)
+
+
+@app.delete("/api/categories/<id:id>", auth=ADMIN, raises=(Conflict,), message="Category deleted.")
+def remove(db, id, user):
+    """Delete a category that has no products."""
+    before = held(db, id)
+    if db.one("categories/a_product", id=id):
+        raise Conflict(
+            "This category still has products, on sale or withdrawn. Move them elsewhere first, then delete it."
+        )
+    db.run("categories/remove", id=id)
+    audit.record(db, user, [("category", id, "deleted", before, None)])
+
+
+def held(db, id):
+    """Return name and description of a category that nobody else may change now; raise NotFound."""
+    category = db.one("categories/lock", id=id)
+    if category is None:
+        raise NotFound("There is no such category.")
+    return {"name": category["name"], "description": category["description"]}

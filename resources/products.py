@@ -1,19 +1,17 @@
-"""Products: what the shop sells. Anyone may read."""
+"""Products: what the shop sells. Anyone may read; administrators write."""
 
-import base64
-import binascii
-import json
-import math
-import re
-import unicodedata
 from decimal import Decimal
 
-from bottle import request, response
+from bottle import response
 
+from core import audit, fields
 from core.app import app
-from core.auth import PUBLIC
-from core.errors import NotFound, ValidationError
-from core.validation import Query, Shape
+from core.auth import ADMIN, PUBLIC
+from core.envelope import dump, etag_of, matches
+from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
+from core.fields import LARGEST_COUNT
+from core.listing import BY_RELEVANCE, KEYS, Search, cursor_behind, next_url, numbers_of, place_of
+from core.validation import Body, Headers, Query, Shape
 
 SORTS = {  # sort=… → the statement that lists, and the column of the order, whose last value a cursor keeps
     "newest": ("products/list_newest", "created_at"),
@@ -24,16 +22,7 @@ SORTS = {  # sort=… → the statement that lists, and the column of the order,
     "-name": ("products/list_name_desc", "name"),
 }
 RELEVANCE = "relevance"
-COLUMNS = {**{sort: column for sort, (_, column) in SORTS.items()}, RELEVANCE: "newest_id"}
-KEYS = {"created_at": "after_time", "price": "after_price", "name": "after_name", "newest_id": "newest_id"}
-VALUES = {  # what a cursor may hold for a column
-    "created_at": re.compile(
-        r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3])(:[0-5][0-9]){2}\Z"
-    ),
-    "price": re.compile(r"[0-9]{1,8}\.[0-9]{2}\Z"),
-    "name": re.compile(r"[^\x00]{1,255}\Z", re.S),
-    "newest_id": re.compile(r"[0-9]{1,10}\Z"),
-}
+COLUMNS = {**{sort: column for sort, (_, column) in SORTS.items()}, RELEVANCE: BY_RELEVANCE}
 
 AMOUNT = {"type": "decimal", "min": 0, "max": Decimal("99999999.99")}
 LIST = Query(
@@ -92,10 +81,30 @@ PAGE = Shape(
     facets={"type": "dict", "shape": FACETS, "required": False},
 )
 CACHE = "public, max-age=0, must-revalidate"
-
-SHORTEST_INDEXED = 3  # characters; innodb_ft_min_token_size, which can only be set when a server starts
-MOST_WORDS = 16  # a hundred characters hold 25 words; each one more costs a look-up in the index
 NEWEST_READ = 10_000  # products that a search of short words alone reads through
+
+FIELDS = {  # resources/transfer.py has the same for a table
+    "name": fields.line(255, "Desk Lamp"),
+    "description": fields.text("Warm or cool light."),
+    "price": fields.AMOUNT,
+    "image_url": fields.address(500, "/images/desk-lamp.jpg"),
+    "category_id": {**fields.ID, "nullable": True},
+    "stock_quantity": fields.COUNT,
+    "is_active": fields.FLAG,
+}
+NEW = {
+    "name": {"required": True},
+    "price": {"required": True},
+    "stock_quantity": {"default": 0},
+    "is_active": {"default": True},
+}
+NEW_PRODUCT = Body(**{name: {**rules, **NEW.get(name, {})} for name, rules in FIELDS.items()})
+CHANGED_PRODUCT = Body(**FIELDS)
+UNITS = {"issue": "Must be a whole number, not 0: how many more, or with a minus how many fewer.", "example": -3}
+STOCK_CHANGE = Body(
+    change={"type": "integer", "required": True, "min": -LARGEST_COUNT, "max": LARGEST_COUNT, "meta": UNITS}
+)
+IF_MATCH = Headers(**{"If-Match": {"type": "string", "meta": {"issue": "The ETag of the product that you changed."}}})
 
 
 @app.get("/api/products", auth=PUBLIC, query=LIST, cache=CACHE, returns=PAGE, message="Products listed.")
@@ -105,30 +114,23 @@ def index(db, query):
     least, most = filters["min_price"], filters["max_price"]
     if least is not None and most is not None and least > most:
         raise ValidationError(("min_price", "Must not be greater than max_price."))
-    found = Search(query.get("search", ""))
+    found = Search(query.get("search", ""), NEWEST_READ)
     sort = query.get("sort") or (RELEVANCE if found.by_index else "newest")
     if sort == RELEVANCE and not found.by_index:
         sort = "newest"  # nothing to be relevant to
-    place = _place(query, sort)
+    place = place_of(query, sort, COLUMNS[sort])
     listing = _search(db, found, filters, sort, place) if found.words else _list(db, filters, sort, place)
     items, total, facets_of = listing
     has_next = len(items) > place["per_page"]
     items = items[: place["per_page"]]
     page = place["page"]
-    cursor = _cursor(sort, page + 1, items[-1], place["offset"] + len(items)) if has_next else None
-    pagination = {
-        "page": page,
-        "per_page": place["per_page"],
-        "total": total,
-        "pages": math.ceil(total / place["per_page"]),
-        "has_next": has_next,
-        "has_prev": page > 1,
-        "next": cursor,
-    }
+    seen = place["offset"] + len(items)
+    cursor = cursor_behind(sort, COLUMNS[sort], page + 1, items[-1], seen) if has_next else None
+    pagination = {**numbers_of(page, place["per_page"], total), "has_next": has_next, "next": cursor}
     if found.words and not found.by_index and _more_than_read(db, filters):
         pagination["total_is_exact"] = False
     if cursor:
-        response.set_header("Link", f'<{_next_url(cursor)}>; rel="next"')
+        response.set_header("Link", f'<{next_url(cursor)}>; rel="next"')
     answer = {"items": [_without(item, "total", "newest_id") for item in items], "pagination": pagination}
     if query["facets"]:
         answer["facets"] = _facets(db.many(facets_of, **filters, **found.parameters))
@@ -136,34 +138,141 @@ def index(db, query):
 
 
 @app.get("/api/products/<id:id>", auth=PUBLIC, cache=CACHE, returns=PRODUCT, message="Product found.")
-def show(db, id):
-    """Show one product on sale."""
+def show(db, id, user):
+    """Show one product on sale; to an administrator also one that is not.
+
+    The token is optional here, and one that is not valid counts as none. What only an administrator sees is not
+    stored by any cache.
+    """
+    response.set_header("Vary", "Authorization")
+    if user and user["role"] == "admin":
+        response.set_header("Cache-Control", "private, no-store")
+        return existing(db, id)
     product = db.one("products/get", id=id)
     if product is None:
         raise NotFound("There is no such product, or it is no longer sold.")
     return product
 
 
-class Search:
-    """What a person typed, as words: letters, digits and inner underscores; everything else parts words.
+@app.post(
+    "/api/products",
+    auth=ADMIN,
+    body=NEW_PRODUCT,
+    returns=PRODUCT,
+    status=201,
+    message="Product added to the catalogue.",
+)
+def create(db, body, user):
+    """Add a product to the catalogue. An empty description is stored as null."""
+    values = dict.fromkeys(FIELDS) | body
+    hold_category(db, values)
+    id = db.add("products/add", **stored(values))
+    response.set_header("Location", f"/api/products/{id}")
+    product = tagged(existing(db, id))
+    audit.record(db, user, [("product", id, "created", None, state(product))])
+    return product
 
-    `words` is empty for nothing but punctuation, which searches for nothing. `by_index`: at least one word is long
-    enough for the index; then the shorter ones are left out. Otherwise the words are looked for in the text itself.
-    """
 
-    def __init__(self, text):
-        words = re.findall(r"[^\W_]+(?:_+[^\W_]+)*", unicodedata.normalize("NFC", text))
-        words = list(dict.fromkeys(word.lower() for word in words))
-        indexed = [word for word in words if len(word) >= SHORTEST_INDEXED][:MOST_WORDS]
-        self.by_index = bool(indexed)
-        self.words = indexed or words[:3]
-        if self.by_index:
-            self.parameters = {"words": " ".join(f"+{word}*" for word in indexed)}
-        else:
-            first, second, third = (*self.words, None, None, None)[:3]
-            self.parameters = {"word1": first, "word2": second, "word3": third, "newest": NEWEST_READ}
-        if not self.words:
-            self.parameters = {}
+@app.put(
+    "/api/products/<id:id>",
+    auth=ADMIN,
+    headers=IF_MATCH,
+    body=CHANGED_PRODUCT,
+    returns=PRODUCT,
+    raises=(PreconditionFailed,),
+    message="Product changed.",
+)
+def update(db, id, body, user, if_match=None):
+    """Change the fields that are sent; with If-Match only if nobody was faster."""
+    if not body:
+        raise ValidationError(("name", f"Send at least one of {', '.join(FIELDS)}."))
+    return change(db, id, body, user, if_match, action="changed")
+
+
+@app.delete(
+    "/api/products/<id:id>",
+    auth=ADMIN,
+    headers=IF_MATCH,
+    returns=PRODUCT,
+    raises=(PreconditionFailed,),
+    message="Product withdrawn.",
+)
+def withdraw(db, id, user, if_match=None):
+    """Withdraw a product from sale; carts that hold it say so. PUT with is_active true brings it back."""
+    return change(db, id, {"is_active": False}, user, if_match, action="withdrawn")
+
+
+@app.post(
+    "/api/products/<id:id>/stock",
+    auth=ADMIN,
+    body=STOCK_CHANGE,
+    returns=PRODUCT,
+    raises=(InsufficientStock,),
+    message="Stock changed.",
+)
+def restock(db, id, body, user):
+    """Put units into stock, or take them out; simultaneous changes add up."""
+    number = body["change"]
+    if number == 0:
+        raise ValidationError(("change", UNITS["issue"]))
+    done = db.run("products/change_stock", id=id, change=number, largest=LARGEST_COUNT)
+    product = existing(db, id)
+    held = product["stock_quantity"]
+    if not done and number < 0:
+        raise InsufficientStock(f"Only {held} in stock." if held else "Sold out.", held, "change")
+    if not done:
+        raise ValidationError(("change", f"Must be at most {LARGEST_COUNT - held}: {held} are in stock."))
+    before = state(product) | {"stock_quantity": held - number}
+    audit.record(db, user, [("product", id, "stock_changed", before, state(product))])
+    return tagged(product)
+
+
+def change(db, id, sent, user, if_match, *, action):
+    """Give a product these fields and tell of it; raise PreconditionFailed where If-Match names another state."""
+    if not db.one("products/lock", id=id):
+        raise NotFound("There is no such product.")
+    before = existing(db, id)
+    if if_match is not None and not matches(if_match, before):
+        raise PreconditionFailed()
+    values = state(before) | sent
+    if "category_id" in sent:
+        hold_category(db, values)
+    if not db.run("products/update", id=id, **stored(values)):
+        return tagged(before)
+    after = existing(db, id)
+    audit.record(db, user, [("product", id, action, state(before), state(after))])
+    return tagged(after)
+
+
+def existing(db, id):
+    """Return a product, withdrawn or not; raise NotFound."""
+    product = db.one("products/get_any", id=id)
+    if product is None:
+        raise NotFound("There is no such product.")
+    return product
+
+
+def hold_category(db, values):
+    """Make sure that the category is there and stays until the end of the transaction; raise ValidationError."""
+    id = values["category_id"]
+    if id is not None and not db.many("categories/hold", ids=dump([id]).decode()):
+        raise ValidationError(("category_id", "There is no such category. GET /api/categories lists them."))
+
+
+def state(product):
+    """Return what an administrator may change of a product."""
+    return {name: product[name] for name in FIELDS}
+
+
+def stored(values):
+    """Return the values as they are stored: an empty description is none, as it would come out of a table."""
+    return {**values, "description": values["description"] or None}
+
+
+def tagged(product):
+    """Give the answer the ETag that GET has for this product; return the product."""
+    response.set_header("ETag", etag_of(product))
+    return product
 
 
 def _list(db, filters, sort, place):
@@ -196,45 +305,6 @@ def _search(db, found, filters, sort, place):
 
 def _more_than_read(db, filters):
     return db.one("products/count", **filters)["total"] > NEWEST_READ
-
-
-def _place(query, sort):
-    """Return where the page begins: by number, or behind the product that the cursor names."""
-    place = dict.fromkeys(KEYS.values()) | {"after_id": None, "per_page": query["per_page"], "offset": 0}
-    if "after" not in query:
-        page = query.get("page", 1)
-        return place | {"page": page, "offset": (page - 1) * query["per_page"]}
-    if "page" in query:
-        raise ValidationError(("page", "Must be left out when 'after' is given."))
-    column = COLUMNS[sort]
-    try:
-        text = query["after"]
-        made_for, page, value, id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
-    except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise ValidationError(("after", sentence_for_after())) from None
-    whole = all(type(number) is int and 0 < number < 2**31 for number in (page, id))
-    if made_for != sort or not whole or not isinstance(value, str) or not VALUES[column].match(value):
-        raise ValidationError(("after", sentence_for_after()))
-    if sort == RELEVANCE:  # no column to continue behind: see newest_id in sql/products/search.sql
-        return place | {"page": page, "offset": id, "newest_id": int(value)}
-    return place | {"page": page, "after_id": id, KEYS[column]: value}
-
-
-def sentence_for_after():
-    """Return what is said of every cursor that is not ours, or not for this order."""
-    return "Must be the 'next' of an earlier page with the same sort."
-
-
-def _cursor(sort, page, last, seen):
-    """Return the opaque text that continues behind `last` (the page's last product), or by relevance behind `seen`."""
-    parts = [sort, page, str(last[COLUMNS[sort]]), seen if sort == RELEVANCE else last["id"]]
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).rstrip(b"=").decode()
-
-
-def _next_url(cursor):
-    """Return this request's own address with the cursor in place of the page number."""
-    kept = [part for part in request.query_string.split("&") if part and not part.startswith(("page=", "after="))]
-    return f"{request.path}?{'&'.join([*kept, f'after={cursor}'])}"
 
 
 def _facets(rows):

@@ -15,18 +15,22 @@ from core.validation import Body, Query, Shape
 USERNAME = {
     "type": "string",
     "regex": r"[A-Za-z0-9_]{3,50}\Z",
-    "meta": {"issue": "Must be 3 to 50 characters of A-Z, a-z, 0-9 and _."},
+    "meta": {"issue": "Must be 3 to 50 characters of A-Z, a-z, 0-9 and _.", "example": "alice"},
 }
 EMAIL_ISSUE = "Must be a valid e-mail address of at most 255 characters."
-EMAIL = {"type": "string", "maxlength": 255, "meta": {"issue": EMAIL_ISSUE}}
-PASSWORD = {"type": "string", "meta": {"issue": UNACCEPTABLE}}
+EMAIL = {"type": "string", "maxlength": 255, "meta": {"issue": EMAIL_ISSUE, "example": "alice@example.com"}}
+PASSWORD = {"type": "string", "meta": {"issue": UNACCEPTABLE, "example": "Blue-Door-42"}}
 TYPED = {"type": "string", "minlength": 1, "meta": {"issue": "Must be text."}}  # at a login any text is just wrong
 
 NEW_USER = Body(
     username={**USERNAME, "required": True}, email={**EMAIL, "required": True}, password={**PASSWORD, "required": True}
 )
 CHANGED_USER = Body(username=USERNAME, email=EMAIL, password=PASSWORD)
-CREDENTIALS = Body(username=TYPED, email=TYPED, password={**TYPED, "required": True})
+CREDENTIALS = Body(  # the example is the one of NEW_USER, by name: a request has either name or e-mail address
+    username={**TYPED, "meta": {**TYPED["meta"], "example": USERNAME["meta"]["example"]}},
+    email=TYPED,
+    password={**TYPED, "required": True, "meta": {**TYPED["meta"], "example": PASSWORD["meta"]["example"]}},
+)
 ACCOUNT = Shape(
     "Account",
     id={"type": "integer", "meta": {"example": 1}},
@@ -89,21 +93,23 @@ def login(db, body, passwords, tokens, limits):
     if ("username" in body) == ("email" in body):
         raise ValidationError(("username", "Send either username or email, with the password."))
     address = request.environ["bodega.address"]
+    account = f"name {body['username'].lower()}" if "username" in body else f"email {normal(body['email'])}"
     with passwords.budget():  # before anything is asked of the database: a flood is turned away here
-        found = credentials(db, body)
-        account = f"#{found['id']}" if found else (body.get("username") or body["email"]).lower()
         limits.before_login(account, address)
+        found = credentials(db, body)
         stored = found["password_hash"] if found else None
         if not passwords.verify(body["password"], stored):  # as slow for an unknown name
             limits.login_failed(account, address)
             audit.note("login", outcome="failure", user_id=found["id"] if found else "unknown")
             raise InvalidCredentials()
-        newer = passwords.hash(body["password"]) if passwords.is_outdated(stored) else None
-    limits.login_succeeded(account, address)
-    if newer:
-        db.run("users/update", id=found["id"], username=None, email=None, password_hash=newer)
+        renewed = passwords.hash(body["password"]) if passwords.is_outdated(stored) else stored
+    if renewed != stored:
+        db.run("users/rehash", id=found["id"], verified=stored, renewed=renewed)
     token, token_hash = tokens.new()
-    db.run("sessions/add", token_hash=token_hash, user_id=found["id"], ttl=tokens.ttl)
+    if not db.run("sessions/add", token_hash=token_hash, user_id=found["id"], verified=renewed, ttl=tokens.ttl):
+        audit.note("login", outcome="failure", user_id=found["id"])
+        raise InvalidCredentials()  # the password was changed while this one was checked
+    limits.login_succeeded(account, address)
     audit.note("login", user_id=found["id"])
     expires = db.one("sessions/get", token_hash=token_hash)["expires_at"]
     return {"user": db.one("users/get", id=found["id"]), "token": token, "expires_at": expires}
@@ -173,10 +179,18 @@ def remove(db, id, user):
 def credentials(db, body):
     """Return the account that a login names, with its hash, or None."""
     if "email" in body:
-        return db.one("users/login_by_email", email=body["email"].strip().lower()[:255])
+        return db.one("users/login_by_email", email=normal(body["email"]))
     if not re.match(USERNAME["regex"], body["username"]):
         return db.one("users/login_by_username", username="")  # as slow as one that could be there
     return db.one("users/login_by_username", username=body["username"])
+
+
+def normal(typed):
+    """Return an e-mail address as it would be stored; for what is none, something that nobody has."""
+    try:
+        return address_of(typed)
+    except ValidationError:
+        return "nobody " + typed[:200].lower()
 
 
 def address_of(typed):

@@ -29,7 +29,7 @@ from core import config, database, migrations
 from core.system import ROOT
 
 ORIGIN = "http://front.example"
-TABLES = ("cart_items", "products", "categories", "users")
+TABLES = ("audit_entries", "cart_items", "products", "categories", "users")
 SECRET = "a-secret-of-the-tests-and-of-nobody-else"
 SETTINGS = config.Config(cors_origins=(ORIGIN,), secret_key=SECRET, bcrypt_cost=4, rate_limits=False)
 

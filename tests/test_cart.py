@@ -129,7 +129,7 @@ PRODUCT = "Must be a whole number of at least 1."
         ({"product_id": 1, "quantity": 0}, "quantity", QUANTITY),
         ({"product_id": 1, "quantity": 1000}, "quantity", QUANTITY),
         ({"product_id": 1, "quantity": True}, "quantity", QUANTITY),
-        ({"product_id": 1, "quantity": 1.0}, "quantity", QUANTITY),
+        ({"product_id": 1, "quantity": 1.5}, "quantity", QUANTITY),
         ({"product_id": 1, "quantity": None}, "quantity", QUANTITY),
         ({"product_id": 1, "quantity": [1]}, "quantity", QUANTITY),
         ({"product_id": 1, "quantity": 1, "price": 0}, "price", "Unknown field price."),
@@ -148,6 +148,17 @@ def test_a_bad_body_is_refused_by_name_and_stores_nothing(client, make, sql, bod
     assert refused.status_int == 400
     assert (refused.json["error"]["details"]["field"], refused.json["error"]["details"]["issue"]) == (field, issue)
     assert sql("SELECT COUNT(*) AS n FROM cart_items") == [{"n": 0}]
+
+
+def test_a_whole_number_may_be_written_with_a_decimal_point(client, make):
+    """JSON Schema 2020-12 calls 1.0 an integer, and some languages know no other numbers."""
+    id = make.product()
+    body = f'{{"product_id": {id}.0, "quantity": 1.0}}'
+
+    added = client.post("/api/cart/items", body, headers={**SESSION, "Content-Type": "application/json"})
+
+    assert added.status_int == 201
+    assert '"quantity":1,' in added.text
 
 
 @pytest.mark.parametrize("session", [None, "", "a b", "a/b", "ü", "x" * 256, "a\n", "a%00", "'--"])

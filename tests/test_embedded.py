@@ -402,3 +402,14 @@ def test_what_it_says_before_it_has_a_log_is_shown_too(data, tmp_path):
 
     assert done.returncode == 1
     assert "error while loading shared libraries" in done.stderr
+
+
+@pytest.mark.slow
+def test_when_the_database_dies_by_itself_the_server_says_so_and_ends(start, data):
+    """So that whoever looks after it (systemd, a person) starts both anew; a shop without its database is none."""
+    shop = start(DATA_DIR=str(data))
+
+    os.kill(int((data / "mariadb.pid").read_text()), signal.SIGKILL)
+
+    assert shop.process.wait(20) == 1
+    assert "The embedded MariaDB has ended by itself; so do we." in shop.log

@@ -493,3 +493,43 @@ def test_a_client_that_goes_away_leaves_no_path_in_the_log(serve_here, caplog):
     assert ended.wait(10)
     time.sleep(0.1)
     assert "secret" not in caplog.text
+
+
+def test_when_all_places_are_taken_by_the_idle_the_idlest_make_room(serve_here, monkeypatch):
+    monkeypatch.setattr(ours, "CONNECTIONS", 40)
+    port = serve_here(plain).effective_port
+
+    idle = [connect(port) for _ in range(60)]
+    with connect(port) as busy:
+        busy.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = busy.recv(1000)
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    for connection in idle:
+        connection.close()
+
+
+@pytest.mark.parametrize("head", [b"GET http://[::1/x HTTP/1.1", b"GET / HTTP/1.1\r\nContent-Length: " + b"9" * 5000])
+def test_what_waitress_itself_stumbles_over_is_refused_in_the_envelope(serve_here, head):
+    port = serve_here(plain).effective_port
+
+    with connect(port) as connection:
+        connection.sendall(head + b"\r\nHost: x\r\n\r\n")
+        answer = connection.recv(4000)
+        if b'"code"' not in answer:  # its head alone
+            answer += connection.recv(4000)
+
+    assert answer.startswith(b"HTTP/1.1 400") and b'"code":"VALIDATION_ERROR"' in answer
+
+
+@pytest.mark.parametrize("word", ["close", "close, TE", "Upgrade, close"])
+def test_a_client_that_wants_to_close_is_heard(serve_here, word):
+    port = serve_here(plain).effective_port
+
+    with connect(port) as connection:
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nConnection: {word}\r\n\r\n".encode())
+        received = b""
+        while chunk := connection.recv(1000):  # until it is closed
+            received += chunk
+
+    assert received.endswith(b"ok")

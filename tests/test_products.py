@@ -1,5 +1,8 @@
 """Products: lists, filters, orders, pages, search and facets, through the wired shop."""
 
+import base64
+import json
+
 import pytest
 
 
@@ -234,7 +237,6 @@ def test_a_cursor_of_another_order_is_refused(client, make):
     ],
 )
 def test_a_forged_cursor_is_a_400(client, forged):
-    import base64
 
     cursor = base64.urlsafe_b64encode(forged.encode()).decode()
 
@@ -350,3 +352,33 @@ def test_the_catalogue_answers_304_to_a_client_that_has_it(client, make, sql, pa
     assert (again.status_int, again.body) == (304, b"")
     assert again.headers["ETag"] == first.headers["ETag"]
     assert changed.status_int != 304
+
+
+@pytest.mark.parametrize("sort", ["name", "-name", "newest"])
+@pytest.mark.parametrize("value", ["\ud800", "\udcbf", "2024-02-30 00:00:00", "2024-13-01 00:00:00"])
+def test_a_cursor_of_half_a_character_or_no_date_is_no_500(client, make, sort, value):
+    make.product()
+    cursor = base64.urlsafe_b64encode(json.dumps([sort, 2, value, 5]).encode()).decode()
+
+    for search in ({}, {"search": "product"}):
+        answer = client.get("/api/products", {"sort": sort, "after": cursor, **search})
+        assert answer.status_int == (200 if sort != "newest" and value.startswith("2024") else 400)
+
+
+@pytest.mark.parametrize("search", [{}, {"search": "lamp"}, {"search": "4k"}])
+def test_a_page_beyond_all_numbers_of_the_database_is_empty(client, make, search):
+    make.product("lamp 4k")
+
+    beyond = get(client, {"page": 999999999999999999, "per_page": 100, **search})
+
+    assert beyond["items"] == [] and beyond["pagination"]["total"] == 1
+
+
+def test_the_link_header_cannot_be_forged(client, make):
+    make.products(2, name="lamp")
+
+    answer = client.get("/api/products?per_page=1&p%61ge=1&search=lamp>,<//evil.example/")
+    link = answer.headers.get("Link", client.get("/api/products?per_page=1&p%61ge=1&search=lamp").headers["Link"])
+
+    assert link.count("<") == link.count(">") == 1
+    assert client.get(link[1 : link.index(">")]).status_int == 200

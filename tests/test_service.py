@@ -22,16 +22,16 @@ def test_ready_when_the_schema_is_current(client):
 
 
 def test_ready_names_what_is_pending(client, sql):
-    row = sql("SELECT * FROM schema_migrations WHERE version = 8")[0]
-    sql("DELETE FROM schema_migrations WHERE version = 8")
+    row = sql("SELECT * FROM schema_migrations WHERE version = 9")[0]
+    sql("DELETE FROM schema_migrations WHERE version = 9")
     try:
         answer = client.get("/api/ready")
     finally:
         sql(
-            "INSERT INTO schema_migrations (version, name, checksum, finished_at) VALUES (8, %s, %s, NOW())",
+            "INSERT INTO schema_migrations (version, name, checksum, finished_at) VALUES (9, %s, %s, NOW())",
             [row["name"], row["checksum"]],
         )
 
     assert answer.status_int == 503
-    assert answer.json["error"]["details"] == {"pending": ["0008_cart_items_updated"]}
+    assert answer.json["error"]["details"] == {"pending": ["0009_audit"]}
     assert answer.headers["Retry-After"] == "10"

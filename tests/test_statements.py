@@ -76,7 +76,10 @@ WRONG = {
     "star of a table": (GOOD.replace("id, name", "id, p.*"), "6: SELECT names its columns: no *"),
     "star of a quoted table": (GOOD.replace("id, name", "`p`.*"), "6: SELECT names its columns: no *"),
     "verb": (GOOD.replace("many", "count"), "6: 'returns: count' wants INSERT or UPDATE or DELETE or TRUNCATE, and"),
-    "insert of many": (with_body("INSERT INTO t (a) VALUES (1)"), "4: 'returns: many' wants SELECT or WITH, and the statement"),
+    "insert of many": (
+        with_body("INSERT INTO t (a) VALUES (1)"),
+        "4: 'returns: many' wants SELECT or WITH, and the statement",
+    ),
     "update with an id": (with_body("UPDATE t SET a = 1", "id"), "4: 'returns: id' wants INSERT, and the statement"),
     "punctuation": (with_body("?"), "4: 'returns: many' wants SELECT or WITH, and the statement begins with ?"),
     "no statement": (with_body("\n  \n"), "there is no statement after the header"),

@@ -345,6 +345,16 @@ MATRIX = {
     ("DELETE", "/api/users/999999"): (401, 403, 403, 404),
     ("POST", "/api/users/logout"): (401, 200, 200, 200),
     ("DELETE", "/api/users/{ann}"): (401, 200, 403, 200),
+    ("POST", "/api/products"): (401, 403, 403, 415),
+    ("PUT", "/api/products/{ann}"): (401, 403, 403, 400),
+    ("DELETE", "/api/products/{ann}"): (401, 403, 403, 404),
+    ("POST", "/api/products/{ann}/stock"): (401, 403, 403, 415),
+    ("POST", "/api/products/import"): (401, 403, 403, 415),
+    ("GET", "/api/products/export"): (401, 403, 403, 200),
+    ("POST", "/api/categories"): (401, 403, 403, 415),
+    ("PUT", "/api/categories/{ann}"): (401, 403, 403, 400),
+    ("DELETE", "/api/categories/{ann}"): (401, 403, 403, 404),
+    ("GET", "/api/audit"): (401, 403, 403, 200),
 }
 
 
@@ -525,3 +535,46 @@ def test_tokens_of_another_secret_are_worthless(client, alice, accounts):
         server.shop(SETTINGS, accounts.application)
 
     assert refused.status_int == 401
+
+
+def during(monkeypatch, action):
+    """Run `action` once while a login is checking its password."""
+    real, done = bcrypt.checkpw, []
+
+    def checkpw(given, stored):
+        if not done:
+            done.append(1)
+            action()
+        return real(given, stored)
+
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+
+
+def test_a_login_that_overtakes_a_password_change_opens_no_session(client, alice, sql, monkeypatch):
+    """It has read the old hash; the change ends all sessions; then it would open one."""
+    changed = bcrypt.hashpw(b"another", bcrypt.gensalt(4)).decode()
+    during(monkeypatch, lambda: sql("UPDATE users SET password_hash = %s", [changed]))
+
+    refused = client.post_json("/api/users/login", {"username": "alice", "password": PASSWORD})
+
+    assert refused.status_int == 401
+    assert sql("SELECT COUNT(*) AS n FROM sessions") == [{"n": 1}]
+
+
+def test_a_login_that_renews_a_hash_does_not_undo_a_password_change(client, alice, sql, monkeypatch):
+    passwords = next(plugin for plugin in app.plugins if plugin.name == "auth")._tools["passwords"]
+    changed = bcrypt.hashpw(b"another", bcrypt.gensalt(4)).decode()
+    monkeypatch.setattr(passwords, "cost", 5)
+    during(monkeypatch, lambda: sql("UPDATE users SET password_hash = %s", [changed]))
+
+    refused = client.post_json("/api/users/login", {"username": "alice", "password": PASSWORD})
+
+    assert refused.status_int == 401
+    assert sql("SELECT password_hash FROM users") == [{"password_hash": changed}]
+
+
+@pytest.mark.parametrize("email", ["a@xn--bcher-kva.ch", "Jose\u0301@example.com", "c@ｅxample.com"])
+def test_whoever_registers_with_an_address_can_log_in_with_it_as_typed(client, email):
+    register(client, email=email)
+
+    assert client.post_json("/api/users/login", {"email": email, "password": PASSWORD}).status_int == 200

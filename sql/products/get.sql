@@ -1,4 +1,4 @@
--- One product on sale.
+-- One product on sale; for everyone but administrators.
 -- used by: GET /api/products/{id}
 -- returns: one
 -- params:

@@ -1,9 +1,16 @@
--- Open a session.
+-- Open a session, if the password is still the one that was checked: a login takes a while, and a new password ends
+-- every session of the old one. Counts 0 where it was changed, or the account deleted, meanwhile.
 -- used by: POST /api/users/login
 -- returns: count
 -- params:
 --   token_hash  64 hexadecimal digits
 --   user_id     whose
+--   verified    the hash that the login was checked against
 --   ttl         seconds that it lasts at the most
+-- plan: users by primary key, locked: a change that is under way is waited for
 INSERT INTO sessions (token_hash, user_id, expires_at)
-VALUES (%(token_hash)s, %(user_id)s, CURRENT_TIMESTAMP + INTERVAL %(ttl)s SECOND)
+SELECT %(token_hash)s, u.id, CURRENT_TIMESTAMP + INTERVAL %(ttl)s SECOND
+FROM users AS u
+WHERE u.id = %(user_id)s
+  AND u.password_hash = %(verified)s
+FOR UPDATE

@@ -1,0 +1,51 @@
+"""Rules of fields that several resources have: a line of text, a longer text, an address, an amount, a count."""
+
+LARGEST_COUNT = 2**31 - 1  # INT in MySQL
+
+_CONTROLS = r"\x00-\x1f\x7f-\x9f"
+_SOLID = rf"[^\s{_CONTROLS}]"
+
+
+def line(longest, example):
+    """Return the rules of a text of one line that is not blank."""
+    return {
+        "type": "string",
+        "minlength": 1,
+        "maxlength": longest,
+        "regex": rf"[^\S{_CONTROLS}]*{_SOLID}[^{_CONTROLS}]*\Z",
+        "meta": {
+            "issue": f"Must be text of 1 to {longest} characters, on one line and not blank.",
+            "example": example,
+        },
+    }
+
+
+def text(example):
+    """Return the rules of a text of several lines, or null: 64,000 bytes at the most, where a TEXT holds 65,535."""
+    return {
+        "type": "string",
+        "nullable": True,
+        "maxlength": 16000,
+        "regex": r"[^\x00]*\Z",
+        "meta": {"issue": "Must be null or text of at most 16000 characters.", "example": example},
+    }
+
+
+def address(longest, example):
+    """Return the rules of a URL or a path, or null. `//host` and `/\\host` are no paths: browsers go to that host."""
+    return {
+        "type": "string",
+        "nullable": True,
+        "maxlength": longest,
+        "regex": rf"([Hh][Tt][Tt][Pp][Ss]?://[^\s{_CONTROLS}\\/?#]{_SOLID}*|/([^\s{_CONTROLS}\\/]{_SOLID}*)?)\Z",
+        "meta": {
+            "issue": f"Must be null, an http(s) URL or a path that begins with '/', of at most {longest} characters.",
+            "example": example,
+        },
+    }
+
+
+AMOUNT = {"type": "amount", "min": 0.01, "max": 99999999.99, "places": 2, "meta": {"example": 19.9}}  # DECIMAL(10, 2)
+COUNT = {"type": "integer", "min": 0, "max": LARGEST_COUNT, "meta": {"example": 12}}
+ID = {"type": "integer", "min": 1, "max": LARGEST_COUNT, "meta": {"example": 5}}
+FLAG = {"type": "boolean", "meta": {"example": True}}

@@ -1,0 +1,104 @@
+"""Pages for people: what this is and where to go, and the API to read and try, served whole from here."""
+
+import pathlib
+
+from bottle import HTTPResponse, request, response
+
+from core.app import app
+from core.auth import PUBLIC
+
+HERE = pathlib.Path(__file__).parent
+CACHE = "public, max-age=0, must-revalidate"  # with an ETag: an upgrade never mixes with what a browser kept
+HTML, CSS, JS = (f"text/{kind}; charset=UTF-8" for kind in ("html", "css", "javascript"))
+
+# Everything from this host, nothing inline. Swagger UI's style sheet holds its icons as data: images.
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+PROTECTION = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
+
+FILES = {  # under /docs/; what is not listed here is not served
+    "docs.css": ("pages", CSS),
+    "docs.js": ("pages", JS),
+    "favicon.svg": ("pages", "image/svg+xml"),
+    "home.css": ("pages", CSS),
+    "style.css": ("pages", CSS),
+    "swagger-ui.css": ("swagger-ui", CSS),
+    "swagger-ui-bundle.js": ("swagger-ui", JS),
+    "swagger-ui-bundle.js.LICENSE.txt": ("swagger-ui", "text/plain; charset=UTF-8"),
+}
+HOME = (HERE / "pages/home.html").read_bytes()
+DOCS = (HERE / "pages/docs.html").read_bytes()
+
+SHOP = {
+    "name": "Bodega",
+    "description": "An e-commerce API: accounts, catalogue and carts.",
+    "links": {
+        "documentation": "/docs",
+        "openapi": "/api/openapi.json",
+        "products": "/api/products",
+        "categories": "/api/categories",
+        "health": "/api/health",
+        "ready": "/api/ready",
+    },
+}
+
+
+@app.get("/", auth=PUBLIC, hidden=True, cache=CACHE, message="Welcome.")
+def home():
+    """Say what this is and where to go: a page for browsers, JSON for everything else."""
+    if prefers_html(request.get_header("Accept", "")):
+        headers = {**PROTECTION, "Content-Type": HTML, "Cache-Control": CACHE, "Vary": "Accept"}
+        raise HTTPResponse(HOME, headers=headers)
+    response.set_header("Vary", "Accept")
+    return SHOP
+
+
+@app.get("/docs", auth=PUBLIC, hidden=True, gives=HTML, cache=CACHE)
+def docs():
+    """Show the API document in Swagger UI, to read and to try."""
+    response.headers.update(PROTECTION)
+    return DOCS
+
+
+def _serve(name, folder, media):
+    """Add the route of one file."""
+    data = (HERE / folder / name).read_bytes()
+
+    def file():
+        """Give a file that the pages are made of."""
+        response.headers.update(PROTECTION)
+        return data
+
+    app.get(f"/docs/{name}", auth=PUBLIC, hidden=True, gives=media, cache=CACHE, callback=file)
+
+
+for _name, (_folder, _media) in FILES.items():
+    _serve(_name, _folder, _media)
+
+
+def prefers_html(accept):
+    """Whether an Accept header wants text/html more than application/json (RFC 9110, 12.5.1); a tie is JSON."""
+    return _weight(accept, "text", "html") > _weight(accept, "application", "json")
+
+
+def _weight(accept, kind, subtype):
+    """Return the q of a media type: what the most specific range that has it says, 0 where none has."""
+    ranges = {f"{kind}/{subtype}": 2, f"{kind}/*": 1, "*/*": 0}
+    best = (-1, 0.0)
+    for part in accept.lower().split(","):
+        media, *parameters = (piece.strip() for piece in part.split(";"))
+        if media in ranges:
+            best = max(best, (ranges[media], _quality(parameters)))
+    return best[1]
+
+
+def _quality(parameters):
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 0.0
+    return 1.0

@@ -1,0 +1,291 @@
+"""The catalogue in and out, as a table (CSV, RFC 4180). For administrators.
+
+What the columns are is told at `take_in`.
+
+Cells are kept exactly as they are, also one like =1+1 that a spreadsheet would calculate: the table is for another
+shop, a script or a backup. Whoever opens it in a spreadsheet imports the columns as text.
+"""
+
+import csv
+import io
+import re
+from decimal import Decimal
+
+from bottle import response
+
+from core import audit, fields
+from core.app import app
+from core.auth import ADMIN
+from core.envelope import dump
+from core.errors import InvalidRows, ValidationError
+from core.validation import Query, Shape, Upload, sentence, suggestion
+
+CSV = "text/csv"
+MOST_ROWS = 50_000
+MOST_PROBLEMS = 1000  # that are listed
+BATCH = 1000  # rows of one statement
+LARGEST_BATCH = 512 * 1024  # characters of one statement's rows
+PATIENCE = 120  # seconds for one statement; the index of words takes its time at the end
+STATE = ("name", "description", "price", "image_url", "category_id", "stock_quantity", "is_active")
+EXPORTED = ("id", "name", "description", "price", "image_url", "category", "stock_quantity", "is_active")
+DEFAULTS = {"description": None, "image_url": None, "category_id": None, "stock_quantity": 0, "is_active": True}
+NULLABLE = ("description", "image_url", "category", "category_id")
+NO_CATEGORY = "There is no such category. GET /api/categories lists them."
+
+FILE = Upload(CSV, 32 * 1024 * 1024, "id,name,price,category,stock_quantity\r\n,Desk Lamp,19.90,Home & Living,12\r\n")
+REHEARSAL = Query(dry_run={"type": "boolean", "default": False})
+RESULT = Shape(
+    "ImportResult",
+    created={"type": "integer", "meta": {"example": 1}},
+    updated={"type": "integer", "meta": {"example": 0}},
+    dry_run={"type": "boolean", "meta": {"example": False}},
+)
+
+
+def cell(rules, issue=None):
+    """Return what turns a cell into a value by the rules of a JSON field, or raises ValueError with a sentence."""
+    pattern = re.compile(rules.get("regex") or PATTERNS[rules["type"]])
+    longest = rules.get("maxlength", 12)
+    convert = CONVERTERS[rules["type"]]
+    least, most = (Decimal(str(rules[bound])) if bound in rules else None for bound in ("min", "max"))
+    said = issue or sentence(rules)
+
+    def converted(text):
+        if len(text) > longest or not pattern.match(text):
+            raise ValueError(said)
+        value = convert(text)
+        if least is not None and not least <= value <= most:
+            raise ValueError(said)
+        return value
+
+    return converted
+
+
+PATTERNS = {"integer": r"[0-9]+\Z", "amount": r"[0-9]+(\.[0-9]{1,2})?\Z", "boolean": r"(?i:true|false|1|0)\Z"}
+CONVERTERS = {"string": str, "integer": int, "amount": Decimal, "boolean": lambda text: text.lower() in ("true", "1")}
+COLUMNS = {  # resources/products.py has the same for JSON
+    "id": cell(fields.ID, "Must be empty or the id of a product."),
+    "name": cell(fields.line(255, "")),
+    "description": cell(fields.text("")),
+    "price": cell(fields.AMOUNT),
+    "image_url": cell(fields.address(500, "")),
+    "category": cell(fields.line(100, ""), NO_CATEGORY),
+    "category_id": cell(fields.ID, NO_CATEGORY),
+    "stock_quantity": cell(fields.COUNT),
+    "is_active": cell(fields.FLAG),
+}
+
+
+@app.post(
+    "/api/products/import",
+    auth=ADMIN,
+    query=REHEARSAL,
+    takes=FILE,
+    returns=RESULT,
+    patience=PATIENCE,
+    message="Products imported.",
+)
+def take_in(db, upload, query, user):
+    """Add and change products from a CSV table: all of it or nothing.
+
+    The first row names the columns, in any order: id, name, description, price, image_url, category (a name) or
+    category_id, stock_quantity, is_active. A row with an id changes that product, one without adds a product, which
+    needs name and price. An empty cell is null where null is allowed, and otherwise as if the column were missing. At
+    most 50,000 rows and 32 MiB, in UTF-8. With dry_run=true everything is done and undone again. The details of a 400
+    list the first 1000 problems by row, as a spreadsheet counts them, and the total.
+    """
+    problems = Problems()
+    rows = read(upload, problems)
+    find_categories(db, rows, problems)
+    known = find_products(db, rows, problems)
+    problems.settle()
+    changed = [(known[row["id"]], known[row["id"]] | row) for _, row in rows if "id" in row]
+    added = [DEFAULTS | row for _, row in rows if "id" not in row]
+    update(db, user, [(before, after) for before, after in changed if before != after])
+    create(db, user, added)
+    if query["dry_run"]:
+        db.undo()
+    return {"created": len(added), "updated": len(changed), "dry_run": query["dry_run"]}
+
+
+@app.get("/api/products/export", auth=ADMIN, gives="text/csv; charset=utf-8", message="All products, as a CSV table.")
+def give_out(database):
+    """Export all products as a CSV table, withdrawn ones too; what comes out can be imported again.
+
+    Each product is as it was when its row was read. Where the export breaks off, the connection is closed before the
+    end of the body (the last chunk is missing), so that half a table is no whole one.
+    """
+    response.set_header("Content-Disposition", 'attachment; filename="products.csv"')
+    return lines_of(database)
+
+
+def lines_of(database):
+    """Yield the table in pieces, each read in a transaction of its own: it is sent while it is made."""
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(EXPORTED)
+    last, rows = 0, [None]
+    while rows:
+        rows = database.transaction(lambda db, last=last: db.many("products/export", after_id=last, limit=BATCH))
+        for row in rows:
+            row["is_active"] = "true" if row["is_active"] else "false"
+            table.writerow([row[name] for name in EXPORTED])
+            last = row["id"]
+        yield text.getvalue().encode()
+        text.seek(0)
+        text.truncate()
+
+
+class Problems:
+    """What is wrong with the rows, the first MOST_PROBLEMS of it."""
+
+    def __init__(self):
+        self.listed, self.total = [], 0
+
+    def add(self, row, field, issue):
+        """Note one."""
+        self.total += 1
+        if len(self.listed) < MOST_PROBLEMS:
+            self.listed.append((row, field, issue))
+
+    def settle(self):
+        """Raise InvalidRows if there are any."""
+        if self.total:
+            raise InvalidRows(sorted(self.listed, key=lambda problem: problem[0]), self.total)
+
+
+def read(upload, problems):
+    """Return [(row number, values by column)] of the table's good rows; raise ValidationError where it is none."""
+    try:
+        text = upload.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValidationError(("file", "Must be text in UTF-8.")) from None
+    if "\x00" in text:
+        raise ValidationError(("file", "Must not contain NUL characters."))
+    table = csv.reader(io.StringIO(text, newline=""), strict=True)
+    found, ids, number = [], set(), 0
+    try:
+        columns = header(next(table, []))
+        for number, cells in enumerate(table, 2):
+            if number > MOST_ROWS + 1:
+                raise ValidationError(("file", f"Must have at most {MOST_ROWS} rows. Split it."))
+            if not cells:  # an empty line
+                continue
+            if len(cells) != len(columns):
+                problems.add(
+                    number, "row", f"Must have {len(columns)} cells, as the first row has; it has {len(cells)}."
+                )
+            elif (row := values(number, columns, cells, problems)) is not None:
+                if row.get("id") in ids:
+                    problems.add(number, "id", "Must stand in one row only; it stands in an earlier one too.")
+                ids.add(row.get("id", -number))
+                found.append((number, row))
+    except csv.Error:
+        where = (
+            f"Cannot be read behind row {max(number, 1)}: a quote is not closed, not doubled, or a cell is too long."
+        )
+        raise ValidationError(("file", where)) from None
+    return found
+
+
+def header(cells):
+    """Return the names of the columns; raise ValidationError."""
+    columns = [cell.strip().lower() for cell in cells]
+    for column in columns:
+        if column not in COLUMNS:
+            known = f"Columns are {', '.join(COLUMNS)}, with commas between them."
+            raise ValidationError(("file", f"Unknown column {column[:100]!r}{suggestion(column, COLUMNS)} {known}"))
+        if columns.count(column) > 1:
+            raise ValidationError(("file", f"The column {column} must be there once."))
+    if not columns:
+        raise ValidationError(("file", "Must begin with a row that names the columns."))
+    if {"category", "category_id"} <= set(columns):
+        raise ValidationError(("file", "Must have category or category_id, not both."))
+    return columns
+
+
+def values(number, columns, cells, problems):
+    """Return one row's values, or None where something is wrong with them."""
+    row, before = {}, problems.total
+    for column, cell in zip(columns, cells, strict=True):
+        if not cell:
+            if column in NULLABLE:
+                row[column] = None
+            continue
+        try:
+            row[column] = COLUMNS[column](cell)
+        except ValueError as error:
+            problems.add(number, column, str(error))
+    given = {column for column, cell in zip(columns, cells, strict=True) if cell}
+    for column in ("name", "price") if "id" not in given else ():
+        if column not in given:
+            problems.add(number, column, "Is required for a new product.")
+    return row if problems.total == before else None
+
+
+def find_categories(db, rows, problems):
+    """Put category_id in place of category, and hold the categories until the end."""
+    named = {row["category"]: None for _, row in rows if row.get("category") is not None}
+    names = list(named)
+    for part in parts(names):
+        for found in db.many("categories/hold_named", names=dump(part).decode()):
+            named[part[found["position"] - 1]] = found["id"]
+    ids = sorted({row["category_id"] for _, row in rows if row.get("category_id") is not None})
+    held = {found["id"] for part in parts(ids) for found in db.many("categories/hold", ids=dump(part).decode())}
+    for number, row in rows:
+        if row.get("category_id") is not None and row["category_id"] not in held:
+            problems.add(number, "category_id", NO_CATEGORY)
+        if "category" in row:
+            name = row.pop("category")
+            row["category_id"] = named.get(name)
+            if name is not None and named[name] is None:
+                problems.add(number, "category", NO_CATEGORY)
+
+
+def find_products(db, rows, problems):
+    """Hold the products that rows name; return them by id."""
+    known = {}
+    for part in parts(sorted({row["id"] for _, row in rows if "id" in row})):
+        known |= {product["id"]: product for product in db.many("products/lock_many", ids=dump(part).decode())}
+    for number, row in rows:
+        if "id" in row and row["id"] not in known:
+            problems.add(number, "id", "There is no such product. Leave the id empty to add one.")
+    return known
+
+
+def update(db, user, changes):
+    """Store changed products, [(before, after)], and tell of them."""
+    for part in parts(changes):
+        db.run("products/import_update", rows=dump([document(after) for _, after in part]).decode())
+        audit.record(db, user, (("product", a["id"], "changed", state(b), state(a)) for b, a in part))
+
+
+def create(db, user, rows):
+    """Store new products, and tell of them."""
+    for part in parts(rows):
+        first = db.add("products/import_add", rows=dump([document(row) for row in part]).decode())
+        added = db.many("products/added_since", first_id=first)
+        audit.record(db, user, (("product", row["id"], "created", None, state(row)) for row in added))
+
+
+def parts(rows):
+    """Yield lists of at most BATCH rows, and of few enough characters for one statement."""
+    part, size = [], 0
+    for row in rows:
+        part.append(row)
+        size += len(str(row))
+        if len(part) == BATCH or size > LARGEST_BATCH:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def document(row):
+    """Return a row as the statements take it: the price as exact text, the boolean as a number."""
+    return {**row, "price": str(row["price"]), "is_active": int(row["is_active"])}
+
+
+def state(product):
+    """Return what the audit trail keeps of a product."""
+    return {name: product[name] for name in STATE}

@@ -1,0 +1,20 @@
+-- Tell what one account did to the catalogue, all of one document at once. The states come as text within the JSON, and
+-- are stored as that text: MariaDB's JSON_TABLE gives no objects.
+-- used by: PUT and DELETE /api/products/{id}, POST /api/products, POST /api/products/{id}/stock,
+--   POST /api/products/import, POST /api/categories, PUT and DELETE /api/categories/{id}
+-- returns: count
+-- params:
+--   user_id    who
+--   user_name  what the account is called now
+--   rows       JSON: [[entity, entity_id, action, before, after], …]
+INSERT INTO audit_entries (user_id, user_name, entity, entity_id, action, before_state, after_state)
+SELECT %(user_id)s, %(user_name)s, j.entity, j.entity_id, j.action, j.before_state, j.after_state
+FROM JSON_TABLE(%(rows)s, '$[*]' COLUMNS (
+    position     FOR ORDINALITY,
+    entity       VARCHAR(20) PATH '$[0]',
+    entity_id    INT         PATH '$[1]',
+    action       VARCHAR(20) PATH '$[2]',
+    before_state LONGTEXT    PATH '$[3]',
+    after_state  LONGTEXT    PATH '$[4]'
+)) AS j
+ORDER BY j.position

@@ -1,0 +1,11 @@
+-- How many entries a list of the audit trail has.
+-- used by: GET /api/audit
+-- returns: one
+-- params:  NULL means "do not filter on this"
+--   entity     product or category
+--   entity_id  its id
+-- plan: ix_audit_entries_entity covers it
+SELECT COUNT(*) AS total
+FROM audit_entries
+WHERE (%(entity)s IS NULL OR entity = %(entity)s)
+  AND (%(entity_id)s IS NULL OR entity_id = %(entity_id)s)

@@ -1,0 +1,10 @@
+-- A product of this category, withdrawn ones too; no row where it has none.
+-- used by: DELETE /api/categories/{id}
+-- returns: one
+-- params:
+--   id  of the category; held by categories/lock
+-- plan: any index that begins with category_id
+SELECT id
+FROM products
+WHERE category_id = %(id)s
+LIMIT 1

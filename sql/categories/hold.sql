@@ -1,0 +1,10 @@
+-- Which of these categories exist; they cannot be deleted until the transaction ends.
+-- used by: POST /api/products, PUT /api/products/{id}, POST /api/products/import
+-- returns: many
+-- params:
+--   ids  JSON: [id, …]
+-- plan: the document's rows, then categories by primary key; in a subquery as in products/lock_many
+SELECT c.id
+FROM (SELECT DISTINCT t.id FROM JSON_TABLE(%(ids)s, '$[*]' COLUMNS (id INT PATH '$')) AS t) AS j
+STRAIGHT_JOIN categories AS c ON c.id = j.id
+LOCK IN SHARE MODE

@@ -1,0 +1,13 @@
+-- The categories of these names, compared as the column compares them; they cannot be deleted until the transaction ends.
+-- used by: POST /api/products/import
+-- returns: many
+-- params:
+--   names  JSON: [name, …]
+-- plan: the document's rows, then uq_categories_name; in a subquery as in products/lock_many
+SELECT j.position, c.id
+FROM (
+    SELECT DISTINCT t.position, t.name
+    FROM JSON_TABLE(%(names)s, '$[*]' COLUMNS (position FOR ORDINALITY, name VARCHAR(100) PATH '$')) AS t
+) AS j
+STRAIGHT_JOIN categories AS c ON c.name = j.name COLLATE utf8mb4_unicode_520_ci
+LOCK IN SHARE MODE

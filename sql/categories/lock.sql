@@ -1,0 +1,10 @@
+-- Hold one category until the transaction ends: nobody else changes it or puts a product into it meanwhile.
+-- used by: PUT and DELETE /api/categories/{id}
+-- returns: one
+-- params:
+--   id
+-- plan: primary key
+SELECT id, name, description
+FROM categories
+WHERE id = %(id)s
+FOR UPDATE

@@ -1,0 +1,15 @@
+-- Add a product.
+-- used by: POST /api/products
+-- returns: id
+-- params:
+--   name
+--   description     or NULL
+--   price           above 0
+--   image_url       or NULL
+--   category_id     or NULL; held by categories/hold, so that it is there
+--   stock_quantity  0 or more
+--   is_active       whether it is on sale
+INSERT INTO products (name, description, price, image_url, category_id, stock_quantity, is_active)
+VALUES (
+    %(name)s, %(description)s, %(price)s, %(image_url)s, %(category_id)s, %(stock_quantity)s, %(is_active)s
+)

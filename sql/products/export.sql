@@ -1,0 +1,14 @@
+-- All products by id, withdrawn ones too; some at a time.
+-- used by: GET /api/products/export
+-- returns: many
+-- params:
+--   after_id  the last one seen, or 0
+--   limit     at most so many
+-- plan: primary keys
+SELECT
+    p.id, p.name, p.description, p.price, p.image_url, c.name AS category, p.stock_quantity, p.is_active
+FROM products AS p
+LEFT JOIN categories AS c ON c.id = p.category_id
+WHERE p.id > %(after_id)s
+ORDER BY p.id
+LIMIT %(limit)s

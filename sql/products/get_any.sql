@@ -1,0 +1,12 @@
+-- One product, withdrawn or not.
+-- used by: GET /api/products/{id}, POST /api/products, PUT and DELETE /api/products/{id}, POST /api/products/{id}/stock
+-- returns: one
+-- params:
+--   id
+-- plan: primary keys
+SELECT
+    p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
+    p.stock_quantity, p.is_active, p.created_at, p.updated_at
+FROM products AS p
+LEFT JOIN categories AS c ON c.id = p.category_id
+WHERE p.id = %(id)s

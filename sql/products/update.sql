@@ -1,0 +1,22 @@
+-- Give a product these values; it is held by products/lock. Counts 0 where they are what it had.
+-- used by: PUT and DELETE /api/products/{id}
+-- returns: count
+-- params:
+--   id
+--   name
+--   description     or NULL
+--   price           above 0
+--   image_url       or NULL
+--   category_id     or NULL; held by categories/hold
+--   stock_quantity  0 or more
+--   is_active       whether it is on sale
+-- plan: primary key
+UPDATE products
+SET name = %(name)s,
+    description = %(description)s,
+    price = %(price)s,
+    image_url = %(image_url)s,
+    category_id = %(category_id)s,
+    stock_quantity = %(stock_quantity)s,
+    is_active = %(is_active)s
+WHERE id = %(id)s
