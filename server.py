@@ -69,7 +69,7 @@ def shop(config, url, reload=False):
     if statements.problems:
         raise Stop("\n".join(map(str, statements.problems)) + "\nMend them; python3 server.py check looks again.")
     database = Database(url, statements, config.database_timeout)
-    passwords = Passwords(config.bcrypt_cost, at_once=1)
+    passwords = Passwords(config.bcrypt_cost, places=max(1, config.threads // 2))
     tokens = Tokens(config.secret_key, config.session_ttl, config.session_idle)
 
     app.uninstall(True)

@@ -57,20 +57,20 @@ def is_acceptable(password):
 
 
 class Passwords:
-    """bcrypt, within a budget: at most `at_once` hashes are under way in this process, at the least priority.
+    """bcrypt, within a budget: in this process one hash is made at a time, at the least priority, and few wait for it.
 
-    A login flood costs what is left over, and whoever comes when the budget is spent is told so at once.
+    `places`: how many may be made or wait at once; each holds a serving thread meanwhile. A login flood costs what is
+    left over, and whoever comes when all places are taken is told so at once.
     """
 
-    def __init__(self, cost, at_once):
+    def __init__(self, cost, places):
         self.cost = cost
-        self._at_once = at_once
-        self._budget = threading.BoundedSemaphore(at_once)
+        self._budget = threading.BoundedSemaphore(places)
         self._nobody = bcrypt.hashpw(_digest(secrets.token_hex()), bcrypt.gensalt(cost))
 
     @functools.cached_property
     def _pool(self):  # made in the worker that needs it: threads do not survive a fork
-        return ThreadPoolExecutor(self._at_once, "bcrypt", initializer=_step_back)
+        return ThreadPoolExecutor(1, "bcrypt", initializer=_step_back)
 
     @contextlib.contextmanager
     def budget(self):

@@ -74,7 +74,7 @@ WANTED = {
     ("CART_TTL", "4000d"): "a time such as 30m, 12h, 7d, or a number of seconds",
     ("RATE_LIMITS", "yes"): "one of on, off",
     ("TRUSTED_PROXIES", "proxy.example"): "addresses or networks such as 127.0.0.1, 10.0.0.0/8",
-    ("TRUSTED_PROXIES", "10.0.0.1/8"): "addresses or networks such as 127.0.0.1, 10.0.0.0/8",
+    ("TRUSTED_PROXIES", "10.0.0.1/33"): "addresses or networks such as 127.0.0.1, 10.0.0.0/8",
     ("DATABASE_URL", "postgres://h/shop"): "mysql://user:password@host:3306/database",
 }
 
