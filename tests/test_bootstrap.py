@@ -324,7 +324,10 @@ SAID_BY_PIP = {
 @pytest.mark.parametrize("case", SAID_BY_PIP)
 def test_a_failed_installation_says_what_to_do(case):
     said, hint = SAID_BY_PIP[case]
-    program = f"import sys; print('one\\ntwo\\nthree\\nfour\\nfive\\nsix', flush=True); print({said!r}, file=sys.stderr); sys.exit(1)"
+    program = (
+        "import sys; print('one\\ntwo\\nthree\\nfour\\nfive\\nsix', flush=True);"
+        f"print({said!r}, file=sys.stderr); sys.exit(1)"
+    )
 
     with pytest.raises(Stop) as stopped:
         bootstrap._run([sys.executable, "-c", program], "The packages could not be installed")
