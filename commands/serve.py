@@ -44,7 +44,8 @@ def arguments(parser):
 def run(options, config, shop):
     """Serve until SIGTERM or Ctrl-C; `shop(config, url, reload)` wires the application."""
     logs.configure(config.log_level)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the watch begins: leave as by Ctrl-C
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the watch begins; a shell's `&` has SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     if not config.database:
         require_free(config.data_dir)
     sockets = listen(config.host, config.port, config.workers)
