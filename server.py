@@ -41,7 +41,7 @@ from core.database import Database
 from core.edge import Edge
 from core.envelope import Envelope
 from core.limits import Limits
-from core.statements import Statements
+from core.statements import Statements, missing
 from core.validation import Validation
 from resources import audit_log, cart, categories, docs, products, service, transfer, users
 
@@ -66,8 +66,8 @@ def shop(config, url, reload=False):
     LookupError for a route that does not say who may use it.
     """
     statements = Statements(ROOT / "sql", reload)
-    if statements.problems:
-        raise Stop("\n".join(map(str, statements.problems)) + "\nMend them; python3 server.py check looks again.")
+    if problems := statements.problems + missing(ROOT / "sql", ROOT.glob("resources/*.py")):
+        raise Stop("\n".join(map(str, problems)) + "\nMend them; python3 server.py check looks again.")
     database = Database(url, statements, config.database_timeout)
     passwords = Passwords(config.bcrypt_cost, places=max(1, config.threads // 2))
     tokens = Tokens(config.secret_key, config.session_ttl, config.session_idle)

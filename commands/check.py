@@ -3,7 +3,7 @@
 from commands.embedded import owner_url
 from core.database import connect, prepare
 from core.migrations import Migrator
-from core.statements import Problem, Statements
+from core.statements import Problem, Statements, missing
 from core.system import ROOT, say
 
 HELP = "check every SQL file against the schema; names file and line of what is wrong"
@@ -16,7 +16,7 @@ def arguments(parser):
 def run(options, config, shop):
     """Print what is wrong, a line each; exit status 1 if anything is."""
     statements = Statements(ROOT / "sql")
-    problems = list(statements.problems)
+    problems = statements.problems + missing(ROOT / "sql", ROOT.glob("[rc]*/*.py"))
     with owner_url(config) as url:
         state = Migrator(url, say).state()
         connection = connect(url, 10)

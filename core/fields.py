@@ -2,7 +2,7 @@
 
 LARGEST_COUNT = 2**31 - 1  # INT in MySQL
 
-_CONTROLS = r"\x00-\x1f\x7f-\x9f"
+_CONTROLS = r"\x00-\x1f\x7f-\x9f\ufeff"  # the last: a byte order mark, blank to JavaScript and not to Python
 _SOLID = rf"[^\s{_CONTROLS}]"
 
 

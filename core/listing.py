@@ -52,6 +52,16 @@ class Search:
             self.parameters = {}
 
 
+NUMBERS = {  # what `numbers_of` returns, for a Shape
+    "page": {"type": "integer", "meta": {"example": 1}},
+    "per_page": {"type": "integer", "meta": {"example": 20}},
+    "total": {"type": "integer", "meta": {"example": 483}},
+    "pages": {"type": "integer", "meta": {"example": 25}},
+    "has_next": {"type": "boolean", "meta": {"example": True}},
+    "has_prev": {"type": "boolean", "meta": {"example": False}},
+}
+
+
 def numbers_of(page, per_page, total):
     """Return what the pagination of every list says; `has_next` goes by the total."""
     return {

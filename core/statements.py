@@ -140,6 +140,22 @@ def _check(s):
             raise Problem(s.path, 1, f"parameter {param} is declared and not used")
 
 
+def missing(folder, sources):
+    """Return a Problem for each statement that the code runs by its name and that has no file.
+
+    `sources`: the Python files to look through for names such as "cart/add".
+    """
+    nouns = {path.name for path in pathlib.Path(folder).iterdir() if path.is_dir()}
+    found = []
+    for source in sources:
+        for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), 1):
+            for noun, verb in re.findall(r"\"([a-z]+)/([a-z_]+)\"", line):
+                if noun in nouns and not (pathlib.Path(folder) / noun / f"{verb}.sql").exists():
+                    where = f"{source.parent.name}/{source.name}"
+                    found.append(Problem(where, number, f"runs sql/{noun}/{verb}.sql, which is not there; put it back"))
+    return found
+
+
 class Statements:
     """All statements of a folder. `reload=True` looks at a file again whenever it is asked for."""
 

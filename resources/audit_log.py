@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from core.app import LARGEST_ID, app
 from core.auth import ADMIN
-from core.listing import numbers_of
+from core.listing import NUMBERS, numbers_of
 from core.validation import Query, Shape
 
 ENTITIES = ["product", "category"]
@@ -38,15 +38,7 @@ ENTRY = Shape(
     before={"type": "dict", "shape": STATE, "nullable": True},
     after={"type": "dict", "shape": STATE, "nullable": True},
 )
-PAGINATION = Shape(
-    "AuditPagination",
-    page={"type": "integer", "meta": {"example": 1}},
-    per_page={"type": "integer", "meta": {"example": 20}},
-    total={"type": "integer", "meta": {"example": 483}},
-    pages={"type": "integer", "meta": {"example": 25}},
-    has_next={"type": "boolean", "meta": {"example": True}},
-    has_prev={"type": "boolean", "meta": {"example": False}},
-)
+PAGINATION = Shape("AuditPagination", **NUMBERS)
 PAGE = Shape("AuditPage", items={"type": "list", "items": ENTRY}, pagination={"type": "dict", "shape": PAGINATION})
 
 

@@ -10,7 +10,7 @@ from core.auth import ADMIN, PUBLIC
 from core.envelope import dump, etag_of, matches
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
 from core.fields import LARGEST_COUNT
-from core.listing import BY_RELEVANCE, KEYS, Search, cursor_behind, next_url, numbers_of, place_of
+from core.listing import BY_RELEVANCE, KEYS, NUMBERS, Search, cursor_behind, next_url, numbers_of, place_of
 from core.validation import Body, Headers, Query, Shape
 
 SORTS = {  # sort=… → the statement that lists, and the column of the order, whose last value a cursor keeps
@@ -53,12 +53,7 @@ PRODUCT = Shape(
 )
 PAGINATION = Shape(
     "Pagination",
-    page={"type": "integer", "meta": {"example": 1}},
-    per_page={"type": "integer", "meta": {"example": 20}},
-    total={"type": "integer", "meta": {"example": 483}},
-    pages={"type": "integer", "meta": {"example": 25}},
-    has_next={"type": "boolean", "meta": {"example": True}},
-    has_prev={"type": "boolean", "meta": {"example": False}},
+    **NUMBERS,
     next={"type": "string", "nullable": True, "meta": {"example": "WyJuZXdlc3QiLCAyLCAiMjAyNiJd"}},
     total_is_exact={"type": "boolean", "required": False, "meta": {"example": False}},
 )

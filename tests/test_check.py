@@ -9,7 +9,7 @@ from conftest import as_url, command
 from commands import check
 from core.config import Config
 from core.database import connect, prepare
-from core.statements import Problem, parse
+from core.statements import Problem, missing, parse
 from core.system import ROOT
 
 HEADER = "-- Something.\n-- used by: a test\n-- returns: many\n"
@@ -151,3 +151,16 @@ def test_a_pending_migration_is_mentioned_since_it_explains_what_is_missing(chec
 
     assert status == 0
     assert lines[-2] == "1 migration(s) are pending. Apply them: python3 server.py migrate"
+
+
+def test_a_statement_that_the_code_runs_and_that_is_not_there_is_named_with_who_runs_it(tmp_path):
+    shutil.copytree(ROOT / "sql", tmp_path / "sql")
+    (tmp_path / "sql" / "cart" / "show.sql").unlink()
+
+    problems = missing(tmp_path / "sql", ROOT.glob("resources/*.py"))
+
+    assert len(problems) == 1
+    assert re.fullmatch(
+        r"resources/cart\.py:\d+: runs sql/cart/show\.sql, which is not there; put it back", str(problems[0])
+    )
+    assert missing(ROOT / "sql", ROOT.glob("[rc]*/*.py")) == []
