@@ -66,7 +66,8 @@ def shop(config, url, reload=False):
     LookupError for a route that does not say who may use it.
     """
     statements = Statements(ROOT / "sql", reload)
-    if problems := statements.problems + missing(ROOT / "sql", ROOT.glob("resources/*.py")):
+    problems = statements.problems + missing(ROOT / "sql", ROOT.glob("resources/*.py"))
+    if problems:
         raise Stop("\n".join(map(str, problems)) + "\nMend them; python3 server.py check looks again.")
     database = Database(url, statements, config.database_timeout)
     passwords = Passwords(config.bcrypt_cost, places=max(1, config.threads // 2))
