@@ -1,10 +1,9 @@
 """Give a registered account the role of an administrator, or take it back."""
 
 from commands.embedded import owner_url
+from commands.transaction import in_transaction
 from core import audit, logs
-from core.database import Session, connect
-from core.statements import Statements
-from core.system import ROOT, Stop, say
+from core.system import Stop, say
 
 HELP = "make a registered account an administrator (--revoke: no longer one)"
 
@@ -19,9 +18,8 @@ def run(options, config, shop):
     """Change the role and say so."""
     logs.configure(config.log_level)
     role = "customer" if options.revoke else "admin"
-    with owner_url(config) as url, connect(url, 10) as connection, connection.cursor() as cursor:
-        account = set_role(Session(cursor, Statements(ROOT / "sql")), options.name, role)
-        connection.commit()
+    with owner_url(config) as url:
+        account = in_transaction(url, lambda db: set_role(db, options.name, role))
     name, word = account["username"], "no administrator" if options.revoke else "an administrator"
     if account["role"] == role:
         say(f"{name} is {word} already.")

@@ -1,6 +1,5 @@
 """Fill the catalogue with believable products; asks before it touches one that has rows."""
 
-import functools
 import itertools
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +9,12 @@ from tqdm import tqdm
 
 from commands import catalogue
 from commands.embedded import owner_url
-from core.database import Session, connect
-from core.statements import Statements
-from core.system import ROOT, Stop, say
+from commands.transaction import in_transaction
+from core.system import Stop, say
 
 HELP = "fill the catalogue with believable products"
 MOST = 10_000_000
 BATCH = 2_000
-PATIENCE = 600  # seconds for one statement
 AT_ONCE = 2  # connections that insert: while the database works on one batch, the next one is made
 
 
@@ -37,7 +34,7 @@ def count(text):
 def run(options, config, shop):
     """Fill the catalogue, or leave it as it is."""
     with owner_url(config) as url:
-        held = _in_transaction(url, lambda db: db.one("seed/counts"))
+        held = in_transaction(url, lambda db: db.one("seed/counts"))
         if any(held.values()) and not options.yes and not _confirmed(held):
             raise Stop("Nothing was changed.")
         fill(url, options.products, clear=any(held.values()))
@@ -57,7 +54,7 @@ def _confirmed(held):
 def fill(url, products, clear=False):
     """Put `products` products and their categories into an empty catalogue, or in place of what it holds."""
     say(f"Filling the catalogue with {products} products.")
-    _in_transaction(url, lambda db: _begin(db, clear))
+    in_transaction(url, lambda db: _begin(db, clear))
     rows = catalogue.products(products)
     batches = iter(lambda: list(itertools.islice(rows, BATCH)), [])
     with (
@@ -67,7 +64,7 @@ def fill(url, products, clear=False):
         waiting = []
         for batch in batches:
             text = orjson.dumps(batch).decode()
-            waiting.append((len(batch), pool.submit(_in_transaction, url, _adding(text))))
+            waiting.append((len(batch), pool.submit(in_transaction, url, _adding(text))))
             if len(waiting) > AT_ONCE:
                 _finish(waiting.pop(0), progress)
         for job in waiting:
@@ -90,16 +87,3 @@ def _begin(db, clear):
         for table in ("cart_items", "products", "categories"):
             db.run(f"seed/clear_{table}")
     db.run("seed/add_categories", rows=orjson.dumps(catalogue.categories()).decode())
-
-
-@functools.cache
-def _statements():
-    return Statements(ROOT / "sql")
-
-
-def _in_transaction(url, work):
-    """Run `work(db)` in a transaction on a connection of its own."""
-    with connect(url, 10, patience=PATIENCE) as connection, connection.cursor() as cursor:
-        result = work(Session(cursor, _statements()))
-        connection.commit()
-        return result

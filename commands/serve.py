@@ -19,12 +19,12 @@ import time
 
 from commands import seed
 from commands.embedded import Embedded, require_free
+from commands.transaction import in_transaction
 from core import logs
-from core.database import DatabaseError, Session, connect, refusal
+from core.database import DatabaseError, refusal
 from core.http import DRAIN, Server
 from core.migrations import Migrator
-from core.statements import Statements
-from core.system import ROOT, Stop, say
+from core.system import Stop, say
 
 HELP = "serve the shop (the default)"
 PRODUCTS_AT_FIRST = 500
@@ -87,15 +87,11 @@ def _embedded(stack, config):
     accounts = stack.enter_context(private)
     Migrator(accounts.owner, say).up()
     if private.fresh.exists():
-        if not _has_products(accounts.owner):  # somebody may have typed migrate and seed before
+        held = in_transaction(accounts.owner, lambda db: db.one("seed/counts"))
+        if not held["products"]:  # somebody may have typed migrate and seed before
             seed.fill(accounts.owner, PRODUCTS_AT_FIRST, clear=True)  # a first start that was cut short left some
         private.fresh.unlink()
     return accounts.application, private.process
-
-
-def _has_products(url):
-    with connect(url, 10) as connection, connection.cursor() as cursor:
-        return Session(cursor, Statements(ROOT / "sql")).one("seed/counts")["products"] > 0
 
 
 def _tell_pending(config):

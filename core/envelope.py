@@ -17,6 +17,7 @@ from core.app import methods_of
 log = logging.getLogger("bodega.request")
 
 JSON = "application/json"
+REVALIDATE = "public, max-age=0, must-revalidate"  # a route's `cache`: keep it, and ask by its ETag before each use
 OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 

@@ -74,20 +74,21 @@ class Limits:
     def _hit(self, limit, *who):
         """Count one try and set the headers; raise RateLimited past the limit."""
         tightest = None
-        for item in limit.items:
-            try:
+        with _tolerant():
+            for item in limit.items:
                 allowed = self._limiter.hit(item, limit.name, *who)
-                stats = self._limiter.get_window_stats(item, limit.name, *who)
-            except StorageError as error:  # better to serve without limits than not at all
-                log.error("The storage of the rate limits does not answer: %s", error.storage_error)
-                return
-            wait = max(1, math.ceil(stats.reset_time - time.time()))
-            if not allowed:
-                self._tell(limit, item, 0, wait)
-                raise RateLimited(wait)
-            if tightest is None or stats.remaining < tightest[1]:
-                tightest = (item, stats.remaining, wait)
-        self._tell(limit, *tightest)
+                remaining, wait = self._window(item, limit.name, *who)
+                if not allowed:
+                    self._tell(limit, item, 0, wait)
+                    raise RateLimited(wait)
+                if tightest is None or remaining < tightest[1]:
+                    tightest = (item, remaining, wait)
+            self._tell(limit, *tightest)
+
+    def _window(self, item, *who):
+        """Return how many tries are left in a window, and the whole seconds until it ends."""
+        stats = self._limiter.get_window_stats(item, *who)
+        return stats.remaining, max(1, math.ceil(stats.reset_time - time.time()))
 
     @staticmethod
     def _tell(limit, item, remaining, wait):
@@ -99,54 +100,44 @@ class Limits:
 
     def before_login(self, account, address):
         """Raise RateLimited while the delay after failed logins lasts. `account`: what names it, in one form."""
-        if not self.enabled:
-            return
         waits = []
-        for limit, who in self._failures(account, address):
-            for item in limit.items:
-                try:
-                    if limit is ACCOUNT_FAILURES and self.storage.get(
-                        KNOWN.items[0].key_for(KNOWN.name, account, address)
-                    ):
-                        continue
-                    if not self._limiter.test(item, limit.name, *who):
-                        reset = self._limiter.get_window_stats(item, limit.name, *who).reset_time
-                        waits.append(max(1, math.ceil(reset - time.time())))
-                except StorageError as error:
-                    log.error("The storage of the rate limits does not answer: %s", error.storage_error)
-                    return
-        if waits:
-            raise RateLimited(max(waits))
+        with _tolerant():
+            known = self.enabled and self.storage.get(KNOWN.items[0].key_for(KNOWN.name, account, address))
+            for name, item, who in self._failures(account, address):
+                spared = known and name == ACCOUNT_FAILURES.name
+                if not spared and not self._limiter.test(item, name, *who):
+                    waits.append(self._window(item, name, *who)[1])
+            if waits:
+                raise RateLimited(max(waits))
 
     def login_failed(self, account, address):
         """Count a failed login."""
-        for limit, who in self._failures(account, address) if self.enabled else ():
-            for item in limit.items:
-                try:
-                    self._limiter.hit(item, limit.name, *who)
-                except StorageError as error:
-                    log.error("The storage of the rate limits does not answer: %s", error.storage_error)
-                    return
+        with _tolerant():
+            for name, item, who in self._failures(account, address):
+                self._limiter.hit(item, name, *who)
 
     def login_succeeded(self, account, address):
         """Forget the failures of this account from this address, and remember the address."""
-        if self.enabled:
-            with contextlib.suppress(StorageError):
-                self._limiter.hit(KNOWN.items[0], KNOWN.name, account, address)
-        for item in PAIR_FAILURES.items if self.enabled else ():
-            try:
+        if not self.enabled:
+            return
+        with _tolerant():
+            self._limiter.hit(KNOWN.items[0], KNOWN.name, account, address)
+            for item in PAIR_FAILURES.items:
                 self._limiter.clear(item, PAIR_FAILURES.name, account, address)
-            except StorageError as error:
-                log.error("The storage of the rate limits does not answer: %s", error.storage_error)
-                return
 
-    @staticmethod
-    def _failures(account, address):
-        return (
-            (PAIR_FAILURES, (account, address)),
-            (ACCOUNT_FAILURES, (account,)),
-            (ADDRESS_FAILURES, (address,)),
-        )
+    def _failures(self, account, address):
+        """Return the windows that count a failed login: (limit's name, window, who); none where limits are off."""
+        counted = {PAIR_FAILURES: (account, address), ACCOUNT_FAILURES: (account,), ADDRESS_FAILURES: (address,)}
+        return [(limit.name, item, who) for limit, who in counted.items() for item in limit.items if self.enabled]
+
+
+@contextlib.contextmanager
+def _tolerant():
+    """Go on where the storage does not answer: better to serve without limits than not at all."""
+    try:
+        yield
+    except StorageError as error:
+        log.error("The storage of the rate limits does not answer: %s", error.storage_error)
 
 
 def _connected(address):

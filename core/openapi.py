@@ -4,6 +4,7 @@ Parameters and bodies come from the very schemas that validate; a cerberus rule 
 the start, so that the document cannot say less than what is checked.
 """
 
+import functools
 import inspect
 import re
 
@@ -25,14 +26,11 @@ DESCRIPTION = (
 )
 WILDCARD = re.compile(r"<(\w+):(\w+)>")
 
-_texts = {}  # by how many routes there are: they are all there before the first request
 
-
+@functools.cache
 def text(app):
-    """Return the document as JSON, indented; made once."""
-    if len(app.routes) not in _texts:
-        _texts[len(app.routes)] = orjson.dumps(document(app), option=orjson.OPT_INDENT_2)
-    return _texts[len(app.routes)]
+    """Return the document as JSON, indented; made once, when all routes are there."""
+    return orjson.dumps(document(app), option=orjson.OPT_INDENT_2)
 
 
 def document(app):

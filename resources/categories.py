@@ -5,6 +5,7 @@ from bottle import response
 from core import audit, fields
 from core.app import app
 from core.auth import ADMIN, PUBLIC
+from core.envelope import REVALIDATE
 from core.errors import Conflict, DuplicateName, NotFound, ValidationError
 from core.validation import Body, Shape
 
@@ -16,7 +17,6 @@ CATEGORY = Shape(
     product_count={"type": "integer", "meta": {"example": 41}},
     created_at={"type": "datetime", "meta": {"example": "2026-01-31T12:00:00Z"}},
 )
-CACHE = "public, max-age=0, must-revalidate"
 
 NAME = fields.line(100, "Home & Living")
 DESCRIPTION = fields.text("Furniture and light.")
@@ -24,13 +24,13 @@ NEW_CATEGORY = Body(name={**NAME, "required": True}, description=DESCRIPTION)
 CHANGED_CATEGORY = Body(name=NAME, description=DESCRIPTION)
 
 
-@app.get("/api/categories", auth=PUBLIC, cache=CACHE, returns=CATEGORY.many, message="Categories listed.")
+@app.get("/api/categories", auth=PUBLIC, cache=REVALIDATE, returns=CATEGORY.many, message="Categories listed.")
 def index(db):
     """List all categories by name."""
     return db.many("categories/list")
 
 
-@app.get("/api/categories/<id:id>", auth=PUBLIC, cache=CACHE, returns=CATEGORY, message="Category found.")
+@app.get("/api/categories/<id:id>", auth=PUBLIC, cache=REVALIDATE, returns=CATEGORY, message="Category found.")
 def show(db, id):
     """Show one category."""
     category = db.one("categories/get", id=id)

@@ -6,9 +6,9 @@ from bottle import HTTPResponse, request, response
 
 from core.app import app
 from core.auth import PUBLIC
+from core.envelope import REVALIDATE
 
 HERE = pathlib.Path(__file__).parent
-CACHE = "public, max-age=0, must-revalidate"  # with an ETag: an upgrade never mixes with what a browser kept
 HTML, CSS, JS = (f"text/{kind}; charset=UTF-8" for kind in ("html", "css", "javascript"))
 
 # Everything from this host, nothing inline. Swagger UI's style sheet holds its icons as data: images.
@@ -45,17 +45,17 @@ SHOP = {
 }
 
 
-@app.get("/", auth=PUBLIC, hidden=True, cache=CACHE, message="Welcome.")
+@app.get("/", auth=PUBLIC, hidden=True, cache=REVALIDATE, message="Welcome.")
 def home():
     """Say what this is and where to go: a page for browsers, JSON for everything else."""
     if prefers_html(request.get_header("Accept", "")):
-        headers = {**PROTECTION, "Content-Type": HTML, "Cache-Control": CACHE, "Vary": "Accept"}
+        headers = {**PROTECTION, "Content-Type": HTML, "Cache-Control": REVALIDATE, "Vary": "Accept"}
         raise HTTPResponse(HOME, headers=headers)
     response.set_header("Vary", "Accept")
     return SHOP
 
 
-@app.get("/docs", auth=PUBLIC, hidden=True, gives=HTML, cache=CACHE)
+@app.get("/docs", auth=PUBLIC, hidden=True, gives=HTML, cache=REVALIDATE)
 def docs():
     """Show the API document in Swagger UI, to read and to try."""
     response.headers.update(PROTECTION)
@@ -71,7 +71,7 @@ def _serve(name, folder, media):
         response.headers.update(PROTECTION)
         return data
 
-    app.get(f"/docs/{name}", auth=PUBLIC, hidden=True, gives=media, cache=CACHE, callback=file)
+    app.get(f"/docs/{name}", auth=PUBLIC, hidden=True, gives=media, cache=REVALIDATE, callback=file)
 
 
 for _name, (_folder, _media) in FILES.items():

@@ -7,7 +7,7 @@ from bottle import response
 from core import audit, fields
 from core.app import app
 from core.auth import ADMIN, PUBLIC
-from core.envelope import dump, etag_of, matches
+from core.envelope import REVALIDATE, dump, etag_of, matches
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
 from core.fields import LARGEST_COUNT
 from core.listing import BY_RELEVANCE, KEYS, NUMBERS, Search, cursor_behind, next_url, numbers_of, place_of
@@ -75,7 +75,6 @@ PAGE = Shape(
     pagination={"type": "dict", "shape": PAGINATION},
     facets={"type": "dict", "shape": FACETS, "required": False},
 )
-CACHE = "public, max-age=0, must-revalidate"
 NEWEST_READ = 10_000  # products that a search of short words alone reads through
 
 FIELDS = {  # resources/transfer.py has the same for a table
@@ -102,7 +101,7 @@ STOCK_CHANGE = Body(
 IF_MATCH = Headers(**{"If-Match": {"type": "string", "meta": {"issue": "The ETag of the product that you changed."}}})
 
 
-@app.get("/api/products", auth=PUBLIC, query=LIST, cache=CACHE, returns=PAGE, message="Products listed.")
+@app.get("/api/products", auth=PUBLIC, query=LIST, cache=REVALIDATE, returns=PAGE, message="Products listed.")
 def index(db, query):
     """List products on sale: filtered, searched, sorted and paged."""
     filters = {name: query.get(name) for name in ("category_id", "min_price", "max_price", "in_stock")}
@@ -132,7 +131,7 @@ def index(db, query):
     return answer
 
 
-@app.get("/api/products/<id:id>", auth=PUBLIC, cache=CACHE, returns=PRODUCT, message="Product found.")
+@app.get("/api/products/<id:id>", auth=PUBLIC, cache=REVALIDATE, returns=PRODUCT, message="Product found.")
 def show(db, id, user):
     """Show one product on sale; to an administrator also one that is not.
 

@@ -3,14 +3,16 @@
 from core import migrations, openapi
 from core.app import app
 from core.auth import PUBLIC
+from core.envelope import REVALIDATE
 from core.errors import ServiceUnavailable
 from core.validation import Shape
 
-CACHE = "public, max-age=0, must-revalidate"
 STATUS = Shape("Status", status={"type": "string", "meta": {"example": "ready"}})
 
 
-@app.get("/api/openapi.json", auth=PUBLIC, gives="application/json", cache=CACHE, message="The OpenAPI 3.1 document.")
+@app.get(
+    "/api/openapi.json", auth=PUBLIC, gives="application/json", cache=REVALIDATE, message="The OpenAPI 3.1 document."
+)
 def describe():
     """Describe this API: the OpenAPI document, generated from the routes."""
     return openapi.text(app)
