@@ -166,8 +166,8 @@ class Operation:
         return int(self.browser.run(read, status)), json.loads(self.browser.run(read, shown))
 
     def _press(self, wanted):
-        """Press Execute and wait for the element; press a GET again if the page was still drawing and lost the click."""
         """Press Execute and wait for the element; press a GET again where a page still drawing lost the click."""
+        pressed = 0.0
 
         def answered():
             nonlocal pressed
