@@ -30,12 +30,13 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
 
-from commands import admin, check, migrate, openapi, purge, routes, seed, serve, test
+from commands import admin, bench, check, migrate, openapi, purge, routes, seed, serve, test
 from core import auth, cli
 from core import openapi as openapi_document
 from core.app import app
 from core.audit import Audit
 from core.auth import Auth, Passwords, Tokens
+from core.cache import Cache
 from core.cors import Cors
 from core.database import Database
 from core.edge import Edge
@@ -51,6 +52,7 @@ COMMANDS = {
     "migrate": migrate,
     "seed": seed,
     "check": check,
+    "bench": bench,
     "admin": admin,
     "purge": purge,
     "routes": routes,
@@ -69,13 +71,14 @@ def shop(config, url, reload=False):
     problems = statements.problems + missing(ROOT / "sql", ROOT.glob("resources/*.py"))
     if problems:
         raise Stop("\n".join(map(str, problems)) + "\nMend them; python3 server.py check looks again.")
-    database = Database(url, statements, config.database_timeout)
+    cache = Cache(config.cache_ttl, config.totals_ttl, config.cache_size)
+    database = Database(url, statements, config.database_timeout, cache)
     passwords = Passwords(config.bcrypt_cost, places=max(1, config.threads // 2))
     tokens = Tokens(config.secret_key, config.session_ttl, config.session_idle)
 
     app.uninstall(True)
     for plugin in (
-        Envelope(),
+        Envelope(cache),
         Limits(config.rate_limits, config.rate_limit_storage, config.trusted_proxies),
         Audit(),
         Auth(database, passwords, tokens),
@@ -85,7 +88,7 @@ def shop(config, url, reload=False):
         app.install(plugin)
     auth.require_declared(app)
     openapi_document.text(app)  # stops the start where a route cannot be described
-    return Edge(app, Cors(config.cors_origins))
+    return Edge(app, Cors(config.cors_origins), cache.answers)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ NEEDED = (
     "cerberus",
     "dotenv",
     "orjson",
+    "cachetools",
     "tqdm",
     "email_validator",
     "limits",

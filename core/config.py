@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+DRIVER_OF = {"mysql": "pymysql", "mysql+pymysql": "pymysql", "mysql+mysqldb": "mysqldb"}  # scheme of DATABASE_URL
 LOG_LEVELS = ("debug", "info", "warning", "error")
 MOST_CONNECTIONS = 20  # specification.md, Scalability Considerations
 
@@ -34,6 +35,7 @@ class DatabaseUrl:
     port: int = 3306
     unix_socket: str | None = None
     ssl_ca: str | None = None
+    driver: str = "pymysql"  # or "mysqldb"; see core/drivers.py
 
     @property
     def place(self):
@@ -60,6 +62,9 @@ class Config:
     session_ttl: int = 7 * 24 * 3600  # seconds, like the two below
     session_idle: int = 24 * 3600
     cart_ttl: int = 30 * 24 * 3600
+    cache_ttl: float = 5.0  # seconds that answers are kept; 0: not at all
+    cache_size: int = 16 * 1024 * 1024  # bytes of them, for each worker
+    totals_ttl: float = 5.0  # seconds that counts are kept
     rate_limits: bool = True
     rate_limit_storage: str | None = dataclasses.field(default=None, repr=False)
     trusted_proxies: tuple = ()  # of ipaddress networks
@@ -89,7 +94,7 @@ def load(environ=None, env_file=ROOT / ".env", **options):
         )
     return Config(
         database=read("DATABASE_URL", None, database_url),
-        database_timeout=read("DATABASE_TIMEOUT", 2.0, seconds),
+        database_timeout=read("DATABASE_TIMEOUT", 2.0, seconds(0.1, 60)),
         database_connections=connections,
         secret_key=read("SECRET_KEY", None, secret),
         cors_origins=read("CORS_ORIGINS", Config.cors_origins, origins),
@@ -102,6 +107,9 @@ def load(environ=None, env_file=ROOT / ".env", **options):
         session_ttl=read("SESSION_TTL", Config.session_ttl, duration),
         session_idle=read("SESSION_IDLE", Config.session_idle, duration),
         cart_ttl=read("CART_TTL", Config.cart_ttl, duration),
+        cache_ttl=read("CACHE_TTL", Config.cache_ttl, seconds(0, 3600)),
+        cache_size=read("CACHE_SIZE", Config.cache_size >> 20, whole(1, 4096)) << 20,
+        totals_ttl=read("TOTALS_TTL", Config.totals_ttl, seconds(0, 3600)),
         rate_limits=read("RATE_LIMITS", "on", one_of(("on", "off"))) == "on",
         rate_limit_storage=read("RATE_LIMIT_STORAGE", None, redis_url),
         trusted_proxies=read("TRUSTED_PROXIES", (), networks),
@@ -144,11 +152,15 @@ def whole(least, most):
     return parse
 
 
-def seconds(name, text):
-    """Parse a time-out: 0.1 to 60 seconds."""
-    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,3})?", text) or not 0.1 <= float(text) <= 60:
-        raise Malformed(f"{name} is {text!r}; wanted is a number of seconds from 0.1 to 60.")
-    return float(text)
+def seconds(least, most):
+    """Return a parser of times from `least` to `most` seconds, with at most three decimals."""
+
+    def parse(name, text):
+        if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) or not least <= float(text) <= most:
+            raise Malformed(f"{name} is {text!r}; wanted is a number of seconds from {least} to {most}.")
+        return float(text)
+
+    return parse
 
 
 def duration(name, text):
@@ -210,8 +222,9 @@ def origins(name, text):
 
 
 def database_url(name, text):
-    """Parse mysql://user:password@host:port/database?unix_socket=…&ssl_ca=… (also mysql+pymysql://).
+    """Parse mysql://user:password@host:port/database?unix_socket=…&ssl_ca=…
 
+    mysql:// and mysql+pymysql:// mean PyMySQL; mysql+mysqldb:// means mysqlclient, the driver written in C.
     User and password may be percent-encoded. The message for a malformed one never shows the password.
     """
 
@@ -230,7 +243,7 @@ def database_url(name, text):
         port = url.port or 3306
     except ValueError:
         raise wrong("its host or port cannot be read") from None
-    if url.scheme not in ("mysql", "mysql+pymysql"):
+    if url.scheme not in DRIVER_OF:
         raise wrong("it does not begin with mysql://")
     database = unquote(url.path[1:])
     if not database or "/" in database:
@@ -256,4 +269,5 @@ def database_url(name, text):
         port=port,
         unix_socket=options.get("unix_socket", [None])[0],
         ssl_ca=ssl_ca,
+        driver=DRIVER_OF[url.scheme],
     )

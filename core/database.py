@@ -1,6 +1,6 @@
 """The database: connections, the transaction plugin, and `db`, what handlers and commands run statements with.
 
-The only page that knows PyMySQL and DBUtils. Each serving thread keeps one connection (DBUtils' PersistentDB: a
+The only page that knows DBUtils. Each serving thread keeps one connection (DBUtils' PersistentDB: a
 pool's one lock would make every thread wait behind a frozen database). Nothing is ever executed twice behind our
 back: DBUtils' own fail-over is off, and what is repeated is the whole request, by the rules of `transaction`.
 """
@@ -10,28 +10,26 @@ import inspect
 import logging
 import random
 import re
-import ssl
 import threading
 import time
 
-import pymysql
 from dbutils.persistent_db import PersistentDB
-from pymysql.constants import CLIENT, ER, FIELD_TYPE
-from pymysql.converters import conversions
 
+from core import drivers
+from core.cache import Cache
+from core.drivers import DatabaseError, connect, number
 from core.errors import Conflict, DuplicateEmail, DuplicateName, DuplicateUsername, ServiceUnavailable
 from core.statements import Problem
 
 log = logging.getLogger("bodega.database")
 
-DatabaseError = pymysql.MySQLError
-AGAIN = {ER.LOCK_DEADLOCK, ER.LOCK_WAIT_TIMEOUT, 1020, 1467}  # 1020, 1467: what MariaDB says in place of 1213
+AGAIN = {1205, 1213, 1020, 1467}  # lock wait, deadlock, and what MariaDB says in place of 1213
 LOST = {0, 2002, 2003, 2006, 2013, 2014, 2055, 1040, 1047, 1053, 1129, 1203, 1927, 3168, 4031}
 REFUSED = {1044, 1045, 1049, 1130, 1142, 1143, 1227, 1698, 2012, 2059, 2061}
 TOO_LONG = {1028, 1317, 1969, 3024}
 UNFINISHED = {1054, 1146, 1305}  # no such column, table, function: a migration is pending
 READ_ONLY_OR_FULL = {1021, 1041, 1114, 1290, 1792, 1836}
-CLASHES = {ER.DUP_ENTRY, 1451, 1452, 3819, 4025}  # unique, foreign and check constraints
+CLASHES = {1062, 1451, 1452, 3819, 4025}  # unique, foreign and check constraints
 CLASH_OF = {  # unique key → what it means
     "uq_users_username": DuplicateUsername,
     "uq_users_email": DuplicateEmail,
@@ -43,115 +41,77 @@ LONG_TRIES = 3
 UNREACHABLE = "The shop's database does not answer. Try again in a moment."
 
 
-class Connection(pymysql.connections.Connection):
-    """A connection whose transactions begin with their first statement: autocommit is off, BEGIN costs a round trip."""
-
-    def begin(self):
-        """Do nothing; DBUtils calls this and notes that a transaction is open."""
-
-
 class _NoFailover(Exception):
     """Never raised. DBUtils re-executes statements after the exceptions it is given here: none."""
-
-
-def connect(url, timeout, patience=None, scripts=False):
-    """Open a connection to a `config.DatabaseUrl`; raise DatabaseError.
-
-    `timeout` bounds connecting and each read and write, in seconds; `patience` replaces it for reads (commands
-    that run long statements); `scripts` allows several statements in one text (migrations).
-    """
-    local = url.unix_socket or url.host in ("127.0.0.1", "::1", "localhost")
-    connection = Connection(
-        host=url.host,
-        port=url.port,
-        unix_socket=url.unix_socket,
-        user=url.user,
-        password=url.password,
-        database=url.database,
-        charset="utf8mb4",
-        collation="utf8mb4_unicode_520_ci",
-        autocommit=False,
-        connect_timeout=timeout,
-        read_timeout=patience or timeout,
-        write_timeout=patience or timeout,
-        conv={**conversions, FIELD_TYPE.TINY: lambda text: text != "0"},  # TINYINT is this schema's boolean
-        client_flag=CLIENT.MULTI_STATEMENTS if scripts else 0,  # never FOUND_ROWS: see sql/cart/add.sql
-        cursorclass=pymysql.cursors.DictCursor,
-        ssl=_tls(url.ssl_ca) if url.ssl_ca else None,
-        ssl_disabled=bool(local and not url.ssl_ca),
-        program_name="bodega",
-    )
-    try:
-        with connection.cursor() as cursor:
-            limit = (patience or timeout) * 0.9  # the server gives up before we do, so that nothing runs on there
-            maria = "MariaDB" in connection.server_version
-            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            cursor.execute(
-                "SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = %s, sql_mode = 'ONLY_FULL_GROUP_BY,"
-                "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', "
-                + ("max_statement_time = %s" if maria else "max_execution_time = %s"),
-                (max(1, int(limit / 2)), limit if maria else int(limit * 1000)),
-            )
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-_contexts = {}
-
-
-def _tls(ca):
-    """Return the TLS settings for this CA file, made once: building them takes 24 ms."""
-    if ca not in _contexts:
-        _contexts[ca] = ssl.create_default_context(cafile=ca)
-        _contexts[ca].verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)  # MySQL's own CA lacks an extension
-    return _contexts[ca]
 
 
 class Session:
     """What handlers know as `db`: runs statements of sql/ by name, in the request's one transaction.
 
+    The transaction begins with the first statement that changes or locks something. What is only read before that
+    needs none: at READ COMMITTED each statement sees what is committed when it begins, within a transaction too.
+
     Parameters are given by name and must be exactly the ones that the file declares.
     """
 
-    def __init__(self, cursor, statements):
+    def __init__(self, cursor, statements, totals=None):
         self._cursor = cursor
         self._statements = statements
-        self.used = False  # nothing has been sent yet: nothing to commit or to roll back
+        self._totals = totals  # a cache.Memory for what the header of a file lets be some seconds old, or None
+        self.begun = False
+        self.changed = set()  # tables
 
     def one(self, name, /, **params):
-        """Return the first row as a dict, or None."""
-        self._execute(name, "one", params)
-        return self._cursor.fetchone()
+        """Return the first row as a dict, or None. It may be given to others too: change a copy."""
+        return self._read(name, "one", params, self._cursor.fetchone)
 
     def many(self, name, /, **params):
-        """Return all rows as a list of dicts."""
-        self._execute(name, "many", params)
-        return list(self._cursor.fetchall())
+        """Return all rows as a list of dicts. They may be given to others too: change copies."""
+        return self._read(name, "many", params, lambda: list(self._cursor.fetchall()))
 
     def run(self, name, /, **params):
         """Change rows; return how many changed. An UPDATE to the same values and a refused upsert count 0."""
-        self._execute(name, "count", params)
+        self._execute(self._statement(name, "count", params), params)
         return self._cursor.rowcount
 
     def add(self, name, /, **params):
         """Insert one row; return its id."""
-        self._execute(name, "id", params)
+        self._execute(self._statement(name, "id", params), params)
         return self._cursor.lastrowid
 
     def undo(self):
         """Roll back what has been done so far, for a rehearsal."""
-        self._cursor.connection.rollback()
+        if self.begun:
+            self._cursor.connection.rollback()
+            self.begun = False
+            self.changed.clear()
 
-    def _execute(self, name, returns, params):
-        self.used = True
+    def _statement(self, name, returns, params):
         statement = self._statements.get(name, self._prepare)
         if statement.returns != returns or params.keys() != statement.params.keys():
             raise TypeError(
                 f"{statement.path} returns {statement.returns} for {sorted(statement.params)}; "
                 f"it was called for {returns} with {sorted(params)}"
             )
+        return statement
+
+    def _read(self, name, returns, params, fetch):
+        statement = self._statement(name, returns, params)
+
+        def read():
+            self._execute(statement, params)
+            return fetch()
+
+        if statement.cached and self._totals and not self.begun:
+            key = (statement.text, *(params[name] for name in statement.params))
+            return self._totals.fetch(key, read)[0]
+        return read()
+
+    def _execute(self, statement, params):
+        if not self.begun and not statement.reads_only:
+            self._cursor.connection.begin()
+            self.begun = True
+        self.changed |= statement.changes
         self._cursor.execute(statement.text, params)
 
     def _prepare(self, statement):
@@ -176,21 +136,17 @@ def prepare(cursor, statement):
         raise Problem(statement.path, line, message) from None
 
 
-def number(error):
-    """Return MySQL's number of a DatabaseError; 0 where it has none."""
-    return error.args[0] if error.args and isinstance(error.args[0], int) else 0
-
-
 class Database:
     """The plugin: a handler that names `db` runs in one transaction, committed on return, rolled back on raise."""
 
     name = "database"
     api = 2
 
-    def __init__(self, url, statements, timeout):
+    def __init__(self, url, statements, timeout, cache=None):
         self.url = url
         self.statements = statements
         self.timeout = timeout  # seconds, see `connect`
+        self._cache = cache or Cache(0, 0, 0)
         self._pool = PersistentDB(
             self._connect, failures=_NoFailover, ping=0, closeable=True, threadlocal=threading.local
         )
@@ -199,7 +155,7 @@ class Database:
     def _connect(self):
         return connect(self.url, self.timeout)
 
-    _connect.dbapi = pymysql  # DBUtils reads the module's thread safety here
+    _connect.dbapi = drivers  # DBUtils reads the module's thread safety here
 
     def apply(self, callback, route):
         """Wrap the routes whose handler names `db`; one that declares `patience` (seconds) may take so long.
@@ -233,12 +189,11 @@ class Database:
             committing, session = False, None
             try:
                 connection = self._pool.connection()
-                connection.begin()
                 with connection.cursor() as cursor:
-                    session = Session(cursor, self.statements)
+                    session = Session(cursor, self.statements, self._cache.totals)
                     result = work(session)
-                committing = True
-                connection.commit()
+                committing = session.begun
+                self._commit(connection, session)
                 return result
             except DatabaseError as error:
                 self._end_transaction(broken=number(error) in LOST)
@@ -247,7 +202,7 @@ class Database:
                     raise self._failure(error, committing) from error
                 time.sleep(random.uniform(0, min(0.2, 0.005 * 2**attempt)))  # noqa: S311 - jitter
             except BaseException:
-                if session and session.used:
+                if session and session.begun:
                     self._end_transaction()
                 raise
         raise AssertionError("the last attempt returns or raises")
@@ -258,9 +213,10 @@ class Database:
         try:
             connection = connect(self.url, self.timeout, patience)
             with connection.cursor() as cursor:
-                result = work(Session(cursor, self.statements))
-            committing = True
-            connection.commit()
+                session = Session(cursor, self.statements)
+                result = work(session)
+            committing = session.begun
+            self._commit(connection, session)
             return result
         except DatabaseError as error:
             if tries == 1 or committing or number(error) not in AGAIN:
@@ -269,6 +225,13 @@ class Database:
             if connection:
                 connection.close()  # which rolls back what was not committed
         return self.long_transaction(work, patience, tries - 1)
+
+    def _commit(self, connection, session):
+        if session.begun:
+            try:
+                connection.commit()
+            finally:  # it may have been stored, whatever we have heard
+                self._cache.changed(session.changed)
 
     def _worth_repeating(self, code, attempt, spent):
         if code in LOST:

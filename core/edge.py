@@ -9,9 +9,10 @@ import re
 import secrets
 import time
 
-from core import errors
+from core import errors, logs
 from core.app import methods_of
 from core.envelope import JSON, failure
+from core.fastlane import FastLane
 
 log = logging.getLogger("bodega.access")
 
@@ -23,11 +24,15 @@ SECRET_ARGUMENTS = {"session_id"}  # parts of a path that open something; the lo
 
 
 class Edge:
-    """`Edge(bottle, cors)` is the application that a server serves."""
+    """`Edge(bottle, cors)` is the application that a server serves.
 
-    def __init__(self, bottle, cors):
+    `kept`: the cache.Memory in which the envelope keeps answers, or None.
+    """
+
+    def __init__(self, bottle, cors, kept=None):
         self.bottle = bottle
         self.cors = cors
+        self.lane = FastLane(self, kept) if kept else None
 
     def __call__(self, environ, start_response):
         """Answer one request (PEP 3333)."""
@@ -46,7 +51,9 @@ class Edge:
         except Exception:
             log.exception("a crash outside of the handlers", extra={"request_id": environ[ENVIRON_ID]})
             body = _send(errors.InternalError(), start)
-        self._log(environ, sent[0], time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        method, path = environ["REQUEST_METHOD"], shown_path(environ)
+        logs.access("request", environ[ENVIRON_ID], sent[0], method=method, path=path, seconds=seconds)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else body
 
     def headers(self, request_id, origin):
@@ -81,19 +88,6 @@ class Edge:
         headers = [("Allow", ", ".join(methods)), ("Cache-Control", "no-store")]
         start("204 No Content", headers + self.cors.preflight(environ.get("HTTP_ORIGIN"), methods))
         return []
-
-    def _log(self, environ, status, seconds):
-        log.info(
-            "",
-            extra={
-                "event": "request",
-                "method": environ["REQUEST_METHOD"],
-                "path": shown_path(environ),
-                "status": status,
-                "ms": f"{seconds * 1000:.1f}",
-                "request_id": environ[ENVIRON_ID],
-            },
-        )
 
 
 def shown_path(environ):

@@ -13,11 +13,13 @@ from bottle import HTTPError, HTTPResponse, request, response
 
 from core import errors
 from core.app import methods_of
+from core.auth import PUBLIC
+from core.cache import Cache, Kept
 
 log = logging.getLogger("bodega.request")
 
 JSON = "application/json"
-REVALIDATE = "public, max-age=0, must-revalidate"  # a route's `cache`: keep it, and ask by its ETag before each use
+PRIVATE = ("HTTP_AUTHORIZATION", "HTTP_COOKIE")  # with one of these, an answer is for its client alone
 OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
 
@@ -38,21 +40,49 @@ def failure(error):
     return dump({"success": False, "error": told})
 
 
-class Envelope:
-    """The outermost plugin. Reads `message`, `status` and `cache` from the route.
+class Answer:
+    """An answer that may be kept and given again: status 200, its headers, its ETag and its body."""
 
-    `cache`: the Cache-Control of a route's answers, which also get a strong ETag, and If-None-Match answers 304.
-    Without it nothing of the route may be stored. `gives`: the media type of a route whose handler returns bytes that
-    leave as they are, or yields them.
+    __slots__ = ("body", "etag", "forms", "headers", "keep")
+
+    def __init__(self, headers, etag, body, keep):
+        self.headers = headers
+        self.etag = etag
+        self.body = body
+        self.keep = keep
+        self.forms = {}  # for core/fastlane.py: the head as bytes
+
+    @property
+    def size(self):
+        """Bytes that it takes in memory, about."""
+        return len(self.body) + 2000
+
+
+class Envelope:
+    """The outermost plugin. Reads `message`, `status`, `cache` and `gives` from the route.
+
+    `cache`: the Cache-Control of a route's answers, which also get a strong ETag, and If-None-Match answers 304; or
+    `Kept(tables)`, which also keeps them in memory. Without it nothing of the route may be stored. `gives`: the media
+    type of a route whose handler returns bytes that leave as they are, or yields them.
     """
 
     name = "envelope"
     api = 2
 
+    def __init__(self, cache=None):
+        self._cache = cache or Cache(0, 0, 0)
+
     def setup(self, app):
-        """Give Bottle's own failures (no such route, wrong method) the same shape."""
+        """Give Bottle's own failures (no such route, wrong method) the same shape; note what is kept of which tables.
+
+        Raises LookupError for a route whose answers may not be kept. (`apply` would be too late: Bottle calls it when
+        a route is first asked for, and a change may come before.)
+        """
         app.default_error_handler = self._render
         self._app = app
+        for route in app.routes:
+            if isinstance(route.config.get("cache"), Kept):
+                self._may_be_kept(route)
 
     def close(self):
         """Give the failures back to Bottle; called when the plugin is uninstalled."""
@@ -64,8 +94,9 @@ class Envelope:
         status = route.config.get("status", 200)
         cache = route.config.get("cache")
         gives = route.config.get("gives")
+        control = cache.control if isinstance(cache, Kept) else cache
 
-        def enveloped(**arguments):
+        def made(arguments):
             try:
                 data = callback(**arguments)
             except HTTPResponse:
@@ -76,12 +107,40 @@ class Envelope:
             response.status = status
             response.content_type = gives or JSON
             if not response.get_header("Cache-Control"):  # a handler may be stricter than its route
-                response.set_header("Cache-Control", cache or "no-store")
-            plain = data if gives else dump(data)
-            body = plain if gives else _enveloped(plain, message)
-            return _conditional(body, _tag(plain)) if cache else body
+                response.set_header("Cache-Control", control or "no-store")
+            return data
 
-        return enveloped
+        def enveloped(**arguments):
+            data = made(arguments)
+            if gives:
+                return _conditional(data, _tag(data)) if cache else data
+            if not cache:
+                return dump({"success": True, "data": data, "message": message})
+            plain = dump(data)
+            return _conditional(_enveloped(plain, message), _tag(plain))
+
+        def answered(arguments):
+            plain = dump(made(arguments))
+            keep = response.get_header("Cache-Control") == control
+            return Answer(list(response.headerlist), _tag(plain), _enveloped(plain, message), keep)
+
+        def kept(**arguments):
+            environ = request.environ
+            if any(header in environ for header in PRIVATE):
+                return enveloped(**arguments)
+            key = (environ["PATH_INFO"], environ.get("QUERY_STRING", ""))
+            answer, age = self._cache.answers.fetch(key, lambda: answered(arguments))
+            for name, value in answer.headers:
+                response.set_header(name, value)
+            response.set_header("Age", str(int(age)))
+            return _conditional(answer.body, answer.etag)
+
+        return kept if isinstance(cache, Kept) and self._cache.answers else enveloped
+
+    def _may_be_kept(self, route):
+        if (route.method, route.config.get("auth")) != ("GET", PUBLIC) or route.config.get("limit"):
+            raise LookupError(f"{route.method} {route.rule}: only what everybody may GET without a limit can be kept")
+        self._cache.tables |= route.config["cache"].tables
 
     def _render(self, error):
         """Turn any HTTPError into the body that Bottle sends; error.apply has set status and headers before."""
@@ -111,11 +170,16 @@ def _enveloped(plain, message):
     return dump({"success": True, "data": orjson.Fragment(plain), "message": message})
 
 
+def is_known(etag, if_none_match):
+    """Whether If-None-Match names this strong ETag, or * (RFC 9110, 13.1.2)."""
+    return if_none_match.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in if_none_match.split(","))
+
+
 def _conditional(body, etag):
-    """Set a strong ETag; return the body, or nothing with 304 where the client has it (RFC 9110, 13.1.2)."""
+    """Set a strong ETag; return the body, or nothing with 304 where the client has it."""
     response.set_header("ETag", etag)
     known = request.environ.get("HTTP_IF_NONE_MATCH")
-    if known and (known.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in known.split(","))):
+    if known and is_known(etag, known):
         response.status = 304
         return b""
     return body

@@ -13,6 +13,7 @@ import contextlib
 import copy
 import logging
 import socket
+import threading
 import time
 
 from waitress.adjustments import Adjustments
@@ -23,10 +24,11 @@ from waitress.task import ErrorTask, ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import BadRequest, InternalServerError, RequestEntityTooLarge
 from waitress.wasyncore import loop
 
-from core import errors
+from core import errors, logs
+from core.crew import Crew
 from core.edge import ENVIRON_ID
 from core.envelope import JSON, failure
-from core.validation import LARGEST_BODY
+from core.reading import LARGEST_BODY
 
 REQUEST_DEADLINE = 20  # seconds from the first byte of a request to its last
 UPLOAD_DEADLINE = 120  # the same, for the few routes that take a file
@@ -124,7 +126,7 @@ class _Refusal(ErrorTask):
         carried = self.channel.server.edge.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
         self.response_headers += carried
         status = str(error.status_code)
-        log.info("", extra={"event": "refused", "path": "-", "status": status, "request_id": carried[0][1]})
+        logs.access("refused", carried[0][1], status)
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
@@ -136,16 +138,39 @@ class _Channel(HTTPChannel):
     error_task_class = _Refusal
     begun = None  # when the first byte of a request that is not complete yet came in
     refused = False  # the answer is a refusal
+    raw = None  # what has just been read, where it may be all of a request
     lingering = None  # since when the refusal is out, and what still comes in is thrown away
 
     def received(self, data):
         if self.lingering:
             return False
         before = self.request
+        lane = self.server.lane
+        if lane and before is None and not self.requests:
+            wanted = lane.known(data)
+            if wanted and self.answer_at_once(wanted):
+                return True
+            self.raw = data
         result = super().received(data)
+        self.raw = None
         if self.request is not before:
             self.begun = time.time() if self.request is not None else None
         return result
+
+    def answer_at_once(self, wanted):
+        """Answer from memory, on the thread that reads the sockets; return whether that could be done."""
+        if self.total_outbufs_len or self.will_close or self.close_when_flushed:
+            return False
+        answer = self.server.lane.answer(wanted)
+        if answer is None:
+            return False
+        sent = self.send(answer)
+        if sent < len(answer) and self.connected:
+            with self.outbuf_lock:  # the rest leaves when the socket takes more
+                self.outbufs[-1].append(answer[sent:])
+                self.current_outbuf_count += len(answer) - sent
+                self.total_outbufs_len += len(answer) - sent
+        return True
 
     def handle_write(self):
         """Close in two steps after a refusal: with bytes unread, close() resets, and the client loses the answer."""
@@ -182,17 +207,23 @@ class Server(TcpWSGIServer):
         settings.uploads = application.uploads
         self._turnstile = ThreadedTaskDispatcher()  # one thread for refusals, which may not wait behind the queue
         self._turnstile.set_thread_count(1)
-        dispatcher = ThreadedTaskDispatcher()
-        dispatcher.set_thread_count(threads)
+        dispatcher = Crew(threads)
         place = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(
             application, {}, True, listening, dispatcher=dispatcher, adj=settings, sockinfo=place, bind_socket=False
         )
+        self.lane = application.lane
         self.edge = application  # waitress may wrap its own `application`
         self._stop = False
 
     def add_task(self, task):
-        """Queue a request, or turn it away."""
+        """Answer a request from memory, queue it, or turn it away."""
+        if self.lane and len(task.requests) == 1 and self._leading():  # others come here with what was sent in one go
+            wanted = self.lane.wanted(task.requests[0], task.raw)
+            task.raw = None
+            if wanted and task.answer_at_once(wanted):
+                task.requests.clear()
+                return
         if len(self.task_dispatcher.queue) >= QUEUE_LIMIT:
             task.requests[0].error = _Overload("")
             self._turnstile.add_task(task)
@@ -223,9 +254,20 @@ class Server(TcpWSGIServer):
 
     def run(self):
         """Serve until `stop` is called, then drain."""
-        while not self._stop:
-            loop(timeout=1, use_poll=True, map=self._map, count=1)
+        self.task_dispatcher.work(self._turn)
         self._drain()
+
+    def pull_trigger(self):
+        """Wake the thread that reads, to look at what a channel wants now."""
+        if not self._leading():
+            super().pull_trigger()
+
+    def _leading(self):
+        return threading.get_ident() == self.task_dispatcher.leader
+
+    def _turn(self, wait):
+        loop(timeout=1 if wait else 0, use_poll=True, map=self._map, count=1)
+        return not self._stop
 
     def _drain(self):
         """Take what has been connected already, stop listening, and answer what has arrived, for DRAIN seconds."""

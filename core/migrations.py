@@ -130,7 +130,6 @@ class Migrator:
         name = "bodega." + hashlib.sha256(self.url.database.encode()).hexdigest()[:32]
         connection = connect(self.url, 10, patience=LONGEST_STATEMENT, scripts=True)
         try:
-            connection.autocommit(True)  # as in the mysql client: a statement that is done is not lost with the next
             with connection.cursor() as cursor:
                 cursor.execute("SELECT GET_LOCK(%s, 0) AS held", (name,))
                 if not cursor.fetchone()["held"]:

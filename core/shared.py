@@ -1,4 +1,4 @@
-"""Counters that all worker processes of this host share, as a storage for the package `limits`.
+"""Counters that all worker processes of this host share, as a storage for the package `limits`; and their lock.
 
 An anonymous memory map, made before the workers are forked: a table of slots, each a key's hash, its count and when
 it expires. The package's own memory storage counts in each process alone, and its others need a further server.
@@ -29,8 +29,7 @@ class SharedMemoryStorage(Storage):
         super().__init__(uri, wrap_exceptions)
         self.slots = slots
         self._table = mmap.mmap(-1, slots * SLOT.size)
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - its lock is between processes, and goes with its holder
-        self._own = threading.Lock()  # between the threads of one: file locks belong to processes
+        self._locked = SharedLock()
 
     @property
     def base_exceptions(self):
@@ -40,7 +39,7 @@ class SharedMemoryStorage(Storage):
     def incr(self, key, expiry, amount=1):
         """Count `amount` more in the key's window, which ends `expiry` seconds after its first; return the count."""
         now = time.time()
-        with self._locked():
+        with self._locked:
             place, found = self._find(key, now)
             number, end, count = found or (_hash(key), now + expiry, 0)
             SLOT.pack_into(self._table, place, number, end, count + amount)
@@ -48,14 +47,14 @@ class SharedMemoryStorage(Storage):
 
     def get(self, key):
         """Return the count of the key's window; 0 where there is none."""
-        with self._locked():
+        with self._locked:
             found = self._find(key, time.time())[1]
         return found[2] if found else 0
 
     def get_expiry(self, key):
         """Return when the key's window ends, in seconds since 1970; now where there is none."""
         now = time.time()
-        with self._locked():
+        with self._locked:
             found = self._find(key, now)[1]
         return found[1] if found else now
 
@@ -65,18 +64,15 @@ class SharedMemoryStorage(Storage):
 
     def reset(self):
         """Forget everything."""
-        with self._locked():
+        with self._locked:
             self._table[:] = bytes(len(self._table))
 
     def clear(self, key):
         """Forget one key."""
-        with self._locked():
+        with self._locked:
             place, found = self._find(key, time.time())
             if found:
                 SLOT.pack_into(self._table, place, 0, 0.0, 0)
-
-    def _locked(self):
-        return _Both(self._own, self._file.fileno())
 
     def _find(self, key, now):
         """Return where the key stands, or may be put, and what stands there of it (None where nothing)."""
@@ -93,19 +89,20 @@ class SharedMemoryStorage(Storage):
         return best, None
 
 
-class _Both:
-    """The lock between threads and the one between processes, in this order."""
+class SharedLock:
+    """A lock between the threads of one process and all processes that inherit it. It goes with a holder that dies."""
 
-    def __init__(self, own, file):
-        self.own, self.file = own, file
+    def __init__(self):
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - locked for as long as we live
+        self._own = threading.Lock()  # file locks belong to processes, and do not part threads
 
     def __enter__(self):
-        self.own.acquire()
-        fcntl.lockf(self.file, fcntl.LOCK_EX)
+        self._own.acquire()
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
 
     def __exit__(self, *_):
-        fcntl.lockf(self.file, fcntl.LOCK_UN)
-        self.own.release()
+        fcntl.lockf(self._file, fcntl.LOCK_UN)
+        self._own.release()
 
 
 def _hash(key):

@@ -22,7 +22,7 @@ import threading
 log = logging.getLogger("bodega.sql")
 
 RETURNS = ("one", "many", "count", "id")
-ORDERLY = re.compile(r"--(?: (?P<key>used by|returns|params|plan|note|allow): *(?P<value>.*)|(?P<text>.*))")
+ORDERLY = re.compile(r"--(?: (?P<key>used by|returns|params|cache|plan|note|allow): *(?P<value>.*)|(?P<text>.*))")
 PARAM_LINE = re.compile(r" {3}([a-z][a-z0-9_]*)(?: {2,}(\S.*))?\Z")
 PLACEHOLDER = re.compile(r"%\(([a-z][a-z0-9_]*)\)s")
 VERBS = {
@@ -34,6 +34,11 @@ VERBS = {
 APART = re.compile(  # quoted text and comments, which are no part of the statement's structure
     r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--(?=\s|\Z)[^\n]*|\#[^\n]*|/\*.*?\*/""", re.S
 )
+CHANGES = re.compile(r"\s*(?:INSERT(?:\s+IGNORE)?\s+INTO|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?)\s+(\w+)", re.I)
+UPDATES = re.compile(r"\s*UPDATE\s+(.*?)\bSET\b(.*?)(?:\bWHERE\b|\Z)", re.I | re.S)
+TABLES = re.compile(r"(?:\A|JOIN\s+|,\s*)(\w+)(?:\s+AS\s+(\w+))?", re.I)
+OWNERS = re.compile(r"(?:\A|,)\s*(\w+)\.\w+\s*=")
+LOCKS = re.compile(r"\bFOR\s+(?:UPDATE|SHARE)\b|\bLOCK\s+IN\s+SHARE\s+MODE\b", re.I)
 STAR = re.compile(r"(?:\b(?:SELECT|DISTINCT|ALL)\s+|[.,]\s*)\*", re.I)
 
 
@@ -48,7 +53,7 @@ class Problem(ValueError):
 class Statement:
     """One checked statement. `text` is what goes to the driver, with the name in front for the slow log."""
 
-    def __init__(self, name, path, *, purpose, returns, params, body, first_line):
+    def __init__(self, name, path, *, purpose, returns, params, body, first_line, cached=False):
         self.name = name
         self.path = path  # relative, as in messages
         self.purpose = purpose
@@ -57,6 +62,10 @@ class Statement:
         self.body = body  # the statement as in the file
         self.first_line = first_line  # of the body in the file, counted from 1
         self.text = f"/* {name} */ {body}"
+        self.cached = cached  # the answer may be some seconds old
+        bare = _bare(body)
+        self.changes = _changes(bare)  # names of tables
+        self.reads_only = not self.changes and not LOCKS.search(bare)
 
     def prepared(self):
         """Return the statement with `?` for each parameter, for the server's PREPARE."""
@@ -105,9 +114,29 @@ def parse(name, path, source):
         params=params,
         body=body.removesuffix(";").rstrip(),
         first_line=first,
+        cached="cache" in found,
     )
     _check(statement)
     return statement
+
+
+def _bare(body):
+    """Return a statement without quoted text and comments, of the same length, so that lines stay right."""
+    return APART.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), body)
+
+
+def _changes(bare):
+    """Return the names of the tables that a statement changes; of an UPDATE, those of the columns that it sets."""
+    if target := CHANGES.match(bare):
+        return frozenset([target[1]])
+    while bare != (flat := re.sub(r"\([^()]*\)", " ", bare)):
+        bare = flat
+    update = UPDATES.match(bare)
+    if not update:
+        return frozenset()
+    tables = {alias or table: table for table, alias in TABLES.findall(update[1])}
+    owners = set(OWNERS.findall(update[2])) or set(tables)  # without an owner: all that it names
+    return frozenset(tables.get(owner, owner) for owner in owners)
 
 
 def _check(s):
@@ -120,7 +149,7 @@ def _check(s):
         raise Problem(
             s.path, s.first_line, f"'returns: {s.returns}' wants {wanted}, and the statement begins with {verb}"
         )
-    bare = APART.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), s.body)  # of the same length, so that lines stay right
+    bare = _bare(s.body)
 
     def line(at):
         return s.first_line + s.body.count("\n", 0, at)

@@ -5,7 +5,7 @@ from bottle import response
 from core import audit, fields
 from core.app import app
 from core.auth import ADMIN, PUBLIC
-from core.envelope import REVALIDATE
+from core.cache import CATALOGUE
 from core.errors import Conflict, DuplicateName, NotFound, ValidationError
 from core.validation import Body, Shape
 
@@ -24,13 +24,13 @@ NEW_CATEGORY = Body(name={**NAME, "required": True}, description=DESCRIPTION)
 CHANGED_CATEGORY = Body(name=NAME, description=DESCRIPTION)
 
 
-@app.get("/api/categories", auth=PUBLIC, cache=REVALIDATE, returns=CATEGORY.many, message="Categories listed.")
+@app.get("/api/categories", auth=PUBLIC, cache=CATALOGUE, returns=CATEGORY.many, message="Categories listed.")
 def index(db):
     """List all categories by name."""
     return db.many("categories/list")
 
 
-@app.get("/api/categories/<id:id>", auth=PUBLIC, cache=REVALIDATE, returns=CATEGORY, message="Category found.")
+@app.get("/api/categories/<id:id>", auth=PUBLIC, cache=CATALOGUE, returns=CATEGORY, message="Category found.")
 def show(db, id):
     """Show one category."""
     category = db.one("categories/get", id=id)

@@ -6,7 +6,7 @@ from bottle import HTTPResponse, request, response
 
 from core.app import app
 from core.auth import PUBLIC
-from core.envelope import REVALIDATE
+from core.cache import REVALIDATE
 
 HERE = pathlib.Path(__file__).parent
 HTML, CSS, JS = (f"text/{kind}; charset=UTF-8" for kind in ("html", "css", "javascript"))

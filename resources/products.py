@@ -7,7 +7,8 @@ from bottle import response
 from core import audit, fields
 from core.app import app
 from core.auth import ADMIN, PUBLIC
-from core.envelope import REVALIDATE, dump, etag_of, matches
+from core.cache import CATALOGUE
+from core.envelope import dump, etag_of, matches
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
 from core.fields import LARGEST_COUNT
 from core.listing import BY_RELEVANCE, KEYS, NUMBERS, Search, cursor_behind, next_url, numbers_of, place_of
@@ -101,7 +102,7 @@ STOCK_CHANGE = Body(
 IF_MATCH = Headers(**{"If-Match": {"type": "string", "meta": {"issue": "The ETag of the product that you changed."}}})
 
 
-@app.get("/api/products", auth=PUBLIC, query=LIST, cache=REVALIDATE, returns=PAGE, message="Products listed.")
+@app.get("/api/products", auth=PUBLIC, query=LIST, cache=CATALOGUE, returns=PAGE, message="Products listed.")
 def index(db, query):
     """List products on sale: filtered, searched, sorted and paged."""
     filters = {name: query.get(name) for name in ("category_id", "min_price", "max_price", "in_stock")}
@@ -131,7 +132,7 @@ def index(db, query):
     return answer
 
 
-@app.get("/api/products/<id:id>", auth=PUBLIC, cache=REVALIDATE, returns=PRODUCT, message="Product found.")
+@app.get("/api/products/<id:id>", auth=PUBLIC, cache=CATALOGUE, returns=PRODUCT, message="Product found.")
 def show(db, id, user):
     """Show one product on sale; to an administrator also one that is not.
 

@@ -3,7 +3,7 @@
 from core import migrations, openapi
 from core.app import app
 from core.auth import PUBLIC
-from core.envelope import REVALIDATE
+from core.cache import REVALIDATE
 from core.errors import ServiceUnavailable
 from core.validation import Shape
 

@@ -1,6 +1,7 @@
 """What the tests stand on: a real MariaDB of their own, the wired shop, and real servers where sockets matter.
 
-TEST_DATABASE_URL names another server with an empty schema, which is left empty again.
+TEST_DATABASE_URL names another server with an empty schema, which is left empty again. TEST_DRIVER=mysqldb runs them
+by mysqlclient on their own MariaDB; without it they use PyMySQL, or what TEST_DATABASE_URL says.
 """
 
 import contextlib
@@ -31,7 +32,9 @@ from core.system import ROOT
 ORIGIN = "http://front.example"
 TABLES = ("audit_entries", "cart_items", "products", "categories", "users")
 SECRET = "a-secret-of-the-tests-and-of-nobody-else"
-SETTINGS = config.Config(cors_origins=(ORIGIN,), secret_key=SECRET, bcrypt_cost=4, rate_limits=False)
+SETTINGS = config.Config(
+    cors_origins=(ORIGIN,), secret_key=SECRET, bcrypt_cost=4, rate_limits=False, cache_ttl=0, totals_ttl=0
+)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +47,9 @@ def accounts():
         else:
             folder = pathlib.Path(tempfile.mkdtemp(prefix="bodega-test-"))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            logins = stack.enter_context(Embedded(folder, tell=lambda line: None))
+            own = stack.enter_context(Embedded(folder, tell=lambda line: None))
+            driver = os.environ.get("TEST_DRIVER", own.owner.driver)
+            logins = Accounts(*(dataclasses.replace(login, driver=driver) for login in (own.owner, own.application)))
         migrator = migrations.Migrator(logins.owner, say=lambda line: None)
         require_empty(logins.owner)
         migrator.up()
@@ -72,6 +77,12 @@ def execute(url, statement, args=None):
         return rows
     finally:
         connection.close()
+
+
+def connections_of(url):
+    """Return the class of the connections to this database, whatever its driver: a test may let a method fail."""
+    with database.connect(url, 10) as connection:
+        return type(connection)
 
 
 @pytest.fixture(scope="session")
@@ -203,7 +214,8 @@ def as_url(login):
     options = {"unix_socket": login.unix_socket, "ssl_ca": login.ssl_ca}
     query = urlencode({name: value for name, value in options.items() if value})
     who = f"{quote(login.user, safe='')}:{quote(login.password, safe='')}"
-    return f"mysql://{who}@{login.host}:{login.port}/{quote(login.database)}" + (f"?{query}" if query else "")
+    scheme = "mysql" if login.driver == "pymysql" else f"mysql+{login.driver}"
+    return f"{scheme}://{who}@{login.host}:{login.port}/{quote(login.database)}" + (f"?{query}" if query else "")
 
 
 def environment(**variables):

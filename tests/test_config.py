@@ -155,11 +155,13 @@ def test_what_is_not_given_fits_what_is_on_any_machine(monkeypatch, cores, given
 # DATABASE_URL
 
 
-@pytest.mark.parametrize("scheme", ["mysql", "mysql+pymysql"])
-def test_a_database_url_has_user_password_host_port_and_database(scheme):
+@pytest.mark.parametrize(
+    ("scheme", "driver"), [("mysql", "pymysql"), ("mysql+pymysql", "pymysql"), ("mysql+mysqldb", "mysqldb")]
+)
+def test_a_database_url_has_driver_user_password_host_port_and_database(scheme, driver):
     url = database(f"{scheme}://ada:secret@db.example:3307/shop")
 
-    assert dataclasses.astuple(url) == ("shop", "ada", "secret", "db.example", 3307, None, None)
+    assert dataclasses.astuple(url) == ("shop", "ada", "secret", "db.example", 3307, None, None, driver)
 
 
 def test_the_port_is_3306_and_the_host_this_machine_unless_it_says_otherwise():
@@ -204,6 +206,7 @@ BAD_URLS = {
     "mysql://h/shop?ssl_ca=/nonexistent/ca.pem": "there is no file /nonexistent/ca.pem",
     "mysql://h/shop?charset=latin1": "the charset can only be utf8mb4",
     "mariadb://h/shop": "it does not begin with mysql://",
+    "mysql+mysqlclient://h/shop": "it does not begin with mysql://",
     "localhost": "it does not begin with mysql://",
 }
 

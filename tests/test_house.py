@@ -22,7 +22,8 @@ LONGEST = 330  # lines
 STATEMENTS = {statement.name: statement for statement in Statements(ROOT / "sql")}
 RUN = {"one", "many", "run", "add"}  # the methods of `db`
 ONLY = {  # package → the one page that may know it
-    "pymysql": "core.database",
+    "pymysql": "core.drivers",
+    "MySQLdb": "core.drivers",
     "dbutils": "core.database",
     "cerberus": "core.validation",
     "bcrypt": "core.auth",
@@ -126,7 +127,8 @@ def test_every_resource_and_every_command_is_wired():
     files = {wing: {p.stem for p in (ROOT / wing).glob("*.py")} for wing in ("resources", "commands")}
 
     assert {module.__name__.split(".")[1] for module in server.RESOURCES} == files["resources"] - {"__init__"}
-    assert set(server.COMMANDS) == files["commands"] - {"__init__", "embedded", "catalogue", "transaction"}
+    helpers = {"__init__", "embedded", "catalogue", "transaction", "figures", "load", "processlist", "shopper", "wrk"}
+    assert set(server.COMMANDS) == files["commands"] - helpers
     assert all(module.__name__ == f"commands.{name}" for name, module in server.COMMANDS.items())
 
 

@@ -15,7 +15,7 @@ from conftest import ORIGIN, Answer, as_url, servers
 from core import http as ours
 from core.cors import Cors
 from core.edge import Edge
-from core.validation import LARGEST_BODY
+from core.reading import LARGEST_BODY
 
 HEALTH = b"GET /api/health HTTP/1.1\r\nHost: shop\r\n"
 END = b"Connection: close\r\n\r\n"

@@ -215,7 +215,7 @@ def test_a_worker_that_dies_with_the_lock_leaves_no_lock():
     storage = SharedMemoryStorage()
     child = os.fork()
     if child == 0:
-        storage._locked().__enter__()
+        storage._locked.__enter__()
         os._exit(1)
     os.waitpid(child, 0)
 

@@ -22,7 +22,8 @@ from core import openapi, schemas
 from core.app import app
 from core.auth import ADMIN, OWNER, PUBLIC, USER
 from core.errors import MalformedJson, ValidationError
-from core.validation import LARGEST_BODY, Body, read_json
+from core.reading import LARGEST_BODY, read_json
+from core.validation import Body
 
 DOCUMENTS = 2000  # for each schema
 TESTS = pathlib.Path(__file__).parent

@@ -96,6 +96,7 @@ def under_way(real, accounts, make, sql):
 
     thread = threading.Thread(target=ask)
     holder = database.connect(accounts.owner, 30)
+    holder.begin()
     try:
         with holder.cursor() as cursor:
             cursor.execute("SELECT id FROM cart_items WHERE session_id = 'visitor' FOR UPDATE")

@@ -10,7 +10,7 @@ from test_catalogue import BAD, NEW, at_once, boss, problem, root  # noqa: F401 
 
 from core.database import Database
 from core.errors import ServiceUnavailable
-from core.validation import LARGEST_BODY
+from core.reading import LARGEST_BODY
 from resources import transfer
 
 LARGEST = transfer.FILE.largest

@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 import pytest
-from conftest import SETTINGS, as_url, command
+from conftest import SETTINGS, as_url, command, connections_of
 from webtest import TestApp
 
 import server
-from core import database
 from core.app import app, new_app
 from core.auth import PUBLIC, require_declared
+from core.database import DatabaseError
 from core.logs import Logfmt
 
 PASSWORD = "Correct-Horse-7"
@@ -422,14 +422,14 @@ def test_what_happens_to_an_account_leaves_a_line_each_without_secrets(client, c
     assert not [secret for secret in (PASSWORD, "Wrong-Password-1", "Another-Horse-8", token) if secret in caplog.text]
 
 
-def test_what_was_rolled_back_is_no_success_in_the_audit(client, alice, caplog, monkeypatch):
+def test_what_was_rolled_back_is_no_success_in_the_audit(client, alice, accounts, caplog, monkeypatch):
     caplog.set_level(logging.INFO)
 
     def lost(connection):
         connection.rollback()
-        raise database.pymysql.err.OperationalError(2013, "Lost connection")
+        raise DatabaseError[0](2013, "Lost connection")
 
-    monkeypatch.setattr(database.Connection, "commit", lost)
+    monkeypatch.setattr(connections_of(accounts.application), "commit", lost)
     client.post("/api/users/logout", headers=bearer(alice[1]))
     monkeypatch.undo()
 

@@ -6,6 +6,7 @@
 --   min_price    inclusive
 --   max_price    inclusive
 --   in_stock     1: only what is in stock, 0: only what is not
+-- cache: counting a million products takes 0.1 s
 -- plan: any of the list indexes, which cover it
 SELECT COUNT(*) AS total
 FROM products

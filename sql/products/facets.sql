@@ -6,6 +6,7 @@
 --   min_price    inclusive
 --   max_price    inclusive
 --   in_stock     1: only what is in stock, 0: only what is not
+-- cache: as products/count
 -- plan: ix_products_category_price, which covers it
 SELECT f.category_id, c.name AS category_name, f.products, f.min_price, f.max_price
 FROM (

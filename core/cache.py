@@ -1,0 +1,139 @@
+"""What is kept in memory for a few seconds: whole answers of routes, and counts that would cost too much each time.
+
+Everything is voided at once, in all worker processes of this host, by whatever changes the tables that it shows (a
+counter in shared memory, see `Generation`), so that whoever has written sees their own writes. What changes elsewhere
+(on another host, or by hand in the database) is seen when its few seconds are over.
+"""
+
+import contextlib
+import mmap
+import threading
+import time
+from concurrent.futures import Future
+
+from cachetools import FIFOCache
+
+from core.shared import SharedLock
+
+REVALIDATE = "public, max-age=0, must-revalidate"  # keep it, and ask by its ETag before each use
+TOTALS_SIZE = 4 * 1024 * 1024  # bytes, estimated, for each worker
+ROW_SIZE = 600  # bytes that a row of a few columns takes as a dict, about
+PATIENCE = 5  # seconds to wait for somebody who is making the same
+
+
+class Kept:
+    """A route's `cache` that keeps its answers in memory: `cache=Kept("products", "categories")`.
+
+    `tables`: all that the answers show; a change of one of them through this shop voids the answers.
+    """
+
+    control = REVALIDATE
+
+    def __init__(self, *tables):
+        self.tables = frozenset(tables)
+
+
+CATALOGUE = Kept("products", "categories")
+
+
+class Generation:
+    """A number that all processes which inherit it share; it goes up with each change of what is kept.
+
+    Whoever keeps something notes the number from before it was read. A writer counts after its COMMIT and before its
+    answer leaves: what was read earlier has an older number then, and is not used any more.
+    """
+
+    def __init__(self):
+        self._memory = mmap.mmap(-1, 8)
+        self._number = memoryview(self._memory).cast("Q")  # read in one piece: 8 bytes, aligned
+        self._lock = SharedLock()
+
+    @property
+    def number(self):
+        """The present number."""
+        return self._number[0]
+
+    def advance(self):
+        """Void what is kept. Under a lock: of two counts at once, one must not be lost."""
+        with self._lock:
+            self._number[0] += 1
+
+
+class Memory:
+    """A bounded memory: each thing by its key, for at most `seconds`, of `largest` bytes in all.
+
+    Things are what `fetch` is given to make; `size_of` says their bytes. The oldest leave first.
+    """
+
+    def __init__(self, seconds, largest, size_of, generation):
+        self.seconds = seconds
+        self._generation = generation
+        self._held = FIFOCache(largest, lambda entry: size_of(entry[2]))
+        self._lock = threading.Lock()
+        self._making = {}  # (key, generation) → the Future of whoever is at it
+
+    def peek(self, key):
+        """Return (the thing, its age in seconds), or None where there is none that may be used."""
+        entry = self._held.get(key)
+        if entry is None or entry[0] != self._generation.number:
+            return None
+        age = time.monotonic() - entry[1]
+        return (entry[2], age) if age < self.seconds else None
+
+    def fetch(self, key, make):
+        """Return (the thing, its age); `make()` it where there is none. Simultaneous requests make it once.
+
+        What `make` raises goes to its caller, and the others that wait try for themselves; what it returns with
+        `keep` False (an attribute, if there is one) is not kept, nor given to others.
+        """
+        generation = self._generation.number  # before anything is read
+        if found := self.peek(key):
+            return found
+        with self._lock:
+            if found := self.peek(key):
+                return found
+            theirs = self._making.get((key, generation))
+            if theirs is None:
+                ours = self._making[key, generation] = Future()
+        if theirs is not None:
+            with contextlib.suppress(TimeoutError):
+                if (made := theirs.result(PATIENCE)) is not None:
+                    return made, 0.0
+            return make(), 0.0
+        made = None
+        try:
+            began = time.monotonic()
+            thing = make()
+            if getattr(thing, "keep", True):
+                made = thing
+                with self._lock, contextlib.suppress(ValueError):  # larger than all of the memory
+                    self._held[key] = (generation, began, thing)
+            return thing, 0.0
+        finally:
+            with self._lock:
+                del self._making[key, generation]
+            ours.set_result(made)
+
+
+class Cache:
+    """All that is kept, and what voids it.
+
+    `answers_for`, `totals_for`: seconds; 0 keeps none. `largest`: bytes of answers, for each worker.
+    """
+
+    def __init__(self, answers_for, totals_for, largest):
+        self.generation = Generation()
+        self.tables = set()  # what the kept answers show, by their routes
+        self.answers = (
+            Memory(answers_for, largest, lambda answer: answer.size, self.generation) if answers_for else None
+        )
+        self.totals = Memory(totals_for, TOTALS_SIZE, _size_of_rows, self.generation) if totals_for else None
+
+    def changed(self, tables):
+        """Void all that is kept if it shows one of these tables; to be called when the change is committed."""
+        if not self.tables.isdisjoint(tables):
+            self.generation.advance()
+
+
+def _size_of_rows(rows):
+    return ROW_SIZE * (1 + len(rows) if isinstance(rows, list) else 1)

@@ -1,0 +1,143 @@
+"""The drivers: connections that behave alike, whoever does the work. The only page that knows PyMySQL and mysqlclient.
+
+PyMySQL is always there. mysqlclient (its module is MySQLdb, written in C) is used where DATABASE_URL begins with
+mysql+mysqldb://; whoever wants that installs it.
+"""
+
+import datetime
+import math
+import ssl
+import sys
+
+import pymysql
+from pymysql.constants import CLIENT, FIELD_TYPE
+from pymysql.converters import conversions
+
+from core.system import Stop
+
+try:
+    import MySQLdb.connections
+    import MySQLdb.converters
+    import MySQLdb.cursors
+except ImportError as missing:
+    MySQLdb, MISSING = None, str(missing)
+
+# What `except` takes. The classes below these two differ between the drivers: tell errors apart by `number`.
+DatabaseError = (pymysql.MySQLError, MySQLdb.MySQLError) if MySQLdb else (pymysql.MySQLError,)
+threadsafety = 1  # threads share this module, but no connection (PEP 249)
+
+AS_PYMYSQL = {2005: 2003, 2026: 2003, 2027: 2013}  # the C library has numbers of its own: unknown host, TLS, garbage
+
+
+def connect(url, timeout, patience=None, scripts=False):
+    """Open a connection to a `config.DatabaseUrl`; raise DatabaseError, or Stop where its driver is not installed.
+
+    Each statement is committed by itself until `begin()`; at READ COMMITTED a lone SELECT loses nothing by that.
+    `timeout` bounds connecting and each read and write, in seconds; `patience` replaces it for reads (commands
+    that run long statements); `scripts` allows several statements in one text (migrations).
+    """
+    connection = {"pymysql": _pymysql, "mysqldb": _mysqldb}[url.driver](url, timeout, patience or timeout, scripts)
+    try:
+        with connection.cursor() as cursor:
+            limit = (patience or timeout) * 0.9  # the server gives up before we do, so that nothing runs on there
+            maria = "MariaDB" in connection.get_server_info()
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            cursor.execute(
+                "SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = %s, sql_mode = 'ONLY_FULL_GROUP_BY,"
+                "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', "
+                + ("max_statement_time = %s" if maria else "max_execution_time = %s"),
+                (max(1, int(limit / 2)), limit if maria else int(limit * 1000)),
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def number(error):
+    """Return MySQL's number of a DatabaseError, the same for both drivers; 0 where it has none."""
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    return AS_PYMYSQL.get(code, code)
+
+
+def _moment(text):
+    """Return a datetime, several times faster than the drivers' own ways: a list has forty of them."""
+    try:
+        return datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return text  # 0000-00-00 00:00:00, which somebody with a lax sql_mode has stored
+
+
+MOMENTS = dict.fromkeys((FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP), _moment)
+
+
+def _common(url, timeout):
+    return {
+        "port": url.port,
+        "user": url.user,
+        "password": url.password,
+        "database": url.database,
+        "charset": "utf8mb4",
+        "collation": "utf8mb4_unicode_520_ci",
+        "autocommit": True,
+        "local_infile": False,  # a server must not be able to ask for files of this machine
+        "connect_timeout": timeout,
+    }
+
+
+def _is_local(url):
+    return bool(url.unix_socket) or url.host in ("127.0.0.1", "::1", "localhost")
+
+
+def _pymysql(url, timeout, patience, scripts):
+    return pymysql.connections.Connection(
+        **_common(url, timeout),
+        host=url.host,
+        unix_socket=url.unix_socket,
+        read_timeout=patience,
+        write_timeout=patience,
+        conv={**conversions, **MOMENTS, FIELD_TYPE.TINY: lambda text: text != "0"},  # TINYINT is the schema's boolean
+        client_flag=CLIENT.MULTI_STATEMENTS if scripts else 0,  # never FOUND_ROWS: see sql/cart/add.sql
+        cursorclass=pymysql.cursors.DictCursor,
+        ssl=_tls(url.ssl_ca) if url.ssl_ca else None,
+        ssl_disabled=_is_local(url) and not url.ssl_ca,
+        program_name="bodega",
+    )
+
+
+def _mysqldb(url, timeout, patience, scripts):
+    if not MySQLdb:
+        raise Stop(
+            "DATABASE_URL asks for mysql+mysqldb://, and the package mysqlclient cannot be imported "
+            f"({MISSING}). Type this, then start again:\n\n    {sys.executable} -m pip install mysqlclient\n\n"
+            "pip compiles it: that needs a C compiler, pkg-config, and the headers of Python and of the database's "
+            "C library (on Debian: gcc pkg-config python3-dev libmariadb-dev). "
+            "Or let DATABASE_URL begin with mysql://, which needs none of it."
+        )
+    options = _common(url, math.ceil(timeout)) | {
+        # The C library takes "localhost" for its own unix socket, and no other spelling of it.
+        "host": "Localhost" if url.host == "localhost" else url.host,
+        "read_timeout": math.ceil(patience),  # it counts in whole seconds
+        "write_timeout": math.ceil(patience),
+        "conv": {**MySQLdb.converters.conversions, **MOMENTS, FIELD_TYPE.TINY: lambda data: data != b"0"},
+        "binary_prefix": True,  # bytes are no text; PyMySQL says so too
+        "multi_statements": scripts,
+        "cursorclass": MySQLdb.cursors.DictCursor,
+    }
+    if url.unix_socket:
+        options |= {"host": "localhost", "unix_socket": url.unix_socket}
+    # Without a CA file as PyMySQL does it: within this machine in the clear, else by TLS where the server can. That is
+    # what MariaDB's C library makes of these two words; MySQL's takes them at their word, and is stricter.
+    mode = "VERIFY_IDENTITY" if url.ssl_ca else "PREFERRED" if _is_local(url) else "REQUIRED"
+    return MySQLdb.connections.Connection(**options, ssl={"ca": url.ssl_ca} if url.ssl_ca else {}, ssl_mode=mode)
+
+
+_contexts = {}
+
+
+def _tls(ca):
+    """Return the TLS settings for this CA file, made once: building them takes 24 ms."""
+    if ca not in _contexts:
+        _contexts[ca] = ssl.create_default_context(cafile=ca)
+        _contexts[ca].verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)  # MySQL's own CA lacks an extension
+    return _contexts[ca]
