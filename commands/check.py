@@ -1,30 +1,50 @@
-"""Check every SQL file: its header, and its statement against the live schema (the server PREPAREs it)."""
+"""Check every SQL file: its header, its statement against the live schema (the server PREPAREs it), and its plan."""
 
+import re
+
+from commands import plans
 from commands.embedded import owner_url
-from core.database import connect, prepare
+from core.database import Session, connect, prepare
 from core.migrations import Migrator
 from core.statements import Problem, Statements, missing
 from core.system import ROOT, say
 
 HELP = "check every SQL file against the schema; names file and line of what is wrong"
+PATIENCE = 60  # seconds for one statement: the samples' own and the counts of a large catalogue
 
 
 def arguments(parser):
-    """Declare the options: none."""
+    """Declare the options."""
+    parser.add_argument(
+        "--plans",
+        action="store_true",
+        help="EXPLAIN every statement too, on a catalogue of size: no full scan, filesort or temporary table that its "
+        "header does not allow",
+    )
 
 
 def run(options, config, shop):
-    """Print what is wrong, a line each; exit status 1 if anything is."""
+    """Print what is wrong, a line each; exit status 1 if anything is, 2 if plans cannot be looked at here."""
     statements = Statements(ROOT / "sql")
     problems = statements.problems + missing(ROOT / "sql", ROOT.glob("[rc]*/*.py"))
     with owner_url(config) as url:
         state = Migrator(url, say).state()
-        connection = connect(url, 10)
+        connection = connect(url, 10, PATIENCE)
         try:
             with connection.cursor() as cursor:
-                problems += filter(None, (problem_of(cursor, statement) for statement in statements))
+                refused = {statement.name: problem_of(cursor, statement) for statement in statements}
+                problems += filter(None, refused.values())
+                _tell(problems, state, statements, url)
+                wrong = 1 if problems else 0
+                if not options.plans:
+                    return wrong
+                sound = [statement for statement in statements if not refused[statement.name]]
+                return max(wrong, check_plans(cursor, statements, sound))
         finally:
             connection.close()
+
+
+def _tell(problems, state, statements, url):
     for problem in problems:
         say(str(problem))
     if state.problem or state.pending:
@@ -34,7 +54,6 @@ def run(options, config, shop):
         f"{checked} statements checked against {url.place}: "
         + (f"{len(problems)} wrong." if problems else "all right.")
     )
-    return 1 if problems else 0
 
 
 def problem_of(cursor, statement):
@@ -44,3 +63,30 @@ def problem_of(cursor, statement):
     except Problem as problem:
         return problem
     return None
+
+
+def check_plans(cursor, statements, sound):
+    """Print what speaks against the plans of the `sound` ones, a line each; return the exit status."""
+    products = Session(cursor, statements).one("seed/counts")["products"]
+    if products < plans.FEWEST:
+        say(
+            f"There are {products} products, and plans say nothing about a shop of size below {plans.FEWEST}. Look at "
+            "them in a database that may be filled: python3 server.py seed --products 20000 (or 1000000)"
+        )
+        return 2
+    info = cursor.connection.get_server_info()  # 9.7.4, or 5.5.5-10.11.19-MariaDB-…
+    server = "MariaDB" if "MariaDB" in info else "MySQL"
+    version = re.match(r"(?:5\.5\.5-)?([0-9.]*)", info)[1]
+    report = plans.look(cursor, sound, server)
+    for problem in report.problems:
+        say(str(problem))
+    for hint in [] if report.unseen else report.hints:  # a plan of empty tables needs nothing
+        say(hint)
+    if report.unseen:
+        files = ", ".join(report.unseen)
+        say(f"Not all plans were to be seen, because a table is empty or a sample names what is not there: {files}")
+    say(
+        f"{report.plans} plans of {server} {version} looked at, with {products} products: "
+        + (f"{len(report.problems)} wrong." if report.problems else "all right.")
+    )
+    return 1 if report.problems else 0

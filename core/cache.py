@@ -17,6 +17,7 @@ from core.shared import SharedLock
 
 REVALIDATE = "public, max-age=0, must-revalidate"  # keep it, and ask by its ETag before each use
 TOTALS_SIZE = 4 * 1024 * 1024  # bytes, estimated, for each worker
+ESTIMATES_FOR = 600  # seconds, whatever changes meanwhile
 ROW_SIZE = 600  # bytes that a row of a few columns takes as a dict, about
 PATIENCE = 5  # seconds to wait for somebody who is making the same
 
@@ -62,7 +63,8 @@ class Generation:
 class Memory:
     """A bounded memory: each thing by its key, for at most `seconds`, of `largest` bytes in all.
 
-    Things are what `fetch` is given to make; `size_of` says their bytes. The oldest leave first.
+    Things are what `fetch` is given to make; `size_of` says their bytes. The oldest leave first. An age is counted from
+    before the thing was made: from when what it shows may have changed.
     """
 
     def __init__(self, seconds, largest, size_of, generation):
@@ -74,8 +76,11 @@ class Memory:
 
     def peek(self, key):
         """Return (the thing, its age in seconds), or None where there is none that may be used."""
-        entry = self._held.get(key)
-        if entry is None or entry[0] != self._generation.number:
+        try:  # not get(), which looks twice: another thread may remove it in between, as nothing is locked here
+            entry = self._held[key]
+        except KeyError:
+            return None
+        if entry[0] != self._generation.number:
             return None
         age = time.monotonic() - entry[1]
         return (entry[2], age) if age < self.seconds else None
@@ -98,14 +103,15 @@ class Memory:
         if theirs is not None:
             with contextlib.suppress(TimeoutError):
                 if (made := theirs.result(PATIENCE)) is not None:
-                    return made, 0.0
+                    thing, began = made
+                    return thing, time.monotonic() - began
             return make(), 0.0
         made = None
         try:
             began = time.monotonic()
             thing = make()
             if getattr(thing, "keep", True):
-                made = thing
+                made = thing, began
                 with self._lock, contextlib.suppress(ValueError):  # larger than all of the memory
                     self._held[key] = (generation, began, thing)
             return thing, 0.0
@@ -118,16 +124,19 @@ class Memory:
 class Cache:
     """All that is kept, and what voids it.
 
-    `answers_for`, `totals_for`: seconds; 0 keeps none. `largest`: bytes of answers, for each worker.
+    `answers_for`, `totals_for`: seconds; 0 keeps none. `largest`: bytes of answers, for each worker. `generation`: the
+    one of the workers that serve beside those which get this.
     """
 
-    def __init__(self, answers_for, totals_for, largest):
-        self.generation = Generation()
+    def __init__(self, answers_for, totals_for, largest, generation=None):
+        self.generation = generation or Generation()
         self.tables = set()  # what the kept answers show, by their routes
         self.answers = (
             Memory(answers_for, largest, lambda answer: answer.size, self.generation) if answers_for else None
         )
         self.totals = Memory(totals_for, TOTALS_SIZE, _size_of_rows, self.generation) if totals_for else None
+        estimates = Memory(ESTIMATES_FOR, TOTALS_SIZE, _size_of_rows, Generation()) if totals_for else None
+        self.rows = {"count": self.totals, "estimate": estimates}  # by what the header of a statement lets be kept
 
     def changed(self, tables):
         """Void all that is kept if it shows one of these tables; to be called when the change is committed."""

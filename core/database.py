@@ -54,10 +54,10 @@ class Session:
     Parameters are given by name and must be exactly the ones that the file declares.
     """
 
-    def __init__(self, cursor, statements, totals=None):
+    def __init__(self, cursor, statements, cache=None):
         self._cursor = cursor
         self._statements = statements
-        self._totals = totals  # a cache.Memory for what the header of a file lets be some seconds old, or None
+        self._rows = cache.rows if cache else {}  # what the header of a file lets be kept → the cache.Memory for it
         self.begun = False
         self.changed = set()  # tables
 
@@ -102,9 +102,9 @@ class Session:
             self._execute(statement, params)
             return fetch()
 
-        if statement.cached and self._totals and not self.begun:
-            key = (statement.text, *(params[name] for name in statement.params))
-            return self._totals.fetch(key, read)[0]
+        memory = self._rows.get(statement.cached)
+        if memory and not self.begun:
+            return memory.fetch((statement.text, *(params[name] for name in statement.params)), read)[0]
         return read()
 
     def _execute(self, statement, params):
@@ -190,7 +190,7 @@ class Database:
             try:
                 connection = self._pool.connection()
                 with connection.cursor() as cursor:
-                    session = Session(cursor, self.statements, self._cache.totals)
+                    session = Session(cursor, self.statements, self._cache)
                     result = work(session)
                 committing = session.begun
                 self._commit(connection, session)

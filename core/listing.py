@@ -1,4 +1,4 @@
-"""What lists share: the words of a search, and the cursor that continues a page."""
+"""What lists share: page numbers, and the cursor that continues a page."""
 
 import base64
 import binascii
@@ -6,7 +6,6 @@ import datetime
 import json
 import math
 import re
-import unicodedata
 from urllib.parse import parse_qsl, urlencode
 
 from bottle import request
@@ -24,32 +23,7 @@ VALUES = {  # what a cursor may hold for a column
 }
 
 BY_RELEVANCE = "newest_id"  # in place of a column: there is none to continue behind, see sql/products/search.sql
-SHORTEST_INDEXED = 3  # characters; innodb_ft_min_token_size, which can only be set when a server starts
 FARTHEST = 2**53  # rows to skip: beyond every end, and still a number that SQL takes
-MOST_WORDS = 16  # a hundred characters hold 25 words; each one more costs a look-up in the index
-
-
-class Search:
-    """What a person typed, as words: letters, digits and inner underscores; everything else parts words.
-
-    `words` is empty for nothing but punctuation, which searches for nothing. `by_index`: at least one word is long
-    enough for the index; then the shorter ones are left out. Otherwise the words are looked for in the text itself,
-    of the `newest` rows.
-    """
-
-    def __init__(self, text, newest):
-        words = re.findall(r"[^\W_]+(?:_+[^\W_]+)*", unicodedata.normalize("NFC", text))
-        words = list(dict.fromkeys(word.lower() for word in words))
-        indexed = [word for word in words if len(word) >= SHORTEST_INDEXED][:MOST_WORDS]
-        self.by_index = bool(indexed)
-        self.words = indexed or words[:3]
-        if self.by_index:
-            self.parameters = {"words": " ".join(f"+{word}*" for word in indexed)}
-        else:
-            first, second, third = (*self.words, None, None, None)[:3]
-            self.parameters = {"word1": first, "word2": second, "word3": third, "newest": newest}
-        if not self.words:
-            self.parameters = {}
 
 
 NUMBERS = {  # what `numbers_of` returns, for a Shape

@@ -7,6 +7,10 @@ A file is a header of `--` lines and one statement:
     -- returns: many                                     one | many (rows), count (rows changed), id (the new row's)
     -- params:  NULL means "do not filter on this"       the %(parameters)s of the statement, all of them
     --   category_id  exact
+    -- sample: category_id=7                             what its plan is looked at with, and
+    -- allow: full scan on categories (there are few)    what the plan may do: see samples.py, and `check --plans`
+    -- cache: counting takes long                        rows may be some seconds old, for this reason; with
+                                                         "estimate, …" some minutes
     -- plan: ix_products_price                           free text after that: plans, warnings, reasons
     SELECT …
 
@@ -19,10 +23,14 @@ import pathlib
 import re
 import threading
 
+from core import samples
+
 log = logging.getLogger("bodega.sql")
 
 RETURNS = ("one", "many", "count", "id")
-ORDERLY = re.compile(r"--(?: (?P<key>used by|returns|params|cache|plan|note|allow): *(?P<value>.*)|(?P<text>.*))")
+ORDERLY = re.compile(
+    r"--(?: (?P<key>used by|returns|params|sample|allow|cache|plan|note): *(?P<value>.*)|(?P<text>.*))"
+)
 PARAM_LINE = re.compile(r" {3}([a-z][a-z0-9_]*)(?: {2,}(\S.*))?\Z")
 PLACEHOLDER = re.compile(r"%\(([a-z][a-z0-9_]*)\)s")
 VERBS = {
@@ -53,7 +61,7 @@ class Problem(ValueError):
 class Statement:
     """One checked statement. `text` is what goes to the driver, with the name in front for the slow log."""
 
-    def __init__(self, name, path, *, purpose, returns, params, body, first_line, cached=False):
+    def __init__(self, name, path, *, purpose, returns, params, body, first_line, cached=None):
         self.name = name
         self.path = path  # relative, as in messages
         self.purpose = purpose
@@ -62,7 +70,8 @@ class Statement:
         self.body = body  # the statement as in the file
         self.first_line = first_line  # of the body in the file, counted from 1
         self.text = f"/* {name} */ {body}"
-        self.cached = cached  # the answer may be some seconds old
+        self.cached = cached  # "count": the answer may be some seconds old; "estimate": some minutes; or None
+        self.samples, self.allowances = [], []  # what samples.py made of the header
         bare = _bare(body)
         self.changes = _changes(bare)  # names of tables
         self.reads_only = not self.changes and not LOCKS.search(bare)
@@ -81,7 +90,7 @@ def parse(name, path, source):
     """Check one file's text and return its Statement; raise Problem for the first thing that is wrong."""
     lines = source.replace("\r\n", "\n").split("\n")
     header = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
-    found, params, purpose, section = {}, {}, [], None
+    found, params, purpose, plans, section = {}, {}, [], [], None
     for number, line in enumerate(lines[:header], 1):
         parts = ORDERLY.fullmatch(line)
         if parts["key"]:
@@ -89,12 +98,16 @@ def parse(name, path, source):
             if section in found and section in ("returns", "params"):
                 raise Problem(path, number, f"'{section}:' stands twice")
             found[section] = (parts["value"].strip(), number)
+            if section in ("sample", "allow"):
+                plans.append([section, parts["value"].strip(), number])
         elif section is None:
             purpose.append(parts["text"].strip())
         elif section == "params" and (param := PARAM_LINE.match(parts["text"])):
             if param[1] in params:
                 raise Problem(path, number, f"parameter {param[1]} is declared twice")
             params[param[1]] = param[2] or ""
+        elif section in ("sample", "allow"):
+            plans[-1][1] += " " + parts["text"].strip()
     if not " ".join(purpose).strip():
         raise Problem(path, 1, "the header is missing: begin with '-- ' and a sentence on what the statement does")
     for key in ("used by", "returns"):
@@ -114,10 +127,30 @@ def parse(name, path, source):
         params=params,
         body=body.removesuffix(";").rstrip(),
         first_line=first,
-        cached="cache" in found,
+        cached=_cached(*found.get("cache", ())),
     )
     _check(statement)
+    for section, text, number in plans:
+        _add_to_plans(statement, section, text, number)
     return statement
+
+
+def _add_to_plans(statement, section, text, number):
+    """Give the statement a sample or an allowance of its header; raise Problem."""
+    try:
+        if section == "sample":
+            statement.samples.append(samples.sample(text, number, statement.params))
+        else:
+            statement.allowances += samples.allowances(text, number, statement.body)
+    except ValueError as error:
+        raise Problem(statement.path, number, str(error)) from None
+
+
+def _cached(reason=None, _line=None):
+    """Return how long an answer may be kept, by what the header says after "cache:"."""
+    if reason is None:
+        return None
+    return "estimate" if re.match(r"estimate\b", reason) else "count"
 
 
 def _bare(body):

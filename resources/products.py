@@ -11,7 +11,8 @@ from core.cache import CATALOGUE
 from core.envelope import dump, etag_of, matches
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
 from core.fields import LARGEST_COUNT
-from core.listing import BY_RELEVANCE, KEYS, NUMBERS, Search, cursor_behind, next_url, numbers_of, place_of
+from core.listing import BY_RELEVANCE, KEYS, NUMBERS, cursor_behind, next_url, numbers_of, place_of
+from core.search import RELEVANCE, Found, Search, Statements
 from core.validation import Body, Headers, Query, Shape
 
 SORTS = {  # sort=… → the statement that lists, and the column of the order, whose last value a cursor keeps
@@ -22,7 +23,6 @@ SORTS = {  # sort=… → the statement that lists, and the column of the order,
     "name": ("products/list_name", "name"),
     "-name": ("products/list_name_desc", "name"),
 }
-RELEVANCE = "relevance"
 COLUMNS = {**{sort: column for sort, (_, column) in SORTS.items()}, RELEVANCE: BY_RELEVANCE}
 
 AMOUNT = {"type": "decimal", "min": 0, "max": Decimal("99999999.99")}
@@ -76,7 +76,16 @@ PAGE = Shape(
     pagination={"type": "dict", "shape": PAGINATION},
     facets={"type": "dict", "shape": FACETS, "required": False},
 )
-NEWEST_READ = 10_000  # products that a search of short words alone reads through
+SEARCH = Statements(
+    estimate="products/word_estimate",
+    index="products/search",
+    index_by_name="products/search_by_name",
+    index_count="products/search_count",
+    index_facets="products/search_facets",
+    read="products/read",
+    read_count="products/read_count",
+    read_facets="products/read_facets",
+)
 
 FIELDS = {  # resources/transfer.py has the same for a table
     "name": fields.line(255, "Desk Lamp"),
@@ -109,26 +118,26 @@ def index(db, query):
     least, most = filters["min_price"], filters["max_price"]
     if least is not None and most is not None and least > most:
         raise ValidationError(("min_price", "Must not be greater than max_price."))
-    found = Search(query.get("search", ""), NEWEST_READ)
-    sort = query.get("sort") or (RELEVANCE if found.by_index else "newest")
-    if sort == RELEVANCE and not found.by_index:
+    search = Search(query.get("search", ""), db, SEARCH)
+    sort = query.get("sort") or RELEVANCE
+    if sort == RELEVANCE and not search.ranks:
         sort = "newest"  # nothing to be relevant to
     place = place_of(query, sort, COLUMNS[sort])
-    listing = _search(db, found, filters, sort, place) if found.words else _list(db, filters, sort, place)
-    items, total, facets_of = listing
-    has_next = len(items) > place["per_page"]
-    items = items[: place["per_page"]]
+    found = search.page(filters, sort, place) if search.words else _list(db, filters, sort, place)
+    has_next = len(found.items) > place["per_page"]
+    items = found.items[: place["per_page"]]
     page = place["page"]
     seen = place["offset"] + len(items)
     cursor = cursor_behind(sort, COLUMNS[sort], page + 1, items[-1], seen) if has_next else None
-    pagination = {**numbers_of(page, place["per_page"], total), "has_next": has_next, "next": cursor}
-    if found.words and not found.by_index and _more_than_read(db, filters):
+    pagination = {**numbers_of(page, place["per_page"], found.total), "has_next": has_next, "next": cursor}
+    if not found.exact:
         pagination["total_is_exact"] = False
     if cursor:
         response.set_header("Link", f'<{next_url(cursor)}>; rel="next"')
-    answer = {"items": [_without(item, "total", "newest_id") for item in items], "pagination": pagination}
+    answer = {"items": [_without(item, "newest_id") for item in items], "pagination": pagination}
     if query["facets"]:
-        answer["facets"] = _facets(db.many(facets_of, **filters, **found.parameters))
+        statement, parameters = found.facets
+        answer["facets"] = _facets(db.many(statement, **parameters))
     return answer
 
 
@@ -278,28 +287,7 @@ def _list(db, filters, sort, place):
     else:
         after = {"after_id": place["after_id"], "after_value": place[KEYS[column]]}
         items = db.many(statement, **filters, **after, limit=place["per_page"] + 1, offset=place["offset"])
-    return items, total, "products/facets"
-
-
-def _search(db, found, filters, sort, place):
-    name = "products/search" if found.by_index else "products/short_words"
-    after = {key: place[key] for key in ("after_id", "after_time", "after_price", "after_name")}
-    if found.by_index:
-        after["newest_id"] = place["newest_id"]
-    items = db.many(
-        name, **filters, **found.parameters, **after, sort=sort, limit=place["per_page"] + 1, offset=place["offset"]
-    )
-    if items:
-        total = items[0]["total"]
-    elif place["page"] == 1:
-        total = 0
-    else:
-        total = db.one(f"{name}_count", **filters, **found.parameters)["total"]
-    return items, total, f"{name}_facets"
-
-
-def _more_than_read(db, filters):
-    return db.one("products/count", **filters)["total"] > NEWEST_READ
+    return Found(items, total, True, ("products/facets", filters))
 
 
 def _facets(rows):

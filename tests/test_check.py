@@ -1,5 +1,6 @@
 """`server.py check`: every file of sql/ against the live schema, with file and line of what is wrong."""
 
+import argparse
 import re
 import shutil
 
@@ -34,14 +35,14 @@ def refused(accounts):
 
 @pytest.fixture
 def checked(accounts, tmp_path, monkeypatch, capsys):
-    """`checked(files)`: run the command on a copy of sql/ with these files put in; return exit status and lines."""
+    """`checked(files, plans)`: run it on a copy of sql/ with these files put in; return exit status and lines."""
     shutil.copytree(ROOT / "sql", tmp_path / "sql")
     monkeypatch.setattr(check, "ROOT", tmp_path)
 
-    def run(files):
+    def run(files, plans=False):
         for name, text in files.items():
             (tmp_path / "sql" / name).write_text(text)
-        status = check.run(None, Config(database=accounts.owner), None)
+        status = check.run(argparse.Namespace(plans=plans), Config(database=accounts.owner), None)
         return status, capsys.readouterr().out.splitlines()
 
     return run
@@ -164,3 +165,16 @@ def test_a_statement_that_the_code_runs_and_that_is_not_there_is_named_with_who_
         r"resources/cart\.py:\d+: runs sql/cart/show\.sql, which is not there; put it back", str(problems[0])
     )
     assert missing(ROOT / "sql", ROOT.glob("[rc]*/*.py")) == []
+
+
+def test_plans_of_a_small_catalogue_are_not_looked_at_and_the_exit_status_is_2(checked, make):
+    make.products(3)
+
+    status, lines = checked({}, plans=True)
+
+    assert status == 2
+    assert lines[0].endswith(": all right.")
+    assert lines[1:] == [
+        "There are 3 products, and plans say nothing about a shop of size below 10000. Look at them in a database that "
+        "may be filled: python3 server.py seed --products 20000 (or 1000000)"
+    ]

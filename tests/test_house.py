@@ -127,7 +127,8 @@ def test_every_resource_and_every_command_is_wired():
     files = {wing: {p.stem for p in (ROOT / wing).glob("*.py")} for wing in ("resources", "commands")}
 
     assert {module.__name__.split(".")[1] for module in server.RESOURCES} == files["resources"] - {"__init__"}
-    helpers = {"__init__", "embedded", "catalogue", "transaction", "figures", "load", "processlist", "shopper", "wrk"}
+    helpers = {"__init__", "embedded", "catalogue", "transaction", "plans"}
+    helpers |= {"figures", "load", "processlist", "shopper", "watch", "wrk"}
     assert set(server.COMMANDS) == files["commands"] - helpers
     assert all(module.__name__ == f"commands.{name}" for name, module in server.COMMANDS.items())
 

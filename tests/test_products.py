@@ -243,49 +243,6 @@ def test_a_forged_cursor_is_a_400(client, forged):
     assert client.get("/api/products", {"sort": "price", "after": cursor}).status_int == 400
 
 
-@pytest.mark.parametrize(
-    ("typed", "found"),
-    [
-        ("wireless", ["Wireless Headphones"]),
-        ("WIREL head", ["Wireless Headphones"]),  # beginnings of words, any case, every word
-        ("wireless lamp", []),
-        ("reless", []),  # not the middle of a word
-        ("café", ["Café au lait"]),
-        ("CAFE", ["Café au lait"]),
-        ("cafe\u0301", ["Café au lait"]),  # the accent as a character of its own
-        ("strasse", ["Straße"]),
-        ("heavy-duty", ["Heavy-Duty Drill"]),
-        ("o'neill", ["O'Neill Jacket"]),
-        ("the lamp", ["The Lamp"]),  # a stop word
-        ("a lamp", ["The Lamp"]),  # too short for the index
-        ("4k", ["Monitor 4K"]),  # nothing but short words
-        ("xl 4k", []),
-        ("snake_case", ["snake_case book"]),
-        ("quietest", ["The Lamp"]),  # in the description
-    ],
-)
-def test_search_finds_words_and_their_beginnings(client, make, typed, found):
-    for name in ("Wireless Headphones", "Café au lait", "Straße", "Heavy-Duty Drill", "O'Neill Jacket", "Monitor 4K"):
-        make.product(name)
-    make.product("The Lamp", description="The quietest of all.")
-    make.product("snake_case book")
-
-    assert names(client.get("/api/products", {"search": typed})) == found
-
-
-@pytest.mark.parametrize(
-    "typed", ["!!!", "+", "-", "*", '"', "(", ")", "@4", "~", "<>", "++a", "+-a", "c++", "%", "_", "\\", "'", "😀", " "]
-)
-def test_no_character_of_boolean_mode_breaks_a_search_or_empties_it_by_itself(client, make, typed):
-    make.product("C++ for a cat")
-
-    answer = client.get("/api/products", {"search": typed})
-
-    assert answer.status_int == 200
-    if not any(c.isalnum() for c in typed):
-        assert names(answer) == ["C++ for a cat"]
-
-
 def test_search_combines_with_filters_and_orders(client, make):
     tea = make.category("Tea")
     make.product("Green tea", "5.00", category_id=tea)
@@ -295,19 +252,6 @@ def test_search_combines_with_filters_and_orders(client, make):
     found = client.get("/api/products", {"search": "tea", "category_id": tea, "sort": "-price", "max_price": "9"})
 
     assert names(found) == ["Black tea", "Green tea"]
-
-
-def test_short_words_say_when_the_total_is_a_lower_bound(client, make, monkeypatch):
-    from resources import products
-
-    monkeypatch.setattr(products, "NEWEST_READ", 2)
-    make.products(3, name="Monitor 4K")
-
-    pagination = get(client, {"search": "4k"})["pagination"]
-
-    assert pagination["total"] == 2
-    assert pagination["total_is_exact"] is False
-    assert "total_is_exact" not in get(client, {"search": "monitor"})["pagination"]
 
 
 @pytest.mark.parametrize("search", [{}, {"search": "lamp"}, {"search": "4k"}])

@@ -1,6 +1,7 @@
 """The files of sql/: what their headers must say, what the text may hold, and edits while the shop runs."""
 
 import contextlib
+import decimal
 import logging
 import os
 import pathlib
@@ -9,6 +10,7 @@ import shutil
 import pytest
 
 from core.database import Database
+from core.samples import Query
 from core.statements import Problem, Statements, parse
 from core.system import ROOT
 
@@ -85,6 +87,58 @@ WRONG = {
     "no statement": (with_body("\n  \n"), "there is no statement after the header"),
     "only a semicolon": (with_body("\n;\n"), "5: there is no statement after the header"),
     "empty file": ("", "1: the header is missing"),
+    "sample of another parameter": (
+        GOOD.replace("SELECT", "-- sample: price=5, prize=6\nSELECT"),
+        "6: the sample gives a value to prize, which is no parameter of the statement",
+    ),
+    "sample with two values": (
+        GOOD.replace("SELECT", "-- sample: price=5, price=6\nSELECT"),
+        "6: the sample gives price two values",
+    ),
+    "sample without a value": (
+        GOOD.replace("SELECT", "-- sample: price=\nSELECT"),
+        "6: the value of price is none of NULL, a number, a 'text' or a (SELECT …)",
+    ),
+    "sample with an odd value": (
+        GOOD.replace("SELECT", "-- sample: price=cheap\nSELECT"),
+        "6: the value of price is none of NULL, a number, a 'text' or a (SELECT …)",
+    ),
+    "sample without a name": (
+        GOOD.replace("SELECT", "-- sample: 5\nSELECT"),
+        "6: 'sample:' wants name=value, separated by commas; it has '5'",
+    ),
+    "sample without a comma": (
+        GOOD.replace("SELECT", "-- sample: price=5 price=6\nSELECT"),
+        "6: after the value of price the sample wants a comma; it has ' price=6'",
+    ),
+    "sample that is not closed": (
+        GOOD.replace("SELECT", "-- sample: price=(SELECT MAX(price) FROM products\nSELECT", 1),
+        "6: the (SELECT …) of price is not closed",
+    ),
+    "mistake in a line that goes on": (
+        GOOD.replace("SELECT", "-- sample: price=5,\n--   prize=6\nSELECT"),
+        "6: the sample gives a value to prize",
+    ),
+    "allowed without a reason": (
+        GOOD.replace("SELECT", "-- allow: filesort\nSELECT"),
+        "6: 'allow: filesort' gives no reason: say in parentheses why that stays cheap",
+    ),
+    "allowed with an empty reason": (
+        GOOD.replace("SELECT", "-- allow: filesort on products ( )\nSELECT"),
+        "6: 'allow: filesort on products ( )' gives no reason",
+    ),
+    "allowed what nobody knows": (
+        GOOD.replace("SELECT", "-- allow: everything (why not)\nSELECT"),
+        "6: 'allow: everything (why not)' wants one of full scan, filesort, temporary table; then",
+    ),
+    "allowed on another table": (
+        GOOD.replace("SELECT", "-- allow: filesort on carts (few)\nSELECT"),
+        "6: allows something on carts, which the statement does not name",
+    ),
+    "allowed in another server": (
+        GOOD.replace("SELECT", "-- allow: filesort in Oracle (few)\nSELECT"),
+        "6: 'in Oracle' is none of in MariaDB, in MySQL",
+    ),
 }
 
 
@@ -152,6 +206,59 @@ def test_the_header_is_known_to_the_program():
     assert statement.returns == "many"
     assert statement.params == {"price": "exact"}
     assert statement.first_line == 6
+
+
+def samples_of(*lines, params=("a", "b")):
+    """Return the samples of a statement with these parameters as dicts of their values."""
+    declared = "-- params:\n" + "".join(f"--   {name}\n" for name in params)
+    body = f"SELECT {', '.join(f'%({name})s' for name in params)}"
+    written = "".join(f"-- {line}\n" for line in lines)
+    return [sample.values for sample in parse("a/b", "a", with_body(body, params=declared + written)).samples]
+
+
+def test_a_sample_has_a_value_for_every_parameter_and_each_line_is_another():
+    assert samples_of("sample: a=1", "sample:", "sample: b='x', a=NULL") == [
+        {"a": 1, "b": None},
+        {"a": None, "b": None},
+        {"a": None, "b": "x"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("7", 7),
+        ("-7", -7),
+        ("19.90", decimal.Decimal("19.90")),
+        ("NULL", None),
+        ("''", ""),
+        ("'it''s, (so) = 5 %'", "it's, (so) = 5 %"),
+        ("'[[1, \"x\"]]'", '[[1, "x"]]'),
+        ("(SELECT MAX(id) FROM t)", Query("SELECT MAX(id) FROM t")),
+        ("(SELECT ')' AS a, (SELECT 1) AS b)", Query("SELECT ')' AS a, (SELECT 1) AS b")),
+    ],
+)
+def test_a_value_is_null_a_number_a_text_or_a_query(written, value):
+    assert samples_of(f"sample: a={written}, b=2") == [{"a": value, "b": 2}]
+
+
+def test_a_sample_goes_on_in_indented_lines_and_ends_with_the_next_key():
+    lines = ("sample: a=(SELECT MAX(id)", "    FROM t),", "  b='x'", "plan: b=7")
+
+    assert samples_of(*lines) == [{"a": Query("SELECT MAX(id) FROM t"), "b": "x"}]
+
+
+def test_an_allowance_holds_for_each_of_its_kinds_and_no_further_than_it_says():
+    line = "-- allow: full scan and filesort on t up to 20 rows in MySQL (few)\n"
+
+    scan, sort = parse("a/b", "a", with_body("SELECT a FROM t", params=line)).allowances
+
+    assert (scan.kind, sort.kind) == ("full scan", "filesort")
+    assert sort.covers("filesort", ["t"], 20, "MySQL")
+    assert not sort.covers("filesort", ["t"], 21, "MySQL")
+    assert not sort.covers("filesort", ["u"], 20, "MySQL")
+    assert not sort.covers("filesort", ["t"], 20, "MariaDB")
+    assert not sort.covers("full scan", ["t"], 20, "MySQL")
 
 
 def test_prepared_has_a_mark_for_each_parameter_and_single_percent_signs():

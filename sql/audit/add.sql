@@ -7,6 +7,8 @@
 --   user_id    who
 --   user_name  what the account is called now
 --   rows       JSON: [[entity, entity_id, action, before, after], …]
+-- sample: user_id=1, user_name='alice', rows='[["product", 1, "update", "{}", "{}"]]'
+-- allow: filesort on document (the entries of one request)
 INSERT INTO audit_entries (user_id, user_name, entity, entity_id, action, before_state, after_state)
 SELECT %(user_id)s, %(user_name)s, j.entity, j.entity_id, j.action, j.before_state, j.after_state
 FROM JSON_TABLE(%(rows)s, '$[*]' COLUMNS (

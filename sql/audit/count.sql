@@ -4,6 +4,10 @@
 -- params:  NULL means "do not filter on this"
 --   entity     product or category
 --   entity_id  its id
+-- sample:
+-- sample: entity='product'
+-- sample: entity='product', entity_id=(SELECT MAX(entity_id) FROM audit_entries WHERE entity = 'product')
+-- allow: full scan on audit_entries (it counts all of them, for administrators)
 -- plan: ix_audit_entries_entity covers it
 SELECT COUNT(*) AS total
 FROM audit_entries

@@ -6,6 +6,15 @@
 --   entity_id  its id
 --   limit      rows on the page
 --   offset     rows to skip
+-- sample: limit=21, offset=0
+-- sample: entity='product', limit=21, offset=0
+-- sample: entity='product', limit=21, offset=10000
+-- sample: limit=21, offset=0,
+--   entity='product', entity_id=(SELECT MAX(entity_id) FROM audit_entries WHERE entity = 'product')
+-- allow: full scan on audit_entries (the primary key backwards, until the page is full)
+-- allow: filesort on audit_entries (far down the list of one kind: its index entries, 0.7 s for a million)
+-- allow: filesort on derived (the rows of one page)
+-- allow: temporary table on derived in MySQL (the same)
 -- plan: primary key backwards, or ix_audit_entries_entity; the states are read for the page's rows only
 SELECT
     a.id, a.created_at, a.user_id, a.user_name, a.entity, a.entity_id, a.action, a.before_state, a.after_state

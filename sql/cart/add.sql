@@ -8,6 +8,8 @@
 --   session_id  whose cart
 --   product_id  what
 --   quantity    how many more
+-- sample: session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items), product_id=(SELECT MIN(id) FROM
+--     products), quantity=1
 -- plan: products by primary key, uq_cart_items_session_product
 INSERT INTO cart_items (session_id, product_id, quantity)
 SELECT %(session_id)s, p.id, %(quantity)s

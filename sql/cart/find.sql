@@ -4,6 +4,9 @@
 -- params:
 --   session_id  whose cart; a line of another cart is not found
 --   id          the line
+-- sample:
+--   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items),
+--   id=(SELECT id FROM cart_items ORDER BY session_id DESC, product_id LIMIT 1)
 -- plan: primary key
 SELECT i.product_id
 FROM cart_items AS i

@@ -4,6 +4,9 @@
 -- params:
 --   session_id  whose cart
 --   product_id  which line
+-- sample:
+--   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items),
+--   product_id=(SELECT product_id FROM cart_items ORDER BY session_id DESC, product_id LIMIT 1)
 -- plan: uq_cart_items_session_product (twice), then products by primary key
 SELECT
     i.id, i.product_id, i.quantity, p.price AS unit_price, p.price * i.quantity AS line_total,

@@ -3,6 +3,7 @@
 -- returns: many
 -- params:
 --   session_id  whose cart
+-- sample: session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items)
 -- plan: uq_cart_items_session_product
 SELECT id, TIMESTAMPDIFF(SECOND, updated_at, CURRENT_TIMESTAMP) AS untouched_for
 FROM cart_items

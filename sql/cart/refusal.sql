@@ -4,6 +4,9 @@
 -- params:
 --   session_id  whose cart
 --   product_id  what
+-- sample:
+--   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items),
+--   product_id=(SELECT product_id FROM cart_items ORDER BY session_id DESC, product_id LIMIT 1)
 -- plan: products by primary key, uq_cart_items_session_product
 SELECT p.stock_quantity, p.is_active, COALESCE(i.quantity, 0) AS held
 FROM products AS p

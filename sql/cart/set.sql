@@ -6,6 +6,9 @@
 --   session_id  whose cart
 --   product_id  which line
 --   quantity    how many from now on
+-- sample:
+--   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items),
+--   product_id=(SELECT product_id FROM cart_items ORDER BY session_id DESC, product_id LIMIT 1), quantity=2
 -- plan: uq_cart_items_session_product, products by primary key
 UPDATE cart_items AS i
 JOIN products AS p ON p.id = i.product_id

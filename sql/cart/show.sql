@@ -4,6 +4,9 @@
 -- returns: many
 -- params:
 --   session_id  whose cart; compared byte by byte
+-- sample: session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items)
+-- allow: filesort on cart_items (a cart has at most 100 lines)
+-- allow: temporary table on cart_items in MariaDB (the same lines, for their total)
 -- plan: uq_cart_items_session_product, then products by primary key
 SELECT
     i.id, i.product_id, i.quantity, p.price AS unit_price, p.price * i.quantity AS line_total,

@@ -6,9 +6,12 @@
 --   after_time   the updated_at of the last line seen, or NULL for the beginning
 --   after_id     its id
 --   limit        at most so many
--- plan: ix_cart_items_updated
+-- sample: age=2592000, limit=1000
+-- sample: age=2592000, limit=1000,
+--   after_time=(SELECT MIN(updated_at) FROM cart_items), after_id=5000
+-- plan: ix_cart_items_updated; without FORCE INDEX, MySQL reads and sorts all lines for each batch where many are old
 SELECT id, session_id, updated_at
-FROM cart_items
+FROM cart_items FORCE INDEX (ix_cart_items_updated)
 WHERE updated_at <= CURRENT_TIMESTAMP - INTERVAL %(age)s SECOND
   AND (%(after_time)s IS NULL
        OR (updated_at >= %(after_time)s AND (updated_at > %(after_time)s OR id > %(after_id)s)))

@@ -3,6 +3,7 @@
 -- returns: one
 -- params:
 --   id  of the category; held by categories/lock
+-- sample: id=(SELECT MIN(id) FROM categories)
 -- plan: any index that begins with category_id
 SELECT id
 FROM products

@@ -4,5 +4,6 @@
 -- params:
 --   name
 --   description  or NULL
+-- sample: name='Lamps'
 INSERT INTO categories (name, description)
 VALUES (%(name)s, %(description)s)

@@ -3,6 +3,7 @@
 -- returns: one
 -- params:
 --   id
+-- sample: id=(SELECT MIN(id) FROM categories)
 -- plan: primary key; ix_products_category_price covers the count
 SELECT
     c.id, c.name, c.description,

@@ -3,6 +3,8 @@
 -- returns: many
 -- params:
 --   ids  JSON: [id, …]
+-- sample: ids='[1, 2, 3]'
+-- allow: temporary table on document (the ids of one request)
 -- plan: the document's rows, then categories by primary key; in a subquery as in products/lock_many
 SELECT c.id
 FROM (SELECT DISTINCT t.id FROM JSON_TABLE(%(ids)s, '$[*]' COLUMNS (id INT PATH '$')) AS t) AS j

@@ -3,6 +3,8 @@
 -- returns: many
 -- params:
 --   names  JSON: [name, …]
+-- sample: names='["Lamps", "Sound"]'
+-- allow: temporary table on document (the names of one import)
 -- plan: the document's rows, then uq_categories_name; in a subquery as in products/lock_many
 SELECT j.position, c.id
 FROM (

@@ -1,6 +1,7 @@
 -- All categories by name, with the number of products on sale in each (0 included).
 -- used by: GET /api/categories
 -- returns: many
+-- allow: full scan and filesort on categories (there are few)
 -- cache: counts all products
 -- plan: ix_products_category_price covers each count; about 100 ms for a million products
 SELECT

@@ -3,6 +3,7 @@
 -- returns: one
 -- params:
 --   id
+-- sample: id=(SELECT MIN(id) FROM categories)
 -- plan: primary key
 SELECT id, name, description
 FROM categories

@@ -3,6 +3,7 @@
 -- returns: count
 -- params:
 --   id
+-- sample: id=(SELECT MIN(id) FROM categories)
 -- plan: primary key
 DELETE FROM categories
 WHERE id = %(id)s

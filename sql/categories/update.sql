@@ -5,6 +5,7 @@
 --   id
 --   name
 --   description  or NULL
+-- sample: id=(SELECT MIN(id) FROM categories), name='Lamps'
 -- plan: primary key
 UPDATE categories
 SET name = %(name)s,

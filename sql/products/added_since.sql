@@ -5,6 +5,7 @@
 -- returns: many
 -- params:
 --   first_id  the first of them
+-- sample: first_id=(SELECT MAX(id) FROM products)
 -- plan: products by primary key from there on, ix_audit_entries_entity
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, p.stock_quantity, p.is_active

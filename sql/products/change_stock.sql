@@ -6,6 +6,7 @@
 --   id
 --   change   how many more, or less; not 0
 --   largest  what the column holds
+-- sample: id=(SELECT MIN(id) FROM products), change=-1, largest=2147483647
 -- plan: primary key
 UPDATE products
 SET stock_quantity = stock_quantity + %(change)s

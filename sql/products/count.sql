@@ -6,6 +6,10 @@
 --   min_price    inclusive
 --   max_price    inclusive
 --   in_stock     1: only what is in stock, 0: only what is not
+-- sample:
+-- sample: category_id=(SELECT MIN(category_id) FROM products)
+-- sample: min_price=20, max_price=80
+-- sample: category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80, in_stock=1
 -- cache: counting a million products takes 0.1 s
 -- plan: any of the list indexes, which cover it
 SELECT COUNT(*) AS total

@@ -4,6 +4,8 @@
 -- params:
 --   after_id  the last one seen, or 0
 --   limit     at most so many
+-- sample: after_id=0, limit=1000
+-- sample: after_id=10000, limit=1000
 -- plan: primary keys
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, c.name AS category, p.stock_quantity, p.is_active

@@ -6,6 +6,13 @@
 --   min_price    inclusive
 --   max_price    inclusive
 --   in_stock     1: only what is in stock, 0: only what is not
+-- sample:
+-- sample: category_id=(SELECT MIN(category_id) FROM products)
+-- sample: min_price=20, max_price=80
+-- sample: category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80, in_stock=1
+-- allow: temporary table on products (a row for each category; the answer is cached)
+-- allow: filesort on products in MariaDB (the same rows)
+-- allow: filesort on derived (a row for each category)
 -- cache: as products/count
 -- plan: ix_products_category_price, which covers it
 SELECT f.category_id, c.name AS category_name, f.products, f.min_price, f.max_price

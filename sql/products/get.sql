@@ -3,6 +3,7 @@
 -- returns: one
 -- params:
 --   id
+-- sample: id=(SELECT MIN(id) FROM products)
 -- plan: primary keys
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,

@@ -4,6 +4,8 @@
 -- params:
 --   rows  JSON: [{name, description, price, image_url, category_id, stock_quantity, is_active}, …]; the id that is
 --         returned is the first one's
+-- sample: rows='[{"name": "Lamp", "price": "19.90", "stock_quantity": 5, "is_active": 1}]'
+-- allow: filesort on document (the rows of one import)
 INSERT INTO products (name, description, price, image_url, category_id, stock_quantity, is_active)
 SELECT j.name, j.description, j.price, j.image_url, j.category_id, j.stock_quantity, j.is_active
 FROM JSON_TABLE(%(rows)s, '$[*]' COLUMNS (

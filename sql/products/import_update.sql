@@ -3,6 +3,7 @@
 -- returns: count
 -- params:
 --   rows  JSON: [{id, name, description, price, image_url, category_id, stock_quantity, is_active}, …]
+-- sample: rows='[{"id": 1, "name": "Lamp", "price": "19.90", "stock_quantity": 5, "is_active": 1}]'
 -- plan: the document's rows, then products by primary key
 UPDATE JSON_TABLE(%(rows)s, '$[*]' COLUMNS (
     id             INT            PATH '$.id',

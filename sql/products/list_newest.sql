@@ -10,14 +10,27 @@
 --   after_id     its id
 --   limit        rows on the page
 --   offset       rows to skip
+-- sample: limit=21, offset=0
+-- sample: limit=21, offset=10000
+-- sample: limit=21, offset=0, category_id=(SELECT MIN(category_id) FROM products)
+-- sample: limit=21, offset=0, category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
+-- sample: limit=21, offset=0, min_price=20, max_price=80
+-- sample: limit=21, offset=0, min_price=19.99, max_price=20
+-- sample: limit=21, offset=0, in_stock=1
+-- sample: limit=21, offset=0, after_id=5000, after_value=(SELECT created_at FROM products WHERE id = 5000)
+-- sample: limit=21, offset=0, after_id=5000, after_value=(SELECT created_at FROM products WHERE id = 5000),
+--   category_id=(SELECT MIN(category_id) FROM products), min_price=20
+-- allow: filesort on products up to 5000 rows (what a narrow range of prices leaves)
+-- allow: filesort on derived (the rows of one page)
 -- plan: ix_products_newest, or ix_products_category_newest with a category_id. The ids come from a subquery that the
---       index covers, and the rows are joined to it afterwards: so a deep page skips index entries, not rows. The
+--       index covers, and the rows are joined to it afterwards: so a deep page skips index entries, not rows. They
+--       are sorted once more by the subquery's columns: by p's, MariaDB would make a temporary table on the disk. The
 --       condition is `a <= x AND (a < x OR id …)` and no row constructor, which no server treats as a range.
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
     p.stock_quantity, p.is_active, p.created_at, p.updated_at
 FROM (
-    SELECT id
+    SELECT id, created_at
     FROM products
     WHERE is_active = 1
       AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
@@ -31,4 +44,4 @@ FROM (
 ) AS page
 JOIN products AS p ON p.id = page.id
 LEFT JOIN categories AS c ON c.id = p.category_id
-ORDER BY p.created_at DESC, p.id DESC
+ORDER BY page.created_at DESC, page.id DESC

@@ -10,15 +10,28 @@
 --   after_id     its id
 --   limit        rows on the page
 --   offset       rows to skip
+-- sample: limit=21, offset=0
+-- sample: limit=21, offset=10000
+-- sample: limit=21, offset=0, category_id=(SELECT MIN(category_id) FROM products)
+-- sample: limit=21, offset=0, category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
+-- sample: limit=21, offset=0, min_price=20, max_price=80
+-- sample: limit=21, offset=0, min_price=19.99, max_price=20
+-- sample: limit=21, offset=0, in_stock=1
+-- sample: limit=21, offset=0, after_id=5000, after_value=(SELECT price FROM products WHERE id = 5000)
+-- sample: limit=21, offset=0, after_id=5000, after_value=(SELECT price FROM products WHERE id = 5000),
+--   category_id=(SELECT MIN(category_id) FROM products), min_price=20
+-- allow: filesort on derived (the rows of one page)
 -- plan: ix_products_price, or ix_products_category_price with a category_id. The ids come from a subquery that the
---       index covers, and the rows are joined to it afterwards: so a deep page skips index entries, not rows. The
+--       index covers, and the rows are joined to it afterwards: so a deep page skips index entries, not rows. They
+--       are sorted once more by the subquery's columns: by p's, MariaDB would make a temporary table on the disk. The
 --       condition is `a >= x AND (a > x OR id …)` and no row constructor, which no server treats as a range.
+--       FORCE INDEX: with a bound on the price MySQL would take ix_products_newest and sort all that are on sale.
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
     p.stock_quantity, p.is_active, p.created_at, p.updated_at
 FROM (
-    SELECT id
-    FROM products
+    SELECT id, price
+    FROM products FORCE INDEX (ix_products_price, ix_products_category_price)
     WHERE is_active = 1
       AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
       AND (%(min_price)s IS NULL OR price >= %(min_price)s)
@@ -31,4 +44,4 @@ FROM (
 ) AS page
 JOIN products AS p ON p.id = page.id
 LEFT JOIN categories AS c ON c.id = p.category_id
-ORDER BY p.price, p.id
+ORDER BY page.price, page.id

@@ -4,6 +4,7 @@
 -- returns: one
 -- params:
 --   id
+-- sample: id=(SELECT MIN(id) FROM products)
 -- plan: primary key
 SELECT id
 FROM products

@@ -3,6 +3,10 @@
 -- returns: many
 -- params:
 --   ids  JSON: [id, …]
+-- sample: ids='[1, 2, 3]'
+-- allow: temporary table on document (the ids of one request)
+-- allow: filesort on derived (the same ids)
+-- allow: temporary table on derived in MySQL (the same)
 -- plan: the document's rows, then products by primary key: STRAIGHT_JOIN, or all of products might be locked
 --       first. The document stands in a subquery, which FOR UPDATE leaves alone: MySQL cannot lock it (error 3569).
 SELECT

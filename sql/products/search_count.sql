@@ -1,4 +1,4 @@
--- How many products on sale have every word; for a page that is empty and so cannot say.
+-- How many products on sale have every word.
 -- used by: GET /api/products?search=…
 -- returns: one
 -- params:  NULL means "do not filter on this"
@@ -7,6 +7,12 @@
 --   max_price    inclusive
 --   in_stock     1: only what is in stock, 0: only what is not
 --   words        each as +word*, for boolean mode: letters, digits and _ only (other characters are its operators)
+--   in_text      JSON array of further words, too common for the index to help with, as LIKE has them: letters and
+--                digits, ss for ß, an underscore as \_; they are looked for in the text of the hits. NULL: none
+-- sample: words='+wireless*'
+-- sample: words='+wireless*', in_text='["case"]',
+--   category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
+-- cache: as much work as the search itself
 -- plan: ft_products_words. is_active is not in that index, and must be asked for: MySQL would answer a bare count of
 --       hits from the index alone, deleted rows included.
 SELECT COUNT(*) AS total
@@ -17,3 +23,11 @@ WHERE is_active = 1
   AND (%(min_price)s IS NULL OR price >= %(min_price)s)
   AND (%(max_price)s IS NULL OR price <= %(max_price)s)
   AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
+  AND (%(in_text)s IS NULL OR NOT EXISTS (
+      SELECT 1
+      FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word VARCHAR(120) PATH '$')) AS w
+      WHERE REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss') NOT LIKE CONCAT('%%', w.word, '%%')
+         OR CONCAT(' ', REGEXP_REPLACE(
+                REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss'), '[^[:alnum:]_]+', ' '
+            )) NOT LIKE CONCAT('%% ', w.word, '%%')
+  ))

@@ -7,7 +7,16 @@
 --   max_price    inclusive
 --   in_stock     1: only what is in stock, 0: only what is not
 --   words        each as +word*, for boolean mode: letters, digits and _ only (other characters are its operators)
--- plan: ft_products_words; as much work as the search itself
+--   in_text      JSON array of further words, too common for the index to help with, as LIKE has them: letters and
+--                digits, ss for ß, an underscore as \_; they are looked for in the text of the hits. NULL: none
+-- sample: words='+wireless*'
+-- sample: words='+wireless*', in_text='["case"]',
+--   category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
+-- allow: temporary table on products (a row for each category of the hits)
+-- allow: filesort on products in MariaDB (the same rows)
+-- allow: filesort on derived (the same)
+-- cache: as much work as the search itself
+-- plan: ft_products_words
 SELECT f.category_id, c.name AS category_name, f.products, f.min_price, f.max_price
 FROM (
     SELECT category_id, COUNT(*) AS products, MIN(price) AS min_price, MAX(price) AS max_price
@@ -18,6 +27,14 @@ FROM (
       AND (%(min_price)s IS NULL OR price >= %(min_price)s)
       AND (%(max_price)s IS NULL OR price <= %(max_price)s)
       AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
+      AND (%(in_text)s IS NULL OR NOT EXISTS (
+          SELECT 1
+          FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word VARCHAR(120) PATH '$')) AS w
+          WHERE REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss') NOT LIKE CONCAT('%%', w.word, '%%')
+             OR CONCAT(' ', REGEXP_REPLACE(
+                    REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss'), '[^[:alnum:]_]+', ' '
+                )) NOT LIKE CONCAT('%% ', w.word, '%%')
+      ))
     GROUP BY category_id
 ) AS f
 LEFT JOIN categories AS c ON c.id = f.category_id

@@ -10,6 +10,7 @@
 --   category_id     or NULL; held by categories/hold
 --   stock_quantity  0 or more
 --   is_active       whether it is on sale
+-- sample: id=(SELECT MIN(id) FROM products), name='Lamp', price=19.90, stock_quantity=5, is_active=1
 -- plan: primary key
 UPDATE products
 SET name = %(name)s,

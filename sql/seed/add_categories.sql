@@ -3,6 +3,7 @@
 -- returns: count
 -- params:
 --   rows  JSON: [[id, name, description], …]
+-- sample: rows='[[1, "Lamps", null]]'
 INSERT INTO categories (id, name, description, created_at)
 SELECT j.id, j.name, j.description, '2024-01-01 00:00:00'
 FROM JSON_TABLE(%(rows)s, '$[*]' COLUMNS (

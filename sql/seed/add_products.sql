@@ -3,6 +3,7 @@
 -- returns: count
 -- params:
 --   rows  JSON: [[id, name, description, price, image_url, category_id, stock_quantity, is_active, created_at], …]
+-- sample: rows='[[1, "Lamp", null, "19.90", null, 1, 5, 1, "2026-01-01 00:00:00"]]'
 INSERT INTO products (
     id, name, description, price, image_url, category_id, stock_quantity, is_active, created_at, updated_at
 )

@@ -1,4 +1,5 @@
 -- Remove all categories, before the catalogue is made anew.
 -- used by: server.py seed
 -- returns: count
+-- allow: full scan (all of them go)
 DELETE FROM categories

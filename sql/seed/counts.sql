@@ -1,6 +1,7 @@
 -- What a catalogue holds before it is replaced.
--- used by: server.py seed
+-- used by: server.py seed, server.py check
 -- returns: one
+-- allow: full scan (it counts all of them, once)
 -- plan: the smallest index of each table, whole; seconds for a million products
 SELECT
     (SELECT COUNT(*) FROM categories) AS categories,

@@ -1,6 +1,7 @@
 -- The migrations that this database has seen.
 -- used by: GET /api/ready
 -- returns: many
+-- allow: full scan on schema_migrations (a row for each file in migrations/)
 -- plan: the whole table, which has a row for each file in migrations/
 SELECT version, checksum, finished_at
 FROM schema_migrations

@@ -7,6 +7,8 @@
 --   user_id     whose
 --   verified    the hash that the login was checked against
 --   ttl         seconds that it lasts at the most
+-- sample: token_hash='0a', user_id=(SELECT COALESCE(MAX(id), 1) FROM users), ttl=86400,
+--   verified=(SELECT password_hash FROM users ORDER BY id DESC LIMIT 1)
 -- plan: users by primary key, locked: a change that is under way is waited for
 INSERT INTO sessions (token_hash, user_id, expires_at)
 SELECT %(token_hash)s, u.id, CURRENT_TIMESTAMP + INTERVAL %(ttl)s SECOND

@@ -4,6 +4,8 @@
 -- params:
 --   token_hash  64 hexadecimal digits
 --   idle        seconds that a session may go unused
+-- sample: idle=2592000,
+--   token_hash=(SELECT MAX(token_hash) FROM sessions WHERE expires_at > CURRENT_TIMESTAMP)
 -- plan: primary keys
 SELECT
     u.id, u.username, u.role,

@@ -3,6 +3,7 @@
 -- returns: count
 -- params:
 --   token_hash  64 hexadecimal digits
+-- sample: token_hash=(SELECT COALESCE(MAX(token_hash), '0a') FROM sessions)
 -- plan: primary key
 DELETE FROM sessions
 WHERE token_hash = %(token_hash)s

@@ -4,6 +4,9 @@
 -- params:
 --   user_id  whose
 --   but      the token hash of the one that stays, or NULL
+-- sample: user_id=(SELECT COALESCE(MAX(user_id), 1) FROM sessions)
+-- sample: user_id=(SELECT COALESCE(MAX(user_id), 1) FROM sessions), but=(SELECT COALESCE(MAX(token_hash), '0a') FROM
+--     sessions)
 -- plan: fk_sessions_user
 DELETE FROM sessions
 WHERE user_id = %(user_id)s

@@ -3,6 +3,7 @@
 -- returns: one
 -- params:
 --   token_hash  64 hexadecimal digits
+-- sample: token_hash=(SELECT COALESCE(MAX(token_hash), '0a') FROM sessions)
 -- plan: primary key
 SELECT expires_at
 FROM sessions

@@ -3,6 +3,7 @@
 -- returns: count
 -- params:
 --   limit  at most so many
+-- sample: limit=1000
 -- plan: ix_sessions_expires
 DELETE FROM sessions
 WHERE expires_at <= CURRENT_TIMESTAMP

@@ -4,6 +4,7 @@
 -- params:
 --   idle   seconds that a session may go unused
 --   limit  at most so many
+-- sample: idle=86400, limit=1000
 -- plan: ix_sessions_last_used
 DELETE FROM sessions
 WHERE last_used_at <= CURRENT_TIMESTAMP - INTERVAL %(idle)s SECOND

@@ -3,6 +3,7 @@
 -- returns: count
 -- params:
 --   token_hash  64 hexadecimal digits
+-- sample: token_hash=(SELECT COALESCE(MAX(token_hash), '0a') FROM sessions)
 -- plan: primary key
 UPDATE sessions
 SET last_used_at = CURRENT_TIMESTAMP

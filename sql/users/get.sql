@@ -3,6 +3,7 @@
 -- returns: one
 -- params:
 --   id
+-- sample: id=(SELECT COALESCE(MAX(id), 1) FROM users)
 -- plan: primary key
 SELECT
     id, username, email, role, created_at, updated_at

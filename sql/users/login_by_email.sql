@@ -3,6 +3,7 @@
 -- returns: one
 -- params:
 --   email  in lower case
+-- sample: email=(SELECT COALESCE(MAX(email), 'none') FROM users)
 -- plan: uq_users_email
 SELECT
     id, username, email, role, created_at, updated_at, password_hash

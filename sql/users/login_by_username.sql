@@ -3,6 +3,7 @@
 -- returns: one
 -- params:
 --   username  in any case; ASCII only, or the key cannot be used
+-- sample: username=(SELECT COALESCE(MAX(username), 'none') FROM users)
 -- plan: uq_users_username
 SELECT
     id, username, email, role, created_at, updated_at, password_hash

@@ -5,6 +5,8 @@
 --   id
 --   verified  the hash that the login was checked against
 --   renewed   the new one
+-- sample: id=(SELECT COALESCE(MAX(id), 1) FROM users), renewed='*',
+--   verified=(SELECT password_hash FROM users ORDER BY id DESC LIMIT 1)
 -- plan: primary key
 UPDATE users
 SET password_hash = %(renewed)s

@@ -3,6 +3,7 @@
 -- returns: count
 -- params:
 --   id
+-- sample: id=(SELECT COALESCE(MAX(id), 1) FROM users)
 -- plan: primary key; sessions by fk_sessions_user
 DELETE FROM users
 WHERE id = %(id)s

@@ -3,6 +3,7 @@
 -- returns: one
 -- params:
 --   username  in any case
+-- sample: username=(SELECT COALESCE(MAX(username), 'none') FROM users)
 -- plan: uq_users_username
 SELECT id, username, role
 FROM users

@@ -4,6 +4,7 @@
 -- params:
 --   username  in any case
 --   role      admin or customer
+-- sample: username=(SELECT COALESCE(MAX(username), 'none') FROM users), role='admin'
 -- plan: uq_users_username
 UPDATE users
 SET role = %(role)s

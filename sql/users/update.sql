@@ -6,6 +6,7 @@
 --   username       as given
 --   email          in lower case
 --   password_hash  bcrypt's
+-- sample: id=(SELECT COALESCE(MAX(id), 1) FROM users), email='alice@example.com'
 -- plan: primary key
 UPDATE users
 SET username = COALESCE(%(username)s, username),

@@ -1,0 +1,140 @@
+"""What a header says about plans: values to try the statement with, and what the plan is allowed to do.
+
+    -- sample: category_id=7, limit=21, offset=0        one case a line; what is not named is NULL
+    -- sample: words='+desk* +lamp*', limit=21,         goes on in lines that are indented by three spaces or more
+    --   after_id=(SELECT …)
+    -- allow: filesort on cart_items (at most 100 lines)
+
+A value is NULL, a number, a 'text' ('' is a quote in it), or a (SELECT …) of one column, which is run first: the value
+is what its first row has, or NULL where it has none. So a sample fits whatever catalogue there is.
+
+What may be allowed: `full scan`, `filesort` and `temporary table`, several of them with `and` between. After that, each
+only where it says something:
+
+    on cart_items       for that table; or for what EXPLAIN has in its place: `derived`, the rows that a subquery gave
+                        (`subquery`, `union` likewise), and `document`, those of a JSON_TABLE
+    up to 5000 rows     by the server's own estimate
+    in MySQL            or in MariaDB: only that one's plan needs it
+    (the reason)        always: why that stays cheap, however large the shop
+"""
+
+import dataclasses
+import decimal
+import re
+
+KINDS = ("full scan", "filesort", "temporary table")
+MADE = ("derived", "subquery", "union", "document")  # the server's own tables, <derived2> in a plan, and JSON_TABLE
+SERVERS = ("MariaDB", "MySQL")
+
+NAME = re.compile(r"\s*([a-z][a-z0-9_]*)\s*=\s*")
+LITERAL = re.compile(r"(NULL\b)|(-?\d+(?:\.\d+)?)(?![\w.])|('(?:[^'\\]|'')*')")
+QUOTED_OR_PARENTHESIS = re.compile(r"'(?:[^'\\]|'')*'|[()]")
+NEXT = re.compile(r"\s*(?:,|\Z)")
+KIND = "|".join(KINDS)
+ALLOW = re.compile(
+    rf"(?P<kinds>(?:{KIND})(?:(?:, | and )(?:{KIND}))*)(?: on (?P<table>\w+))?(?: up to (?P<rows>\d+) rows)?"
+    r"(?: in (?P<server>\w+))?(?: *\((?P<reason>.*)\))?\Z"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Query:
+    """A value that the database has to be asked for."""
+
+    text: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One case to explain a statement with: {parameter: value or Query}, as written, and the line where it begins."""
+
+    values: dict
+    text: str
+    line: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Allowance:
+    """One kind of work that a plan may do. `table`, `rows` and `server` are None where it holds for all of them."""
+
+    kind: str
+    table: str | None
+    rows: int | None
+    server: str | None
+    line: int
+
+    def covers(self, kind, names, rows, server):
+        """Whether it allows this kind of work on so many rows of a table of these names (its own and its alias)."""
+        return (
+            kind == self.kind
+            and self.table in (None, *names)
+            and self.server in (None, server)
+            and (self.rows is None or rows <= self.rows)
+        )
+
+    def __str__(self):
+        return f"allow: {self.kind}" + (f" on {self.table}" if self.table else "")
+
+
+def sample(text, line, params):
+    """Parse one `sample:` of a statement with these parameters; raise ValueError with what is wrong."""
+    values, at = {}, 0
+    while at < len(text):
+        name = NAME.match(text, at)
+        if not name:
+            raise ValueError(f"'sample:' wants name=value, separated by commas; it has {text[at:].strip()[:40]!r}")
+        if name[1] not in params:
+            raise ValueError(f"the sample gives a value to {name[1]}, which is no parameter of the statement")
+        if name[1] in values:
+            raise ValueError(f"the sample gives {name[1]} two values")
+        values[name[1]], at = _value(text, name.end(), name[1])
+        comma = NEXT.match(text, at)
+        if not comma:
+            raise ValueError(f"after the value of {name[1]} the sample wants a comma; it has {text[at:][:40]!r}")
+        at = comma.end()
+    return Sample({name: values.get(name) for name in params}, text, line)
+
+
+def _value(text, at, name):
+    """Return the value that begins here, and where it ends."""
+    if text.startswith("(SELECT ", at):
+        end = _closing(text, at)
+        if not end:
+            raise ValueError(f"the (SELECT …) of {name} is not closed")
+        return Query(text[at + 1 : end - 1]), end
+    found = LITERAL.match(text, at)
+    if not found:
+        raise ValueError(f"the value of {name} is none of NULL, a number, a 'text' or a (SELECT …)")
+    _, number, quoted = found.groups()
+    if number:
+        return (decimal.Decimal(number) if "." in number else int(number)), found.end()
+    return (quoted[1:-1].replace("''", "'") if quoted else None), found.end()
+
+
+def _closing(text, at):
+    """Return where the parenthesis that opens here has been closed, or None."""
+    depth = 0
+    for found in QUOTED_OR_PARENTHESIS.finditer(text, at):
+        depth += {"(": 1, ")": -1}.get(found[0], 0)
+        if not depth:
+            return found.end()
+    return None
+
+
+def allowances(text, line, body):
+    """Parse one `allow:` of a statement with this text; raise ValueError with what is wrong."""
+    found = ALLOW.match(text)
+    if not found:
+        raise ValueError(
+            f"'allow: {text}' wants one of {', '.join(KINDS)}; then, where need be, 'on' a table, 'up to' some 'rows', "
+            "'in' a server; and (why)"
+        )
+    table, server, reason = found["table"], found["server"], (found["reason"] or "").strip()
+    if not reason:
+        raise ValueError(f"'allow: {text}' gives no reason: say in parentheses why that stays cheap")
+    if table and table not in MADE and not re.search(rf"\b{table}\b", body):
+        raise ValueError(f"allows something on {table}, which the statement does not name")
+    if server and server not in SERVERS:
+        raise ValueError(f"'in {server}' is none of {', '.join(f'in {known}' for known in SERVERS)}")
+    rows = int(found["rows"]) if found["rows"] else None
+    return [Allowance(kind, table, rows, server, line) for kind in re.split(", | and ", found["kinds"])]

@@ -1,0 +1,43 @@
+-- Of the newest products on sale, those that have every word: counted by category, with the range of their prices.
+-- used by: GET /api/products?search=…&facets=true
+-- returns: many
+-- params:  NULL means "do not filter on this"
+--   category_id  exact
+--   min_price    inclusive
+--   max_price    inclusive
+--   in_stock     1: only what is in stock, 0: only what is not
+--   in_text      JSON array of the beginnings of words, as LIKE has them: letters and digits, ss for ß, an
+--                underscore as \_
+--   read         how many products are read through
+-- sample: in_text='["4k"]', read=5000
+-- sample: in_text='["4k", "case"]', read=5000, category_id=(SELECT MIN(category_id) FROM products), min_price=20
+-- allow: temporary table and filesort on derived (the products read, then a row for each category)
+-- cache: as products/count
+-- plan: as products/read_count
+SELECT f.category_id, c.name AS category_name, f.products, f.min_price, f.max_price
+FROM (
+    SELECT t.category_id, COUNT(*) AS products, MIN(t.price) AS min_price, MAX(t.price) AS max_price
+    FROM (
+        SELECT id
+        FROM products
+        WHERE is_active = 1
+          AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+          AND (%(min_price)s IS NULL OR price >= %(min_price)s)
+          AND (%(max_price)s IS NULL OR price <= %(max_price)s)
+          AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
+        ORDER BY created_at DESC, id DESC
+        LIMIT %(read)s
+    ) AS seen
+    JOIN products AS t ON t.id = seen.id
+    WHERE NOT EXISTS (
+        SELECT 1
+        FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word VARCHAR(120) PATH '$')) AS w
+        WHERE REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss') NOT LIKE CONCAT('%%', w.word, '%%')
+           OR CONCAT(' ', REGEXP_REPLACE(
+                  REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss'), '[^[:alnum:]_]+', ' '
+              )) NOT LIKE CONCAT('%% ', w.word, '%%')
+    )
+    GROUP BY t.category_id
+) AS f
+LEFT JOIN categories AS c ON c.id = f.category_id
+ORDER BY f.products DESC, f.category_id

@@ -1,0 +1,243 @@
+"""Search: by the index of words, by reading, and by both; they find the same."""
+
+import itertools
+
+import pytest
+from conftest import SETTINGS
+from test_products import get, names
+from webtest import TestApp
+
+import server
+from commands import seed
+from core import search
+from core.statements import Statements
+from core.system import ROOT
+
+SORTS = ["newest", "oldest", "price", "-price", "name", "-name"]
+
+
+@pytest.fixture
+def reading(monkeypatch):
+    """All words count as common: everything is found by reading."""
+    monkeypatch.setattr(search, "COMMON", 0)
+
+
+@pytest.fixture(params=["index", "reading", "both"])
+def way(request, monkeypatch):
+    """Each way of finding what has the words; `both` takes every second word for a common one."""
+    common = {"index": 10**9, "reading": 0, "both": 1}[request.param]
+    monkeypatch.setattr(search, "COMMON", common)
+    if request.param == "both":
+        kinds = itertools.cycle([0, 1])
+        real = server.Database.transaction
+
+        def mixed(database, work):
+            def with_estimates(db):
+                one = db.one
+                db.one = lambda name, **given: (
+                    {"products": next(kinds)} if name == "products/word_estimate" else one(name, **given)
+                )
+                return work(db)
+
+            return real(database, with_estimates)
+
+        monkeypatch.setattr(server.Database, "transaction", mixed)
+    return request.param
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("wireless", ["Wireless Headphones"]),
+        ("WIREL head", ["Wireless Headphones"]),  # beginnings of words, any case, every word
+        ("wireless lamp", []),
+        ("reless", []),  # not the middle of a word
+        ("café", ["Café au lait"]),
+        ("CAFE", ["Café au lait"]),
+        ("cafe\u0301", ["Café au lait"]),  # the accent as a character of its own
+        ("strasse", ["Straße"]),
+        ("heavy-duty", ["Heavy-Duty Drill"]),
+        ("o'neill", ["O'Neill Jacket"]),
+        ("the lamp", ["The Lamp"]),  # a stop word
+        ("a lamp", ["The Lamp"]),  # too short for the index
+        ("4k", ["Monitor 4K"]),  # nothing but short words
+        ("xl 4k", []),
+        ("snake_case", ["snake_case book"]),
+        ("quietest", ["The Lamp"]),  # in the description
+    ],
+)
+def test_search_finds_words_and_their_beginnings(client, make, way, typed, found):
+    for name in ("Wireless Headphones", "Café au lait", "Straße", "Heavy-Duty Drill", "O'Neill Jacket", "Monitor 4K"):
+        make.product(name)
+    make.product("The Lamp", description="The quietest of all.")
+    make.product("snake_case book")
+
+    assert names(client.get("/api/products", {"search": typed})) == found
+
+
+@pytest.mark.parametrize(
+    "typed", ["!!!", "+", "-", "*", '"', "(", ")", "@4", "~", "<>", "++a", "+-a", "c++", "%", "_", "\\", "'", "😀", " "]
+)
+def test_no_character_of_boolean_mode_breaks_a_search_or_empties_it_by_itself(client, make, way, typed):
+    make.product("C++ for a cat")
+
+    answer = client.get("/api/products", {"search": typed})
+
+    assert answer.status_int == 200
+    if not any(c.isalnum() for c in typed):
+        assert names(answer) == ["C++ for a cat"]
+
+
+# The ways find the same
+
+
+def everything(client, query):
+    """Return the names on all pages, page by page through the cursors, and the totals that were told."""
+    found, totals, after = [], [], {}
+    while True:
+        data = get(client, {**query, **after})
+        found += [item["name"] for item in data["items"]]
+        totals.append((data["pagination"]["total"], data["pagination"].get("total_is_exact", True)))
+        if not data["pagination"]["next"]:
+            return found, totals
+        after = {"after": data["pagination"]["next"]}
+
+
+@pytest.fixture
+def catalogue(client, make):
+    """Forty lamps and mugs, among them equal prices, in two categories; every second is red, every fifth withdrawn."""
+    lights, other = make.category("Lights"), make.category("Other")
+    for n in range(40):
+        make.product(
+            f"{'Red' if n % 2 else 'Blue'} lamp {n * 7 % 40:02}",
+            price=str(5 + n % 4),
+            description="A re-design for tables" if n % 3 else "Not the middle: stared, tired",
+            category_id=lights if n % 4 else other,
+            is_active=n % 5 != 0,
+            created_at=f"2026-01-01 00:00:{n // 3:02}",
+        )
+    return lights
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("filtered", [{}, {"min_price": "6", "max_price": "7"}])
+def test_reading_and_the_index_find_the_same_in_the_same_order(client, catalogue, monkeypatch, sort, filtered):
+    query = {"search": "red lamp", "sort": sort, "per_page": 3, "category_id": catalogue, **filtered}
+    by_index = everything(client, query)
+    monkeypatch.setattr(search, "COMMON", 0)
+
+    by_reading = everything(client, query)
+    by_number = [name for page in range(1, 8) for name in names(client.get("/api/products", {**query, "page": page}))]
+
+    assert len(by_index[0]) > 3
+    assert by_reading == by_index
+    assert by_number == by_index[0]
+
+
+@pytest.mark.parametrize("sort", [*SORTS, "relevance"])
+def test_what_is_not_among_those_read_is_found_by_the_index(client, catalogue, reading, monkeypatch, sort):
+    query = {"search": "red", "sort": sort, "per_page": 4}
+    everywhere = everything(client, query)[0]
+    for bound in ("READ", "LEAST_READ", "MOST_READ"):
+        monkeypatch.setattr(search, bound, 5)
+
+    assert sorted(everything(client, query)[0]) == sorted(everywhere)
+    assert len(everywhere) == 16
+
+
+def test_a_common_word_beside_a_rare_one_is_looked_for_in_the_text(client, make, monkeypatch):
+    make.products(3, name="lamp")
+    make.product("Red lamp")
+    make.product("Redder lamp", description="one-and-only")
+    make.product("Spared lamp")
+    make.product("Red mug")
+    monkeypatch.setattr(search, "COMMON", 4)  # six lamps, and three that have a word which begins with red
+
+    found = get(client, {"search": "red lamp", "sort": "name"})
+
+    assert [item["name"] for item in found["items"]] == ["Red lamp", "Redder lamp"]
+    assert found["pagination"]["total"] == 2
+    assert "total_is_exact" not in found["pagination"]
+
+
+# Totals
+
+
+@pytest.mark.parametrize(("typed", "bound"), [("monitor", "READ"), ("4k", "READ_SHORT")])
+def test_a_total_of_what_was_read_says_that_it_is_a_lower_bound(client, make, reading, monkeypatch, typed, bound):
+    monkeypatch.setattr(search, bound, 2)
+    make.products(3, name="Monitor 4K")
+
+    pagination = get(client, {"search": typed, "per_page": 1, "sort": "newest"})["pagination"]
+
+    assert (pagination["total"], pagination["total_is_exact"], pagination["has_next"]) == (2, False, True)
+
+
+@pytest.mark.parametrize("typed", ["monitor", "4k"])
+def test_a_total_is_exact_where_everything_was_read(client, make, reading, typed):
+    make.products(3, name="Monitor 4K")
+
+    pagination = get(client, {"search": typed})["pagination"]
+
+    assert pagination["total"] == 3
+    assert "total_is_exact" not in pagination
+
+
+def test_a_total_is_never_less_than_what_has_been_shown(client, make, reading, monkeypatch):
+    monkeypatch.setattr(search, "READ", 2)
+    make.products(9, name="Monitor")
+
+    totals = everything(client, {"search": "monitor", "per_page": 2, "sort": "newest"})[1]
+
+    assert all(total >= min(9, 2 * page) for page, (total, _) in enumerate(totals, 1))
+    assert totals[-1] == (9, True)  # in the end the index was asked
+
+
+# A catalogue of size
+
+
+@pytest.fixture(scope="module")
+def large(accounts):
+    """A shop of 20,000 products, which is left empty again."""
+    seed.fill(accounts.owner, 20_000, clear=True)
+    app = TestApp(server.shop(SETTINGS, accounts.application))
+    yield app
+    seed.in_transaction(accounts.owner, lambda db: seed._begin(db, clear=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("word", "least", "most"), [("small", 0.30, 0.46), ("and", 0.78, 0.94), ("zzz", 0, 0)])
+def test_an_estimate_tells_common_words_from_rare_ones(large, accounts, word, least, most):
+    statement = Statements(ROOT / "sql")["products/word_estimate"]
+
+    found = seed.in_transaction(accounts.owner, lambda db: db.one(statement.name, word=word))["products"]
+
+    assert least * 20_000 <= found <= most * 20_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sort", [*SORTS, "relevance"])
+def test_a_word_that_a_third_has_is_found_without_the_index_of_words(large, monkeypatch, sort):
+    monkeypatch.setattr(search, "COMMON", 2_000)
+    asked = []
+    real = server.Database.transaction
+
+    def spying(database, work):
+        def noting(db):
+            many = db.many
+            db.many = lambda name, **given: (asked.append(name), many(name, **given))[1]
+            return work(db)
+
+        return real(database, noting)
+
+    monkeypatch.setattr(server.Database, "transaction", spying)
+
+    found = get(large, {"search": "small", "sort": sort, "per_page": 100})
+
+    assert asked == ["products/read"]
+    assert len(found["items"]) == 100 and found["pagination"]["has_next"]
+    assert found["pagination"]["total_is_exact"] is False and 1_000 < found["pagination"]["total"] < 2_000
+    assert all(" small" in f" {item['name']} {item['description']}".lower() for item in found["items"])
