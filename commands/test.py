@@ -1,8 +1,11 @@
 """Run the whole test suite, on a private MariaDB of its own (or on TEST_DATABASE_URL, an empty schema elsewhere)."""
 
+import importlib.util
 import os
+import pathlib
 import subprocess
 import sys
+import sysconfig
 
 from core import system
 from core.system import ROOT
@@ -15,6 +18,7 @@ FURTHER = {  # programs that some tests need (one of them will do), and the pack
     ("node",): "nodejs",
     ("npm",): "npm",
 }
+COMPILING = {("gcc", "cc"): "gcc", ("pkg-config",): "pkg-config", ("mariadb_config",): "libmariadb-dev"}  # likewise
 COVERAGE = ("--cov=core", "--cov=resources", "--cov-report=term:skip-covered", "--cov-fail-under=90")
 
 
@@ -31,5 +35,21 @@ def run(options, config, shop):
         for programs, package in FURTHER.items():
             if not system.program(*programs):
                 system.install([package], f"The tests need {package}")
+        if not importlib.util.find_spec("MySQLdb"):
+            _compile_mysqlclient()
     extra = options.pytest or COVERAGE  # a part of the tests covers a part of the code: no figure then
     return subprocess.run([sys.executable, "-m", "pytest", *extra], cwd=ROOT, check=False).returncode
+
+
+def _compile_mysqlclient():
+    """Install the driver that no ordinary machine has to have; pip compiles it."""
+    missing = [package for programs, package in COMPILING.items() if not system.program(*programs)]
+    if not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists():
+        missing.append("python3-dev")
+    if missing:
+        system.install(missing, "The tests need mysqlclient, and pip compiles it")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--disable-pip-version-check"]
+    done = subprocess.run([*pip, "-r", str(ROOT / "tests" / "mysqlclient.txt")], capture_output=True, check=False)
+    if done.returncode:
+        last = "\n".join("    " + line for line in done.stderr.decode(errors="replace").strip().splitlines()[-8:])
+        raise system.Stop(f"mysqlclient could not be installed:\n\n{last}\n\nMend that, or test without CI=true.")
