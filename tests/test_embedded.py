@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import time
 
 import pymysql
@@ -413,3 +414,20 @@ def test_when_the_database_dies_by_itself_the_server_says_so_and_ends(start, dat
 
     assert shop.process.wait(20) == 1
     assert "The embedded MariaDB has ended by itself; so do we." in shop.log
+
+
+def test_another_servers_temporary_tables_are_left_alone(data):
+    theirs = pathlib.Path(tempfile.gettempdir(), f"#sql-temptable-bodega-{os.getpid()}.MAI")
+    theirs.touch()
+    try:
+        with embedded.Embedded(data, tell=lambda line: None):
+            assert theirs.exists()
+    finally:
+        theirs.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize(("machine", "pool"), [(512 << 20, 256 << 20), (4 << 30, 1 << 30), (64 << 30, 2 << 30)])
+def test_the_database_takes_a_quarter_of_the_memory_within_bounds(monkeypatch, machine, pool):
+    monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": machine // 4096}.get)
+
+    assert embedded.pool_size() == pool
