@@ -1,18 +1,18 @@
-"""The drivers: connections that behave alike, whoever does the work. The only page that knows PyMySQL and mysqlclient.
+"""The drivers: connections that behave alike, whoever does the work. The only page that knows
+mysqlclient, and beside results.py the only one that knows PyMySQL.
 
 PyMySQL is always there. mysqlclient (its module is MySQLdb, written in C) is used where DATABASE_URL begins with
 mysql+mysqldb://; whoever wants that installs it.
 """
 
-import datetime
 import math
 import ssl
 import sys
 
 import pymysql
 from pymysql.constants import CLIENT, FIELD_TYPE
-from pymysql.converters import conversions
 
+from core.results import CONVERTERS, QuickConnection, moment
 from core.system import Stop
 
 try:
@@ -24,6 +24,11 @@ except ImportError as missing:
 
 # What `except` takes. The classes below these two differ between the drivers: tell errors apart by `number`.
 DatabaseError = (pymysql.MySQLError, MySQLdb.MySQLError) if MySQLdb else (pymysql.MySQLError,)
+READ_AS = {  # by mysqlclient
+    FIELD_TYPE.TINY: CONVERTERS[FIELD_TYPE.TINY],
+    FIELD_TYPE.DATETIME: moment,
+    FIELD_TYPE.TIMESTAMP: moment,
+}
 threadsafety = 1  # threads share this module, but no connection (PEP 249)
 
 AS_PYMYSQL = {2005: 2003, 2026: 2003, 2027: 2013}  # the C library has numbers of its own: unknown host, TLS, garbage
@@ -60,17 +65,6 @@ def number(error):
     return AS_PYMYSQL.get(code, code)
 
 
-def _moment(text):
-    """Return a datetime, several times faster than the drivers' own ways: a list has forty of them."""
-    try:
-        return datetime.datetime.fromisoformat(text)
-    except ValueError:
-        return text  # 0000-00-00 00:00:00, which somebody with a lax sql_mode has stored
-
-
-MOMENTS = dict.fromkeys((FIELD_TYPE.DATETIME, FIELD_TYPE.TIMESTAMP), _moment)
-
-
 def _common(url, timeout):
     return {
         "port": url.port,
@@ -90,15 +84,13 @@ def _is_local(url):
 
 
 def _pymysql(url, timeout, patience, scripts):
-    return pymysql.connections.Connection(
+    return QuickConnection(
         **_common(url, timeout),
         host=url.host,
         unix_socket=url.unix_socket,
         read_timeout=patience,
         write_timeout=patience,
-        conv={**conversions, **MOMENTS, FIELD_TYPE.TINY: lambda text: text != "0"},  # TINYINT is the schema's boolean
         client_flag=CLIENT.MULTI_STATEMENTS if scripts else 0,  # never FOUND_ROWS: see sql/cart/add.sql
-        cursorclass=pymysql.cursors.DictCursor,
         ssl=_tls(url.ssl_ca) if url.ssl_ca else None,
         ssl_disabled=_is_local(url) and not url.ssl_ca,
         program_name="bodega",
@@ -119,7 +111,7 @@ def _mysqldb(url, timeout, patience, scripts):
         "host": "Localhost" if url.host == "localhost" else url.host,
         "read_timeout": math.ceil(patience),  # it counts in whole seconds
         "write_timeout": math.ceil(patience),
-        "conv": {**MySQLdb.converters.conversions, **MOMENTS, FIELD_TYPE.TINY: lambda data: data != b"0"},
+        "conv": {**MySQLdb.converters.conversions, **READ_AS},
         "binary_prefix": True,  # bytes are no text; PyMySQL says so too
         "multi_statements": scripts,
         "cursorclass": MySQLdb.cursors.DictCursor,

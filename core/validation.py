@@ -21,7 +21,7 @@ from core.reading import LONGEST_ECHO, is_declared, raw_of, read_json
 
 MOST_UNKNOWN = 10  # unknown fields that an answer lists
 OURS = ("default", "coerce")  # rules that are not left to cerberus: it would give null the default, too
-LONGEST_REMEMBERED = 256  # characters of a query string whose verdict is remembered
+LONGEST_REMEMBERED = 256  # characters of a query string, or of headers, whose verdict is remembered
 
 
 class _Validator(cerberus.Validator):
@@ -173,10 +173,19 @@ class Query(Schema):
 class Headers(Schema):
     """Request headers by their names (`**{"Session-ID": {…}}`); the handler gets each as an argument (session_id)."""
 
+    def __init__(self, **fields):
+        super().__init__(**fields)
+        self._keys = ["HTTP_" + name.upper().replace("-", "_") for name in fields]
+        self._remembered = functools.lru_cache(4096)(self._check_values)  # not what it refuses
+
     def check_environ(self, environ):
         """Return the checked headers as arguments."""
-        keys = {name: "HTTP_" + name.upper().replace("-", "_") for name in self.fields}
-        given = {name: environ[key] for name, key in keys.items() if key in environ}
+        values = tuple(environ.get(key) for key in self._keys)
+        short = sum(len(value or "") for value in values) <= LONGEST_REMEMBERED
+        return self._remembered(values) if short else self._check_values(values)
+
+    def _check_values(self, values):
+        given = {name: value for name, value in zip(self.fields, values, strict=True) if value is not None}
         return {name.lower().replace("-", "_"): value for name, value in self.check(given).items()}
 
 

@@ -134,7 +134,9 @@ def index(db, query):
         pagination["total_is_exact"] = False
     if cursor:
         response.set_header("Link", f'<{next_url(cursor)}>; rel="next"')
-    answer = {"items": [_without(item, "newest_id") for item in items], "pagination": pagination}
+    if search.words:
+        items = [_without(item, "newest_id") for item in items]
+    answer = {"items": items, "pagination": pagination}
     if query["facets"]:
         statement, parameters = found.facets
         answer["facets"] = _facets(db.many(statement, **parameters))

@@ -6,6 +6,7 @@ mysqlclient as it is where libmariadb-dev is installed. On MySQL's own C library
 import contextlib
 import dataclasses
 import datetime
+import io
 import os
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import threading
 import time
 from decimal import Decimal
 
+import pymysql
 import pytest
 from conftest import as_url, command, execute, free_port
 from cryptography import x509
@@ -23,6 +25,7 @@ from commands.embedded import user
 from core import config, drivers, system
 from core.database import LOST, Database
 from core.drivers import DatabaseError, connect, number
+from core.results import LARGEST_PACKET, QuickConnection
 from core.statements import Statements
 from core.system import ROOT, Stop
 
@@ -113,6 +116,82 @@ def test_a_value_is_sent_as_what_it_is(login, value, literal):
     (row,) = execute(login, f"SELECT %s <=> {literal} AS same", [value])
 
     assert row["same"] == 1
+
+
+@pytest.mark.parametrize("length", [0, 1, 250, 251, 252, 65_535, 65_536, 70_000])
+def test_a_value_of_any_length_is_read_whole(login, length):
+    row = execute(login, "SELECT 1 AS before_it, REPEAT('ä', %s) AS v, NULL AS nothing, 2 AS behind", [length])[0]
+
+    assert row == {"before_it": 1, "v": "ä" * length, "nothing": None, "behind": 2}
+
+
+def test_results_are_read_as_pymysql_itself_reads_them(login):
+    statement = (
+        "SELECT 1 AS a, -5 AS b, 1e300 AS c, CAST(1.50 AS DECIMAL(9, 2)) AS d, DATE '2026-01-31' AS e, "
+        "TIME '10:00:00' AS f, NULL AS g, X'FF' AS h, 'ä' AS i, b'101' AS j, CAST(7 AS UNSIGNED) AS k, "
+        "TIMESTAMP '2026-01-31 12:00:01' AS l, JSON_EXTRACT('[1]', '$') AS m UNION ALL SELECT 2, 3, 4, 5.25, "
+        "'2026-02-01', '11:00:00', NULL, X'00', '', b'1', 8, '2026-02-01 00:00:00', '{}'"
+    )
+    place = {"host": login.host, "unix_socket": login.unix_socket, "port": login.port, "charset": "utf8mb4"}
+    plain = pymysql.connections.Connection(
+        **place, user=login.user, password=login.password, cursorclass=pymysql.cursors.DictCursor, ssl_disabled=True
+    )
+    with plain, plain.cursor() as cursor:
+        cursor.execute(statement)
+        theirs = [dict(row) for row in cursor.fetchall()]
+
+    assert execute(login, statement) == theirs
+    assert execute(login, "SELECT 1 AS a FROM DUAL WHERE 1 = 0") == []
+
+
+def test_the_columns_are_those_of_this_time(login, sql, accounts):
+    """What is known of a statement's columns is not taken for granted: a migration may have changed them."""
+    execute(accounts.owner, "CREATE TABLE changing (v INT)")
+    try:
+        execute(accounts.owner, "INSERT INTO changing VALUES (5)")
+        with connect(login, 5) as connection, connection.cursor() as cursor:
+            seen = []
+            for change in ("", "ALTER TABLE changing MODIFY v VARCHAR(9)", "ALTER TABLE changing ADD w INT DEFAULT 7"):
+                if change:
+                    execute(accounts.owner, change)
+                cursor.execute("SELECT * FROM changing")
+                seen.append(cursor.fetchone())
+    finally:
+        execute(accounts.owner, "DROP TABLE changing")
+
+    assert seen == [{"v": 5}, {"v": "5"}, {"v": "5", "w": 7}]
+
+
+def received(*packets):
+    """Return a connection to which these bytes have come."""
+    connection = QuickConnection(defer_connect=True)
+    connection._rfile, connection._next_seq_id = io.BytesIO(b"".join(packets)), 1
+    return connection
+
+
+def test_a_packet_of_16_mib_goes_on_in_the_next():
+    whole = b"x" * LARGEST_PACKET
+
+    assert received(b"\xff\xff\xff\x01", whole, b"\x02\x00\x00\x02", b"yz").next_packet() == whole + b"yz"
+    assert received(b"\xff\xff\xff\x01", whole, b"\x00\x00\x00\x02").next_packet() == whole
+
+
+@pytest.mark.parametrize("packets", [b"", b"\x05\x00", b"\x05\x00\x00\x01ab", b"\x01\x00\x00\x07a"])
+def test_an_answer_that_is_cut_off_or_out_of_order_is_a_lost_connection(packets):
+    with refused() as codes:
+        received(packets).next_packet()
+
+    assert codes == [2013]
+
+
+def test_an_error_in_the_middle_of_the_rows_is_raised(login):
+    with connect(login, 5) as connection, connection.cursor() as cursor:
+        with refused() as codes:
+            cursor.execute("SELECT n, (SELECT 1 UNION SELECT n) AS two FROM (SELECT 1 AS n UNION SELECT 2) AS x")
+        cursor.execute("SELECT 5 AS v")
+
+        assert codes == [1242]
+        assert cursor.fetchone() == {"v": 5}
 
 
 def test_bytes_are_sent_as_bytes_and_not_as_text(login):
@@ -325,7 +404,7 @@ def test_the_scheme_of_the_url_chooses_the_driver(login):
         module = type(connection).__module__
 
     assert url == login
-    assert module == {"pymysql": "pymysql.connections", "mysqldb": "MySQLdb.connections"}[login.driver]
+    assert module == {"pymysql": "core.results", "mysqldb": "MySQLdb.connections"}[login.driver]
 
 
 @pytest.mark.slow
