@@ -61,25 +61,28 @@ COMMANDS = {
 }
 
 
-def shop(config, url, reload=False):
+def shop(config, url, reload=False, generation=None, tries=None):
     """Wire the shop in the order in which a request meets things; return the WSGI application.
 
-    `config`: the Config, with a secret_key; `url`: the DatabaseUrl to use. Raises Stop where a SQL file is wrong and
-    LookupError for a route that does not say who may use it.
+    `config`: the Config, with a secret_key; `url`: the DatabaseUrl to use; `generation`, `tries`: what the workers of
+    this wiring share with those of the one before (a cache.Generation and a shared.SharedMemoryStorage). Raises Stop
+    where a SQL file is wrong, and then leaves an earlier wiring as it was; LookupError for a route that does not say
+    who may use it.
     """
     statements = Statements(ROOT / "sql", reload)
     problems = statements.problems + missing(ROOT / "sql", ROOT.glob("resources/*.py"))
     if problems:
         raise Stop("\n".join(map(str, problems)) + "\nMend them; python3 server.py check looks again.")
-    cache = Cache(config.cache_ttl, config.totals_ttl, config.cache_size)
+    cache = Cache(config.cache_ttl, config.totals_ttl, config.cache_size, generation)
     database = Database(url, statements, config.database_timeout, cache)
     passwords = Passwords(config.bcrypt_cost, places=max(1, config.threads // 2))
     tokens = Tokens(config.secret_key, config.session_ttl, config.session_idle)
+    limits = Limits(config.rate_limits, config.rate_limit_storage, config.trusted_proxies, tries)
 
     app.uninstall(True)
     for plugin in (
         Envelope(cache),
-        Limits(config.rate_limits, config.rate_limit_storage, config.trusted_proxies),
+        limits,
         Audit(),
         Auth(database, passwords, tokens),
         Validation(),

@@ -1,33 +1,33 @@
 """Serve the shop: the default command.
 
-This process watches: it binds the sockets, starts the embedded database if there is no DATABASE_URL, and forks the
-workers, each with a listening socket of its own (SO_REUSEPORT: the kernel shares out the connections evenly) and one
-database connection for each of its threads. A worker that dies is replaced.
+This process binds the sockets, starts the embedded database if there is no DATABASE_URL, and watches over the workers,
+each with a listening socket of its own (SO_REUSEPORT: the kernel shares out the connections evenly) and one database
+connection for each of its threads. SIGHUP takes edited files of sql/ and edited settings, see commands/watch.py.
 """
 
 import contextlib
 import dataclasses
 import errno
 import logging
-import os
 import secrets
 import signal
 import socket
-import sys
-import threading
-import time
 
 from commands import seed
 from commands.embedded import Embedded, require_free
 from commands.transaction import in_transaction
+from commands.watch import Watch
 from core import logs
+from core.cache import Generation
+from core.config import load
 from core.database import DatabaseError, refusal
-from core.http import DRAIN, Server
 from core.migrations import Migrator
-from core.system import Stop, say
+from core.shared import SharedMemoryStorage
+from core.system import ROOT, Stop, say
 
 HELP = "serve the shop (the default)"
 PRODUCTS_AT_FIRST = 500
+FIXED = ("host", "port", "workers", "threads", "database_connections", "data_dir")  # settings that take a restart
 
 log = logging.getLogger("bodega.serve")
 
@@ -42,24 +42,55 @@ def arguments(parser):
 
 
 def run(options, config, shop):
-    """Serve until SIGTERM or Ctrl-C; `shop(config, url, reload)` wires the application."""
+    """Serve until SIGTERM or Ctrl-C; `shop(config, url, reload, …)` wires the application."""
     logs.configure(config.log_level)
     for number in (signal.SIGTERM, signal.SIGINT):  # until the watch begins; a shell's `&` has SIGINT ignored
         signal.signal(number, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # an early one waits for the watch, which unblocks it
     if not config.database:
         require_free(config.data_dir)
     sockets = listen(config.host, config.port, config.workers)
     try:
         with contextlib.ExitStack() as stack:
             url, database = (config.database, None) if config.database else _embedded(stack, config)
-            application = shop(with_secret(config), url, options.reload)
+            shared = {"generation": Generation(), "tries": SharedMemoryStorage(wrap_exceptions=True)}
+            application = shop(with_secret(config), url, options.reload, **shared)
+            code = _code()
+
+            def wire():
+                renewed = _renewed(options, config)
+                if _code() != code:
+                    log.warning("The Python code has changed since the start; that takes a restart.")
+                anew = shop(with_secret(renewed), renewed.database or url, options.reload, **shared)
+                logs.configure(renewed.log_level)
+                return anew
+
             if config.database:
                 _tell_pending(config)
             open_doors(sockets, config.host, config.port)
             say(f"Serving on http://{_shown(config.host)}:{config.port} (Ctrl-C stops).")
-            return Watch(application, sockets, config.threads, database).run()
+            return Watch(application, sockets, config.threads, wire, database).run()
     except KeyboardInterrupt:
         return 0
+
+
+def _renewed(options, config):
+    """Read the settings anew and return them, but what is FIXED since the start; raise Malformed for a wrong one."""
+    renewed = load(**{name: getattr(options, name) for name in ("host", "port", "workers", "threads")})
+    kept = {name: getattr(config, name) for name in FIXED}
+    if bool(renewed.database) != bool(config.database):  # the embedded one begins and ends with us
+        kept["database"] = config.database
+    for name, value in kept.items():
+        if getattr(renewed, name) != value:
+            log.warning(f"{'DATABASE_URL' if name == 'database' else name.upper()} has changed; that takes a restart.")
+    return dataclasses.replace(renewed, **kept)
+
+
+def _code():
+    """Return what tells whether our Python files are the ones of the start."""
+    folders = ("core", "commands", "resources")
+    files = [ROOT / "server.py", *(path for folder in folders for path in (ROOT / folder).glob("*.py"))]
+    return {path: path.stat().st_mtime_ns for path in files}
 
 
 def with_secret(config):
@@ -156,105 +187,6 @@ def _bound(family, address, shared):
         bound.close()
         raise
     return bound
-
-
-class Watch:
-    """Keeps one worker running on each socket, until SIGTERM or Ctrl-C."""
-
-    CRASH_LOOP = 5  # deaths within so many times CRASH_TIME seconds end the watch
-    CRASH_TIME = 2.0
-
-    def __init__(self, application, sockets, threads, database=None):
-        self.application = application
-        self.sockets = sockets
-        self.threads = threads
-        self.database = database  # the process of the embedded one, or None
-        self.stopping = False  # no threading.Event: a signal that comes while it is waited for can lock up
-        self.workers = {}  # process id → its socket
-        self.deaths = []
-        # Its other end closes when this process ends, by kill -9 too: then the workers end themselves.
-        self.lifeline, self._held = os.pipe()
-
-    def run(self):
-        """Return the exit status."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._heed)
-        for listening in self.sockets:
-            self._fork(listening)
-        status = 0
-        while not self.stopping:
-            self._reap()
-            if (
-                len([t for t in self.deaths if t > time.monotonic() - self.CRASH_LOOP * self.CRASH_TIME])
-                >= self.CRASH_LOOP
-            ):
-                log.error("Workers die as soon as they start; giving up. The reason stands above.")
-                status = 1
-                break
-            if self.database and self.database.poll() is not None:
-                log.error(
-                    "The embedded MariaDB has ended by itself; so do we. Its log, mariadb.log in DATA_DIR, says why."
-                )
-                status = 1
-                break
-            time.sleep(0.1)
-        say("Stopping: requests under way are answered first.")
-        self._end()
-        return status
-
-    def _heed(self, *_):
-        self.stopping = True
-
-    def _fork(self, listening):
-        sys.stdout.flush()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a worker hears it once it can heed it
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                os.close(self._held)
-                work(self.application, listening, self.threads, self.lifeline)
-                code = 0
-            except Exception:
-                log.exception("a worker broke")
-            finally:
-                os._exit(code)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-        self.workers[child] = listening
-
-    def _reap(self):
-        for child in list(self.workers):
-            done, status = os.waitpid(child, os.WNOHANG)
-            if not done:
-                continue
-            listening = self.workers.pop(child)
-            if not self.stopping:
-                self.deaths.append(time.monotonic())
-                log.error(
-                    f"Worker {child} ended with status {os.waitstatus_to_exitcode(status)}; a new one takes over."
-                )
-                self._fork(listening)
-
-    def _end(self):
-        for child in self.workers:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGTERM)
-        deadline = time.monotonic() + DRAIN + 3
-        for child in self.workers:
-            while os.waitpid(child, os.WNOHANG) == (0, 0):
-                if time.monotonic() > deadline:
-                    os.kill(child, signal.SIGKILL)
-                time.sleep(0.02)
-
-
-def work(application, listening, threads, lifeline):
-    """Be a worker: serve on this socket until SIGTERM, or until the watch is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the watch tells us when
-    server = Server(application, listening, threads)
-    signal.signal(signal.SIGTERM, lambda *_: server.stop())
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
-    threading.Thread(target=lambda: (os.read(lifeline, 1), os._exit(1)), daemon=True).start()
-    server.run()
 
 
 def _shown(host):

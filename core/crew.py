@@ -10,6 +10,7 @@ refusals and new connections never wait for a slow request.
 import collections
 import functools
 import logging
+import sys
 import threading
 import time
 
@@ -59,6 +60,9 @@ class Crew:
 
         `turn(wait)` reads what has come in, and if `wait`, first waits for it. What it raises is raised here.
         """
+        # A thread must give up Python's lock when another has waited for it so long, and nobody got it meanwhile. With
+        # the usual 5 ms, whoever looks at the clock every PATIENCE seconds kept all others waiting, some for seconds.
+        sys.setswitchinterval(PATIENCE / 2)
         self._turn = turn
         self._alive = self._size
         for number in range(self._size):
@@ -97,7 +101,7 @@ class Crew:
             while not self._ended:
                 if self._turn and self.leader is None:
                     return self._elected()
-                if self.queue and not (self._turn and self._answers and self._idle):
+                if self.queue and not self._is_answered():
                     return functools.partial(_do, self.queue.popleft())
                 self._idle += 1
                 late = self._wait()
@@ -105,6 +109,10 @@ class Crew:
                 if late:
                     return self._elected()
             return None
+
+    def _is_answered(self):
+        """Whether the leader sees to the queue: another thread is idle, or only we could take the lead."""
+        return self._turn and self._answers and (self._idle or self._busy_since is not None)
 
     def _elected(self):
         self.leader = threading.get_ident()
@@ -138,7 +146,7 @@ class Crew:
             while self._turn(not self.queue or not self._idle):
                 if not self._answer():
                     return
-        except Exception as error:
+        except BaseException as error:  # without a reader the worker would hang
             self._broken = error
         with self._lock:
             self._turn = None
@@ -147,14 +155,17 @@ class Crew:
         self._retired.release()
 
     def _answer(self):
-        """Answer what has been read, while an idle thread could take the lead; return whether we still have it."""
-        me = threading.get_ident()
-        while self._answers:
+        """Answer what has been read, while an idle thread could take the lead; return whether we still have it.
+
+        Not for longer than PATIENCE, however short each task is: then it is time to read again.
+        """
+        me, began, now = threading.get_ident(), time.monotonic(), 0
+        while self._answers and now - began < PATIENCE:
             with self._lock:
                 if not self.queue or not self._idle:
                     break
                 task = self.queue.popleft()
-                self._busy_since = time.monotonic()
+                self._busy_since = now = time.monotonic()
                 if self._resting:
                     self._clock.notify()
             _do(task)
@@ -168,5 +179,6 @@ class Crew:
 def _do(task):
     try:
         task.service()
-    except Exception:
+    except BaseException:  # SystemExit too: it would end the thread, and with it perhaps the reading
         log.exception("a crash outside of every request")
+        task.cancel()

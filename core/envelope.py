@@ -19,6 +19,7 @@ from core.cache import Cache, Kept
 log = logging.getLogger("bodega.request")
 
 JSON = "application/json"
+OVERHEAD = 4500  # bytes that an answer takes in memory beside what it holds, and with its heads, about
 PRIVATE = ("HTTP_AUTHORIZATION", "HTTP_COOKIE")  # with one of these, an answer is for its client alone
 OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
@@ -41,21 +42,22 @@ def failure(error):
 
 
 class Answer:
-    """An answer that may be kept and given again: status 200, its headers, its ETag and its body."""
+    """An answer that may be kept and given again: status 200, its headers, its ETag and its body.
 
-    __slots__ = ("body", "etag", "forms", "headers", "keep")
+    `key`: what it is kept by. `control`: what its Cache-Control is, if it is for everybody.
+    """
 
-    def __init__(self, headers, etag, body, keep):
+    __slots__ = ("body", "etag", "forms", "headers", "keep", "size")
+
+    def __init__(self, key, headers, etag, body, control):
         self.headers = headers
         self.etag = etag
         self.body = body
-        self.keep = keep
+        names = {name for name, _ in headers}
+        # A header that stands twice would be given once; a cookie is for one client.
+        self.keep = ("Cache-Control", control) in headers and len(names) == len(headers) and "Set-Cookie" not in names
         self.forms = {}  # for core/fastlane.py: the head as bytes
-
-    @property
-    def size(self):
-        """Bytes that it takes in memory, about."""
-        return len(self.body) + 2000
+        self.size = OVERHEAD + len(body) + sum(map(len, key)) + sum(len(name) + len(value) for name, value in headers)
 
 
 class Envelope:
@@ -119,17 +121,16 @@ class Envelope:
             plain = dump(data)
             return _conditional(_enveloped(plain, message), _tag(plain))
 
-        def answered(arguments):
+        def answered(key, arguments):
             plain = dump(made(arguments))
-            keep = response.get_header("Cache-Control") == control
-            return Answer(list(response.headerlist), _tag(plain), _enveloped(plain, message), keep)
+            return Answer(key, list(response.headerlist), _tag(plain), _enveloped(plain, message), control)
 
         def kept(**arguments):
             environ = request.environ
             if any(header in environ for header in PRIVATE):
                 return enveloped(**arguments)
             key = (environ["PATH_INFO"], environ.get("QUERY_STRING", ""))
-            answer, age = self._cache.answers.fetch(key, lambda: answered(arguments))
+            answer, age = self._cache.answers.fetch(key, lambda: answered(key, arguments))
             for name, value in answer.headers:
                 response.set_header(name, value)
             response.set_header("Age", str(int(age)))

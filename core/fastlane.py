@@ -17,6 +17,7 @@ from core.envelope import is_known
 
 REQUESTS = 4096  # that are known by their bytes
 LONGEST_REQUEST = 2048  # bytes
+FORMS = 4  # heads that are kept with an answer: with 200 and 304, for one origin and another
 HINDERING = {  # headers with which a request goes the long way
     "AUTHORIZATION",
     "COOKIE",
@@ -56,7 +57,7 @@ class FastLane:
     def wanted(self, parser, raw):
         """Return what a parsed request wants, if that may be kept, and remember its bytes; else None.
 
-        `raw`: what has been read from the socket, or None where that was in pieces.
+        `raw`: what has just been read from the socket; a part of the request, or more, is not remembered.
         """
         if parser.error or parser.command not in ("GET", "HEAD") or parser.version != "1.1" or parser.content_length:
             return None
@@ -68,7 +69,7 @@ class FastLane:
         wanted = Wanted(parser, self._edge)
         if self._memory.peek(wanted.key) is None:
             return None
-        if raw and len(raw) == parser.header_bytes_received <= LONGEST_REQUEST:
+        if len(raw) == parser.header_bytes_received <= LONGEST_REQUEST:
             self._by_bytes[raw] = wanted
         return wanted
 
@@ -84,9 +85,11 @@ class FastLane:
         form = (status, wanted.carried)
         head = kept.forms.get(form)
         if head is None:
-            head = kept.forms[form] = _head(kept, unchanged, wanted.carried)
+            head = _head(kept, unchanged, wanted.carried)
+            if len(kept.forms) < FORMS:
+                kept.forms[form] = head
         request_id = wanted.request_id or secrets.token_hex(8)
-        own = f"Age: {int(age)}\r\nDate: {_date(int(time.time()))}\r\nX-Request-ID: {request_id}\r\n\r\n"
+        own = f"Age: {int(age)}\r\nDate: {_date(int(time.time()))}\r\nX-Request-Id: {request_id}\r\n\r\n"
         body = b"" if unchanged or wanted.method == "HEAD" else kept.body
         seconds = time.perf_counter() - started
         logs.access("request", request_id, status, method=wanted.method, path=wanted.key[0], seconds=seconds)
@@ -94,7 +97,7 @@ class FastLane:
 
 
 def _head(kept, unchanged, carried):
-    """Return the status line and the headers that are the same each time."""
+    """Return the status line and the headers that are the same each time, spelt as waitress spells them."""
     vary = ", ".join(value for name, value in (*carried, *kept.headers) if name.lower() == "vary")
     headers = [(name, value) for name, value in (*kept.headers, *carried) if name.lower() not in ("vary", "etag")]
     if unchanged:  # bottle leaves these out, too
@@ -103,8 +106,9 @@ def _head(kept, unchanged, carried):
         headers.append(("Content-Length", str(len(kept.body))))
     if vary:
         headers.append(("Vary", vary))
-    lines = ["HTTP/1.1 " + ("304 Not Modified" if unchanged else "200 OK"), f"ETag: {kept.etag}"]
-    lines += [f"{name}: {value}" for name, value in headers]
+    headers.append(("ETag", kept.etag))
+    lines = ["HTTP/1.1 " + ("304 Not Modified" if unchanged else "200 OK")]
+    lines += ["-".join(part.capitalize() for part in name.split("-")) + f": {value}" for name, value in headers]
     return ("\r\n".join(lines) + "\r\n").encode("latin-1")
 
 

@@ -6,7 +6,8 @@
 - a request that does not arrive within REQUEST_DEADLINE seconds is cut off, however slowly it drips;
 - past QUEUE_LIMIT waiting requests, new ones get a 503 at once instead of a place in a queue without end;
 - an answer without a body (204, 304) keeps its connection;
-- `drain` stops accepting, finishes what has arrived, and returns.
+- `stop` stops accepting, finishes what has arrived, and lets `run` return; `retire` does it so gently that no client
+  notices, where another process goes on with the socket: each answer says that its connection ends, and ends it.
 """
 
 import contextlib
@@ -35,7 +36,8 @@ UPLOAD_DEADLINE = 120  # the same, for the few routes that take a file
 IDLE = 60  # seconds that a connection may do nothing
 CONNECTIONS = 1000  # at once, for each worker; waitress' 100 are locked by a hundred idle browsers
 QUEUE_LIMIT = 256  # requests that wait for a thread, for each worker
-DRAIN = 5  # seconds for what is under way when we are told to stop
+DRAIN = 5  # seconds for what is under way when we are told to stop, and for idle connections when we retire
+RETIREMENT = 300  # seconds for what is under way when we retire: an upload, and its import
 LINGER = 2  # seconds that a refused client may still send before its connection is cut
 
 MALFORMED = "Its first line, its headers or the framing of its body cannot be read."
@@ -83,7 +85,7 @@ class _Task(WSGITask):
             super().service()
         except ClientDisconnected:
             self.close_on_finish = True
-        except Exception:
+        except BaseException:  # SystemExit too
             self.close_on_finish = True
             request_id = (self.environ or {}).get(ENVIRON_ID, "")
             log.exception("a crash outside of the application", extra={"request_id": request_id or "-"})
@@ -91,6 +93,11 @@ class _Task(WSGITask):
                 self.request.error = InternalServerError("")
                 self.request.headers["X_REQUEST_ID"] = request_id
                 _Refusal(self.channel, self.request).service()
+
+    def build_response_header(self):
+        if self.channel.server.leaving and len(self.channel.requests) == 1:  # what came with it is answered before
+            self.request.headers["CONNECTION"] = "close"
+        return super().build_response_header()
 
     def set_close_on_finish(self):
         asked = self.request.headers.get("CONNECTION", "").lower() == "close"
@@ -138,19 +145,18 @@ class _Channel(HTTPChannel):
     error_task_class = _Refusal
     begun = None  # when the first byte of a request that is not complete yet came in
     refused = False  # the answer is a refusal
-    raw = None  # what has just been read, where it may be all of a request
-    lingering = None  # since when the refusal is out, and what still comes in is thrown away
+    raw = None  # while we read: what has come in
+    lingering = None  # since when the last answer is out, and what still comes in is thrown away
 
     def received(self, data):
         if self.lingering:
             return False
         before = self.request
         lane = self.server.lane
-        if lane and before is None and not self.requests:
-            wanted = lane.known(data)
-            if wanted and self.answer_at_once(wanted):
-                return True
-            self.raw = data
+        wanted = lane.known(data) if lane and before is None and not self.requests else None
+        if wanted and self.answer_at_once(wanted):
+            return True
+        self.raw = data
         result = super().received(data)
         self.raw = None
         if self.request is not before:
@@ -159,9 +165,9 @@ class _Channel(HTTPChannel):
 
     def answer_at_once(self, wanted):
         """Answer from memory, on the thread that reads the sockets; return whether that could be done."""
-        if self.total_outbufs_len or self.will_close or self.close_when_flushed:
-            return False
-        answer = self.server.lane.answer(wanted)
+        lane = self.server.lane
+        engaged = self.total_outbufs_len or self.will_close or self.close_when_flushed or not self.connected
+        answer = lane.answer(wanted) if lane and not engaged else None
         if answer is None:
             return False
         sent = self.send(answer)
@@ -173,8 +179,8 @@ class _Channel(HTTPChannel):
         return True
 
     def handle_write(self):
-        """Close in two steps after a refusal: with bytes unread, close() resets, and the client loses the answer."""
-        if not self.refused or not self.close_when_flushed or self.will_close:
+        """Close unforeseen in two steps: with bytes unread, close() resets, and the client loses the answer."""
+        if not (self.refused or self.server.leaving) or not self.close_when_flushed or self.will_close:
             super().handle_write()
             return
         self._flush_exception(self._flush_some)
@@ -214,13 +220,14 @@ class Server(TcpWSGIServer):
         )
         self.lane = application.lane
         self.edge = application  # waitress may wrap its own `application`
-        self._stop = False
+        self.leaving = None  # since when no connections are taken, and answers close theirs
+        self._told = self._stop = False  # told: to stop or to retire
 
     def add_task(self, task):
         """Answer a request from memory, queue it, or turn it away."""
-        if self.lane and len(task.requests) == 1 and self._leading():  # others come here with what was sent in one go
-            wanted = self.lane.wanted(task.requests[0], task.raw)
-            task.raw = None
+        lane = self.lane
+        if lane and task.raw is not None:  # with what was sent in one go others come here, who do not read
+            wanted = lane.wanted(task.requests[0], task.raw)
             if wanted and task.answer_at_once(wanted):
                 task.requests.clear()
                 return
@@ -239,21 +246,29 @@ class Server(TcpWSGIServer):
         return super().readable()
 
     def maintenance(self, now):
-        """Close what is idle (waitress) and what takes too long to say what it wants (ours)."""
-        super().maintenance(now)
-        for channel in self.active_channels.values():
-            deadline = getattr(channel.request, "deadline", REQUEST_DEADLINE)
-            late = channel.begun and not channel.requests and channel.begun < now - deadline
-            if late or (channel.lingering and channel.lingering < now - LINGER):
+        """Close what is idle, what takes too long to say what it wants, and what does not take its answer."""
+        for channel in list(self.active_channels.values()):
+            idle = channel.last_activity < now - self.adj.channel_timeout
+            late = channel.begun and channel.begun < now - getattr(channel.request, "deadline", REQUEST_DEADLINE)
+            lingers = channel.lingering and channel.lingering < now - LINGER
+            if lingers or ((idle or late) and not channel.requests):
                 channel.will_close = True
+            if idle and channel.total_outbufs_len:
+                channel.handle_close()  # will_close waits until the client takes more; so does a thread
 
     def stop(self):
         """Make `run` drain and return; safe in a signal handler."""
-        self._stop = True
+        self._told = self._stop = True
         self.pull_trigger()
 
-    def run(self):
-        """Serve until `stop` is called, then drain."""
+    def retire(self):
+        """Make `run` leave the socket to another process, and return when all answers are out; safe like `stop`."""
+        self._told = True
+        self.pull_trigger()
+
+    def run(self, ready=lambda: None):
+        """Serve until `stop` or `retire` is called, then drain. `ready()` is called when it begins to read."""
+        self.trigger.pull_trigger(ready)
         self.task_dispatcher.work(self._turn)
         self._drain()
 
@@ -267,25 +282,45 @@ class Server(TcpWSGIServer):
 
     def _turn(self, wait):
         loop(timeout=1 if wait else 0, use_poll=True, map=self._map, count=1)
-        return not self._stop
+        return not self._told or self._goes_on()
+
+    def _goes_on(self):
+        """Return whether there is something to read or to answer still: when retiring, on the connections we have."""
+        if self._stop:
+            return False
+        if not self.leaving:
+            self._leave()
+        now = time.time()
+        self.maintenance(now)  # of `readable`, which nobody asks any more
+        return bool(self.active_channels) and now < self.leaving + (RETIREMENT if self._under_way() else DRAIN)
+
+    def _under_way(self):
+        return any(c.requests or c.request or c.total_outbufs_len for c in list(self.active_channels.values()))
+
+    def _leave(self):
+        """Take no new connections, and let each answer close its own."""
+        self.leaving = time.time()
+        self.lane = None  # its answers keep their connections
+        self.accepting = False
+        self.del_channel()
+        self.socket.close()
 
     def _drain(self):
         """Take what has been connected already, stop listening, and answer what has arrived, for DRAIN seconds."""
         deadline = time.time() + DRAIN
-        for _ in range(self.adj.backlog):
-            known = len(self.active_channels)
-            self.handle_accept()
-            if len(self.active_channels) == known:
-                break
-        self.accepting = False
-        self.del_channel()
-        with contextlib.suppress(OSError):  # macOS knows no shutdown here
-            self.socket.shutdown(socket.SHUT_RDWR)  # the watch has this socket too: closing ours would not be enough
-        self.socket.close()
+        if not self.leaving:
+            for _ in range(self.adj.backlog):
+                known = len(self.active_channels)
+                self.handle_accept()
+                if len(self.active_channels) == known:
+                    break
+            with contextlib.suppress(OSError):  # macOS knows no shutdown here
+                self.socket.shutdown(socket.SHUT_RDWR)  # the watch has this socket too: to close ours is not enough
+            self._leave()
         quiet_since = time.time()
         while time.time() < deadline:
             loop(timeout=0.05, use_poll=True, map=self._map, count=1)
-            if any(c.requests or c.request or c.total_outbufs_len for c in list(self.active_channels.values())):
+            if self._under_way():
                 quiet_since = time.time()
             elif time.time() - quiet_since > 0.1:  # what was on its way in the network has come in
                 break

@@ -45,15 +45,18 @@ ADDRESS_FAILURES = Limit("login-address", "50/minute; 200/10 minutes")
 
 
 class Limits:
-    """The plugin that holds a route to its `limit=Limit(…)`. It counts failed logins too: a handler names `limits`."""
+    """The plugin that holds a route to its `limit=Limit(…)`. It counts failed logins too: a handler names `limits`.
+
+    `storage`: its address; None for the memory of this host, which is `shared` where there is one already.
+    """
 
     name = "limits"
     api = 2
 
-    def __init__(self, enabled=True, storage=None, trusted_proxies=()):
+    def __init__(self, enabled=True, storage=None, trusted_proxies=(), shared=None):
         self.enabled = enabled
         self.trusted = trusted_proxies
-        self.storage = _connected(storage) if storage else SharedMemoryStorage(wrap_exceptions=True)
+        self.storage = _connected(storage) if storage else shared or SharedMemoryStorage(wrap_exceptions=True)
         self._limiter = FixedWindowRateLimiter(self.storage)
 
     def apply(self, callback, route):

@@ -244,17 +244,20 @@ def command(*words, timeout=60, input=None, **variables):
 
 
 @contextlib.contextmanager
-def servers(folder):
-    """Give `start(*words, **variables)`: a real server.py that answers; its log goes to `folder`; all are ended."""
+def servers(folder, home=ROOT):
+    """Give `start(*words, **variables)`: a real server.py that answers; its log goes to `folder`; all are ended.
+
+    `home`: where it stands, for a copy of the program.
+    """
     running = []
 
     def begin(*words, wait=True, **variables):
         port = free_port()
         log = folder / f"server-{len(running)}.log"
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / "server.py"), "serve", "--port", str(port), *words],
+            [sys.executable, str(home / "server.py"), "serve", "--port", str(port), *words],
             env=environment(**variables),
-            cwd=ROOT,
+            cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=log.open("w"),
             stderr=subprocess.STDOUT,
