@@ -1,8 +1,8 @@
-"""Check every SQL file: its header, its statement against the live schema (the server PREPAREs it), and its plan."""
+"""Check every SQL file: its header, its statement against the live schema (the server PREPAREs it), plan and time."""
 
 import re
 
-from commands import plans
+from commands import plans, times
 from commands.embedded import owner_url
 from core.database import Session, connect, prepare
 from core.migrations import Migrator
@@ -21,6 +21,9 @@ def arguments(parser):
         help="EXPLAIN every statement too, on a catalogue of size: no full scan, filesort or temporary table that its "
         "header does not allow",
     )
+    parser.add_argument(
+        "--times", action="store_true", help="run every statement that only reads with its samples, and print the times"
+    )
 
 
 def run(options, config, shop):
@@ -36,10 +39,12 @@ def run(options, config, shop):
                 problems += filter(None, refused.values())
                 _tell(problems, state, statements, url)
                 wrong = 1 if problems else 0
-                if not options.plans:
-                    return wrong
                 sound = [statement for statement in statements if not refused[statement.name]]
-                return max(wrong, check_plans(cursor, statements, sound))
+                if options.plans:
+                    wrong = max(wrong, check_plans(cursor, statements, sound))
+                if options.times:
+                    times.report(cursor, sound)
+                return wrong
         finally:
             connection.close()
 

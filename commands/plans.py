@@ -59,7 +59,7 @@ def _look(cursor, statement, server, report):
         raise Problem(statement.path, 1, "there is no '-- sample: …' of its parameters to explain it with")
     refused, needed, unseen = {}, set(), False
     for sample in statement.samples or [None]:
-        values = _values(cursor, statement, sample)
+        values = values_of(cursor, statement, sample)
         rows = explain(cursor, statement, values)
         report.plans += 1
         unseen |= bool(UNSEEN.search(rows[0]["Extra"] or "")) and not any(row["table"] for row in rows)
@@ -80,7 +80,7 @@ def _look(cursor, statement, server, report):
     ]
 
 
-def _values(cursor, statement, sample):
+def values_of(cursor, statement, sample):
     """Return {parameter: value} of a sample, with what the database was asked for."""
     values = dict(sample.values) if sample else {}
     for name, value in values.items():

@@ -36,7 +36,7 @@ def show(db, id):
     category = db.one("categories/get", id=id)
     if category is None:
         raise NotFound("There is no such category.")
-    return category
+    return category | db.one("categories/count", id=id)
 
 
 @app.post(

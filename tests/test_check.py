@@ -10,7 +10,7 @@ from conftest import as_url, command
 from commands import check
 from core.config import Config
 from core.database import connect, prepare
-from core.statements import Problem, missing, parse
+from core.statements import Problem, Statements, missing, parse
 from core.system import ROOT
 
 HEADER = "-- Something.\n-- used by: a test\n-- returns: many\n"
@@ -35,14 +35,14 @@ def refused(accounts):
 
 @pytest.fixture
 def checked(accounts, tmp_path, monkeypatch, capsys):
-    """`checked(files, plans)`: run it on a copy of sql/ with these files put in; return exit status and lines."""
+    """`checked(files, plans, times)`: run it on a copy of sql/ with these files put in; return exit status and lines."""
     shutil.copytree(ROOT / "sql", tmp_path / "sql")
     monkeypatch.setattr(check, "ROOT", tmp_path)
 
-    def run(files, plans=False):
+    def run(files, **given):
         for name, text in files.items():
             (tmp_path / "sql" / name).write_text(text)
-        status = check.run(argparse.Namespace(plans=plans), Config(database=accounts.owner), None)
+        status = check.run(argparse.Namespace(**{"plans": False, "times": False, **given}), Config(database=accounts.owner), None)
         return status, capsys.readouterr().out.splitlines()
 
     return run
@@ -178,3 +178,16 @@ def test_plans_of_a_small_catalogue_are_not_looked_at_and_the_exit_status_is_2(c
         "There are 3 products, and plans say nothing about a shop of size below 10000. Look at them in a database that "
         "may be filled: python3 server.py seed --products 20000 (or 1000000)"
     ]
+
+
+def test_every_statement_that_only_reads_is_timed_with_each_of_its_samples_the_slowest_first(checked, sql, make):
+    make.products(3, category_id=make.category())
+
+    status, lines = checked({}, times=True)
+
+    timed = [re.fullmatch(r" *([0-9.]+) ms  (sql/[a-z_/]+\.sql)(?:  (.*))?", line) for line in lines[1:]]
+    reading = [s for s in Statements(ROOT / "sql") if s.reads_only]
+    assert status == 0 and all(timed), lines
+    assert sorted(match[2] for match in timed) == sorted(s.path for s in reading for _ in s.samples or [None])
+    assert [float(match[1]) for match in timed] == sorted((float(match[1]) for match in timed), reverse=True)
+    assert sql("SELECT COUNT(*) AS n FROM products") == [{"n": 3}]

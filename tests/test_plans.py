@@ -88,7 +88,7 @@ def test_a_bad_plan_is_told_with_file_line_and_what_to_do_and_the_exit_status_is
     (tmp_path / "sql" / "products" / "bad.sql").write_text(bad)
     monkeypatch.setattr(check, "ROOT", tmp_path)
 
-    status = check.run(argparse.Namespace(plans=True), Config(database=sized.owner), None)
+    status = check.run(argparse.Namespace(plans=True, times=False), Config(database=sized.owner), None)
 
     lines = capsys.readouterr().out.splitlines()
     assert status == 1

@@ -3,10 +3,15 @@
 -- returns: many
 -- allow: full scan and filesort on categories (there are few)
 -- cache: counts all products
--- plan: ix_products_category_price covers each count; about 100 ms for a million products
+-- plan: ix_products_category_price covers each count; about 130 ms for a million products. FORCE INDEX: both servers
+--       would rather take ix_products_category_name, which is twice as large.
 SELECT
     c.id, c.name, c.description,
-    (SELECT COUNT(*) FROM products AS p WHERE p.category_id = c.id AND p.is_active = 1) AS product_count,
+    (
+        SELECT COUNT(*)
+        FROM products AS p FORCE INDEX (ix_products_category_price)
+        WHERE p.category_id = c.id AND p.is_active = 1
+    ) AS product_count,
     c.created_at
 FROM categories AS c
 ORDER BY c.name, c.id

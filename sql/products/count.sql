@@ -11,9 +11,10 @@
 -- sample: min_price=20, max_price=80
 -- sample: category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80, in_stock=1
 -- cache: counting a million products takes 0.1 s
--- plan: any of the list indexes, which cover it
+-- plan: ix_products_price or ix_products_category_price, which cover it. FORCE INDEX: for a range of prices MySQL would
+--       take ix_products_newest, and twice as long.
 SELECT COUNT(*) AS total
-FROM products
+FROM products FORCE INDEX (ix_products_price, ix_products_category_price)
 WHERE is_active = 1
   AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
   AND (%(min_price)s IS NULL OR price >= %(min_price)s)

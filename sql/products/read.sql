@@ -19,22 +19,22 @@
 --   read         how many products are read through
 --   limit        rows on the page
 --   offset       rows to skip
--- sample: in_text='["4k", "case"]', read=5000, limit=21, offset=0, sort='relevance',
+-- sample: in_text='["small", "case"]', read=3000, limit=21, offset=0, sort='relevance',
 --   category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
--- sample: in_text='["4k"]', read=5000, limit=21, offset=0, sort='newest'
--- sample: in_text='["4k"]', read=5000, limit=21, offset=0, sort='newest', after_id=5000,
+-- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='newest'
+-- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='newest', after_id=5000,
 --   after_time=(SELECT created_at FROM products WHERE id = 5000)
--- sample: in_text='["4k"]', read=5000, limit=21, offset=0, sort='oldest'
--- sample: in_text='["4k"]', read=5000, limit=21, offset=0, sort='oldest', after_id=5000,
+-- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='oldest'
+-- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='oldest', after_id=5000,
 --   after_time=(SELECT created_at FROM products WHERE id = 5000)
--- sample: in_text='["4k"]', read=5000, limit=21, offset=0, sort='price'
--- sample: in_text='["4k"]', read=5000, limit=21, offset=0, sort='price', after_id=5000, after_price=50
--- sample: in_text='["4k"]', read=5000, limit=21, offset=0, sort='-price'
--- sample: in_text='["4k"]', read=5000, limit=21, offset=0, sort='-price', after_id=5000, after_price=50
--- sample: in_text='["4k"]', read=5000, limit=21, offset=0, sort='name'
--- sample: in_text='["4k"]', read=5000, limit=21, offset=0, sort='name', after_id=5000, after_name='M'
--- sample: in_text='["4k"]', read=5000, limit=21, offset=0, sort='-name'
--- sample: in_text='["4k"]', read=5000, limit=21, offset=0, sort='-name', after_id=5000, after_name='M'
+-- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='price'
+-- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='price', after_id=5000, after_price=50
+-- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='-price'
+-- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='-price', after_id=5000, after_price=50
+-- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='name'
+-- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='name', after_id=5000, after_name='M'
+-- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='-name'
+-- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='-name', after_id=5000, after_name='M'
 -- allow: temporary table and filesort on derived (those of the products read that have the words; then one page)
 -- plan: one of the list indexes gives the ids in its own order (the other five branches are seen to be impossible);
 --       their rows are read by primary key. Only texts that have the words anywhere are taken apart into words.

@@ -9,8 +9,8 @@
 --   in_text      JSON array of the beginnings of words, as LIKE has them: letters and digits, ss for ß, an
 --                underscore as \_
 --   read         how many products are read through
--- sample: in_text='["4k"]', read=5000
--- sample: in_text='["4k", "case"]', read=5000, category_id=(SELECT MIN(category_id) FROM products), min_price=20
+-- sample: in_text='["small"]', read=3000
+-- sample: in_text='["small", "case"]', read=3000, category_id=(SELECT MIN(category_id) FROM products), min_price=20
 -- cache: as products/count
 -- plan: ix_products_newest or ix_products_category_newest for the ids, then the rows by primary key
 SELECT

@@ -9,8 +9,8 @@
 --   in_text      JSON array of the beginnings of words, as LIKE has them: letters and digits, ss for ß, an
 --                underscore as \_
 --   read         how many products are read through
--- sample: in_text='["4k"]', read=5000
--- sample: in_text='["4k", "case"]', read=5000, category_id=(SELECT MIN(category_id) FROM products), min_price=20
+-- sample: in_text='["small"]', read=3000
+-- sample: in_text='["small", "case"]', read=3000, category_id=(SELECT MIN(category_id) FROM products), min_price=20
 -- allow: temporary table and filesort on derived (the products read, then a row for each category)
 -- cache: as products/count
 -- plan: as products/read_count

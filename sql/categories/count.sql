@@ -1,0 +1,12 @@
+-- How many products of a category are on sale.
+-- used by: GET /api/categories/{id}
+-- returns: one
+-- params:
+--   id
+-- sample: id=(SELECT MIN(id) FROM categories)
+-- cache: as products/count
+-- plan: ix_products_category_price
+SELECT COUNT(*) AS product_count
+FROM products
+WHERE category_id = %(id)s
+  AND is_active = 1
