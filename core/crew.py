@@ -15,6 +15,7 @@ import threading
 import time
 
 PATIENCE = 0.002  # seconds that the leader's request may take before another thread takes the lead
+STINT = 0.01  # seconds that the leader may answer, however short each task is, before it reads again
 QUIET = 50  # times PATIENCE without a request, after which nobody watches the clock
 
 log = logging.getLogger("bodega.access")
@@ -157,10 +158,10 @@ class Crew:
     def _answer(self):
         """Answer what has been read, while an idle thread could take the lead; return whether we still have it.
 
-        Not for longer than PATIENCE, however short each task is: then it is time to read again.
+        A look at all sockets costs a good part of a short task; what is in memory can wait for so long.
         """
         me, began, now = threading.get_ident(), time.monotonic(), 0
-        while self._answers and now - began < PATIENCE:
+        while self._answers and now - began < STINT:
             with self._lock:
                 if not self.queue or not self._idle:
                     break

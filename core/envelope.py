@@ -19,7 +19,7 @@ from core.cache import Cache, Kept
 log = logging.getLogger("bodega.request")
 
 JSON = "application/json"
-OVERHEAD = 4500  # bytes that an answer takes in memory beside what it holds, and with its heads, about
+OVERHEAD = 3000  # bytes that an answer takes in memory beside what it holds, and with its heads, about
 PRIVATE = ("HTTP_AUTHORIZATION", "HTTP_COOKIE")  # with one of these, an answer is for its client alone
 OPTIONS = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
 
