@@ -25,7 +25,6 @@ READ_SHORT = 10_000  # the same for short words, which have no other way
 LEAST_READ, MOST_READ = 500, 20_000
 TWO_AS_ONE = re.compile("ae|oe|æ|œ")  # one letter, or two: to the index that is the same, to LIKE it is not
 RELEVANCE = "relevance"
-AFTER, AFTER_NAME = ("after_id", "after_time", "after_price", "newest_id"), ("after_id", "after_name")  # of a place
 FEWEST_RANKED = 50  # hits among those read: with fewer, the index ranks
 
 
@@ -42,14 +41,13 @@ class Found(NamedTuple):
 
 
 class Statements(NamedTuple):
-    """The statements to search with; sql/products/ has them and says what they take."""
+    """The statements to search with, by name; a page's as (name, parameters besides the filters and the words)."""
 
     estimate: str
-    index: str
-    index_by_name: str
+    index: dict  # order → its page
     index_count: str
     index_facets: str
-    read: str
+    read: tuple
     read_count: str
     read_facets: str
 
@@ -92,10 +90,9 @@ class Search:
         words, in_text = (self._rare, self._in_text) if self._rare else (self._indexed, [])
         given = {**filters, "words": " ".join(f"+{word}*" for word in words), "in_text": _patterns(in_text)}
         total = self._db.one(self._statements.index_count, **given)["total"]
-        by_name = sort in ("name", "-name")
-        statement = self._statements.index_by_name if by_name else self._statements.index
-        after = AFTER_NAME if by_name else AFTER
-        items = self._page(statement, given, sort, place, after) if place["offset"] < total else []
+        items = []
+        if place["offset"] < total:
+            items = self._page(self._statements.index[sort], given, sort, place)
         return Found(items, total, True, (self._statements.index_facets, given))
 
     def _by_reading(self, filters, sort, place):
@@ -114,17 +111,18 @@ class Search:
         too_few = not bounded and read > MOST_READ
         if too_few or (sort == RELEVANCE and not all_read and seen["total"] < FEWEST_RANKED):
             return None
-        items = self._page(self._statements.read, {**given, "read": read}, sort, place, {*AFTER, *AFTER_NAME})
+        items = self._page(self._statements.read, {**given, "read": read}, sort, place)
         if not bounded and len(items) <= place["per_page"]:
             return None
         total = max(seen["total"], (place["page"] - 1) * place["per_page"] + len(items) if items else 0)
         return Found(items, total, all_read, (self._statements.read_facets, {**given, "read": most}))
 
-    def _page(self, statement, given, sort, place, names):
-        after = {name: place[name] for name in names}
-        return self._db.many(
-            statement, **given, **after, sort=sort, limit=place["per_page"] + 1, offset=place["offset"]
-        )
+    def _page(self, statement, given, sort, place):
+        """Run a statement, given as (name, what it takes of the order and the place)."""
+        name, taken = statement
+        known = {"sort": sort, **place}
+        rest = {parameter: known[parameter] for parameter in taken}
+        return self._db.many(name, **given, **rest, limit=place["per_page"] + 1, offset=place["offset"])
 
 
 def _pattern(word):

@@ -76,13 +76,18 @@ PAGE = Shape(
     pagination={"type": "dict", "shape": PAGINATION},
     facets={"type": "dict", "shape": FACETS, "required": False},
 )
+SORTED = ("products/search_sorted", ("sort", "after_id", "after_time", "after_price"))
+BY_NAME = ("products/search_by_name", ("sort", "after_id", "after_name"))
 SEARCH = Statements(
     estimate="products/word_estimate",
-    index="products/search",
-    index_by_name="products/search_by_name",
+    index={
+        RELEVANCE: ("products/search", ("newest_id",)),
+        **dict.fromkeys(("newest", "oldest", "price", "-price"), SORTED),
+        **dict.fromkeys(("name", "-name"), BY_NAME),
+    },
     index_count="products/search_count",
     index_facets="products/search_facets",
-    read="products/read",
+    read=("products/read", ("sort", "after_id", "after_time", "after_price", "after_name", "newest_id")),
     read_count="products/read_count",
     read_facets="products/read_facets",
 )

@@ -35,14 +35,16 @@ def refused(accounts):
 
 @pytest.fixture
 def checked(accounts, tmp_path, monkeypatch, capsys):
-    """`checked(files, plans, times)`: run it on a copy of sql/ with these files put in; return exit status and lines."""
+    """`checked(files, plans=…)`: run it on a copy of sql/ with these files put in; return exit status and lines."""
     shutil.copytree(ROOT / "sql", tmp_path / "sql")
     monkeypatch.setattr(check, "ROOT", tmp_path)
 
     def run(files, **given):
         for name, text in files.items():
             (tmp_path / "sql" / name).write_text(text)
-        status = check.run(argparse.Namespace(**{"plans": False, "times": False, **given}), Config(database=accounts.owner), None)
+        status = check.run(
+            argparse.Namespace(**{"plans": False, "times": False, **given}), Config(database=accounts.owner), None
+        )
         return status, capsys.readouterr().out.splitlines()
 
     return run

@@ -20,7 +20,7 @@
 -- sample: words='+wireless*', sort='name', limit=21, offset=0, after_id=5000, after_name='M'
 -- allow: filesort on products (the hits, in either order)
 -- allow: filesort on derived (the rows of one page)
--- plan: as products/search. A file of its own, because the sort keys of names are long, for every hit.
+-- plan: as products/search_sorted. A file of its own, because the sort keys of names are long, for every hit.
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
     p.stock_quantity, p.is_active, p.created_at, p.updated_at

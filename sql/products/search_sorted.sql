@@ -1,0 +1,75 @@
+-- Products on sale that have every word, by age or by price; one page.
+-- used by: GET /api/products?search=…
+-- returns: many
+-- params:  NULL means "do not filter on this"
+--   category_id  exact
+--   min_price    inclusive
+--   max_price    inclusive
+--   in_stock     1: only what is in stock, 0: only what is not
+--   words        each as +word*, for boolean mode: letters, digits and _ only (other characters are its operators)
+--   in_text      JSON array of further words, too common for the index to help with, as LIKE has them: letters and
+--                digits, ss for ß, an underscore as \_; they are looked for in the text of the hits. NULL: none
+--   sort         newest, oldest, price or -price
+--   after_id     the id of the last product seen; the page begins behind it
+--   after_time   what it had in the column of the order; of these two only the one of the order counts (a
+--                comparison with a value of another type is an error on MySQL)
+--   after_price
+--   limit        rows on the page
+--   offset       rows to skip
+-- sample: words='+wireless*', sort='newest', limit=21, offset=0, after_id=5000,
+--   after_time=(SELECT created_at FROM products WHERE id = 5000)
+-- sample: words='+wireless*', in_text='["case"]', sort='price', limit=21, offset=0,
+--   category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
+-- allow: filesort on products (the hits, in whatever order is asked for)
+-- allow: temporary table on products in MariaDB (the same hits)
+-- allow: filesort on derived (the rows of one page)
+-- plan: ft_products_words finds the hits, which are sorted (a search sorts its hits in any order, so one file serves
+--       several; each CASE has one type, or prices would sort as text); the page's rows are joined to them afterwards.
+SELECT
+    p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
+    p.stock_quantity, p.is_active, p.created_at, p.updated_at
+FROM (
+    SELECT id, price, created_at
+    FROM products
+    WHERE is_active = 1
+      AND MATCH (name, description) AGAINST (%(words)s IN BOOLEAN MODE)
+      AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+      AND (%(min_price)s IS NULL OR price >= %(min_price)s)
+      AND (%(max_price)s IS NULL OR price <= %(max_price)s)
+      AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
+      AND (%(in_text)s IS NULL OR NOT EXISTS (
+          SELECT 1
+          FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word VARCHAR(120) PATH '$')) AS w
+          WHERE REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss') NOT LIKE CONCAT('%%', w.word, '%%')
+             OR CONCAT(' ', REGEXP_REPLACE(
+                    REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss'), '[^[:alnum:]_]+', ' '
+                )) NOT LIKE CONCAT('%% ', w.word, '%%')
+      ))
+      AND (%(after_id)s IS NULL OR CASE %(sort)s
+            WHEN 'newest' THEN created_at < %(after_time)s
+                OR (created_at = %(after_time)s AND id < %(after_id)s)
+            WHEN 'oldest' THEN created_at > %(after_time)s
+                OR (created_at = %(after_time)s AND id > %(after_id)s)
+            WHEN 'price' THEN price > %(after_price)s
+                OR (price = %(after_price)s AND id > %(after_id)s)
+            WHEN '-price' THEN price < %(after_price)s
+                OR (price = %(after_price)s AND id < %(after_id)s)
+          END)
+    ORDER BY
+        CASE WHEN %(sort)s = 'newest' THEN created_at END DESC,
+        CASE WHEN %(sort)s = 'oldest' THEN created_at END,
+        CASE WHEN %(sort)s = '-price' THEN price END DESC,
+        CASE WHEN %(sort)s = 'price' THEN price END,
+        CASE WHEN %(sort)s IN ('newest', '-price') THEN id END DESC,
+        id
+    LIMIT %(limit)s OFFSET %(offset)s
+) AS page
+JOIN products AS p ON p.id = page.id
+LEFT JOIN categories AS c ON c.id = p.category_id
+ORDER BY
+    CASE WHEN %(sort)s = 'newest' THEN page.created_at END DESC,
+    CASE WHEN %(sort)s = 'oldest' THEN page.created_at END,
+    CASE WHEN %(sort)s = '-price' THEN page.price END DESC,
+    CASE WHEN %(sort)s = 'price' THEN page.price END,
+    CASE WHEN %(sort)s IN ('newest', '-price') THEN page.id END DESC,
+    page.id
