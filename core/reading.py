@@ -11,15 +11,18 @@ LONGEST_NUMBER = 4300  # characters; Python's own bound for integers, as convers
 LONGEST_ECHO = 100  # characters of a client's own words that an error repeats
 
 
-def read_json(environ):
-    """Return the request's JSON object, read strictly: no duplicate keys, no NaN, no half characters.
-
-    1.10 is a Decimal, exactly what was sent; 11e-1 is a float. Raises UnsupportedMediaType, PayloadTooLarge or
-    MalformedJson.
-    """
+def json_of(environ):
+    """Return the body's bytes, declared as JSON; raise UnsupportedMediaType or PayloadTooLarge."""
     if not is_declared(environ, "application/json"):
         raise UnsupportedMediaType()
-    raw = raw_of(environ, LARGEST_BODY)
+    return raw_of(environ, LARGEST_BODY)
+
+
+def parsed(raw):
+    """Return a JSON object, read strictly: no duplicate keys, no NaN, no half characters; or raise MalformedJson.
+
+    1.10 is a Decimal, exactly what was sent; 11e-1 is a float.
+    """
     try:
         document = json.loads(raw.decode("utf-8"), object_pairs_hook=_once, parse_constant=_no, parse_float=_number)
         if rb"\u" in raw:

@@ -105,18 +105,16 @@ class QuickConnection(Connection):
 
     def next_packet(self):
         """Return the body of the next packet in bytes; raise DatabaseError for an error, or where it is cut off."""
-        body, more = b"", True
-        while more:
-            header = self._read_bytes(4)
-            if header[3] != self._next_seq_id:
-                self._force_close()
-                raise OperationalError(CR.CR_SERVER_LOST, "the packets of the answer are out of order")
-            self._next_seq_id = (header[3] + 1) % 256
-            length = header[0] | header[1] << 8 | header[2] << 16
-            part = self._read_bytes(length)
-            more = length == LARGEST_PACKET
-            body = body + part if body or more else part
-        if body[:1] == b"\xff":
+        header = self._read_bytes(4)
+        if header[3] != self._next_seq_id:
+            self._force_close()
+            raise OperationalError(CR.CR_SERVER_LOST, "the packets of the answer are out of order")
+        self._next_seq_id = (header[3] + 1) % 256
+        length = header[0] | header[1] << 8 | header[2] << 16
+        body = self._read_bytes(length)
+        if length == LARGEST_PACKET:
+            return body + self.next_packet()
+        if length and body[0] == 0xFF:
             MysqlPacket(body, self.encoding).raise_for_error()
         return body
 

@@ -22,7 +22,7 @@ from core import openapi, schemas
 from core.app import app
 from core.auth import ADMIN, OWNER, PUBLIC, USER
 from core.errors import MalformedJson, ValidationError
-from core.reading import LARGEST_BODY, read_json
+from core.reading import LARGEST_BODY, json_of, parsed
 from core.validation import Body
 
 DOCUMENTS = 2000  # for each schema
@@ -205,7 +205,7 @@ def refused(text, schema):
     raw = text.encode()
     environ = {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(raw)), "wsgi.input": io.BytesIO(raw)}
     try:
-        schema.check(read_json(environ))
+        schema.check(parsed(json_of(environ)))
     except ValidationError as error:
         return {problem["field"] for problem in error.details["errors"]}
     except MalformedJson:
