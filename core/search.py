@@ -82,21 +82,24 @@ class Search:
 
     def page(self, filters, sort, place):
         """Return what is Found. `place`: as listing.place_of returns it."""
-        if not self._rare and (found := self._by_reading(filters, sort, place)):
-            return found
-        return self._by_index(filters, sort, place)
+        if self._rare:
+            return self._by_index(self._rare, self._in_text, filters, sort, place=place)
+        return self._by_reading(filters, sort, place)
 
-    def _by_index(self, filters, sort, place):
-        words, in_text = (self._rare, self._in_text) if self._rare else (self._indexed, [])
+    def _by_index(self, words, in_text, filters, sort, *, place, total=None):
+        """Return the page; `total`: what is known to be a lower bound, if they need not be counted."""
         given = {**filters, "words": " ".join(f"+{word}*" for word in words), "in_text": _patterns(in_text)}
-        total = self._db.one(self._statements.index_count, **given)["total"]
+        exact = total is None
+        if exact:
+            total = self._db.one(self._statements.index_count, **given)["total"]
         items = []
-        if place["offset"] < total:
+        if place["offset"] < total or not exact:
             items = self._page(self._statements.index[sort], given, sort, place)
-        return Found(items, total, True, (self._statements.index_facets, given))
+        return Found(
+            items, total if exact else _shown(total, place, items), exact, (self._statements.index_facets, given)
+        )
 
     def _by_reading(self, filters, sort, place):
-        """Return the page, or None where the index has to be asked after all."""
         short = not self._indexed
         most = READ_SHORT if short else READ
         given = {**filters, "in_text": _patterns(self._in_text)}
@@ -109,13 +112,13 @@ class Search:
             wanted = place["offset"] + place["per_page"] + 1
             read = max(LEAST_READ, 4 * wanted * seen["products_read"] // max(1, seen["total"]))
         too_few = not bounded and read > MOST_READ
-        if too_few or (sort == RELEVANCE and not all_read and seen["total"] < FEWEST_RANKED):
-            return None
-        items = self._page(self._statements.read, {**given, "read": read}, sort, place)
-        if not bounded and len(items) <= place["per_page"]:
-            return None
-        total = max(seen["total"], (place["page"] - 1) * place["per_page"] + len(items) if items else 0)
-        return Found(items, total, all_read, (self._statements.read_facets, {**given, "read": most}))
+        if not too_few and (sort != RELEVANCE or all_read or seen["total"] >= FEWEST_RANKED):
+            items = self._page(self._statements.read, {**given, "read": read}, sort, place)
+            if bounded or len(items) > place["per_page"]:
+                facets = (self._statements.read_facets, {**given, "read": most})
+                return Found(items, _shown(seen["total"], place, items), all_read, facets)
+        # The index after all: by the rarest word, the others are looked for in the text.
+        return self._by_index(self._in_text[:1], self._in_text[1:], filters, sort, place=place, total=seen["total"])
 
     def _page(self, statement, given, sort, place):
         """Run a statement, given as (name, what it takes of the order and the place)."""
@@ -123,6 +126,11 @@ class Search:
         known = {"sort": sort, **place}
         rest = {parameter: known[parameter] for parameter in taken}
         return self._db.many(name, **given, **rest, limit=place["per_page"] + 1, offset=place["offset"])
+
+
+def _shown(total, place, items):
+    """Return a lower bound of the total that is not below what has been shown, up to this page."""
+    return max(total, (place["page"] - 1) * place["per_page"] + len(items) if items else 0)
 
 
 def _pattern(word):
