@@ -40,7 +40,7 @@ class Found(NamedTuple):
     facets: tuple
 
 
-class Statements(NamedTuple):
+class SearchStatements(NamedTuple):
     """The statements to search with, by name; a page's as (name, parameters besides the filters and the words)."""
 
     estimate: str

@@ -12,7 +12,7 @@ from core.envelope import dump, etag_of, matches
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
 from core.fields import LARGEST_COUNT
 from core.listing import BY_RELEVANCE, KEYS, NUMBERS, cursor_behind, next_url, numbers_of, place_of
-from core.search import RELEVANCE, Found, Search, Statements
+from core.search import RELEVANCE, Found, Search, SearchStatements
 from core.validation import Body, Headers, Query, Shape
 
 SORTS = {  # sort=… → the statement that lists, and the column of the order, whose last value a cursor keeps
@@ -78,7 +78,7 @@ PAGE = Shape(
 )
 SORTED = ("products/search_sorted", ("sort", "after_id", "after_time", "after_price"))
 BY_NAME = ("products/search_by_name", ("sort", "after_id", "after_name"))
-SEARCH = Statements(
+SEARCH = SearchStatements(
     estimate="products/word_estimate",
     index={
         RELEVANCE: ("products/search", ("newest_id",)),

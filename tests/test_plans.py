@@ -295,8 +295,8 @@ def test_a_plan_that_was_not_to_be_had_is_told(looked):
 def test_a_database_that_goes_away_is_no_fault_of_the_statements(sized):
     statement = parse("a/b", "sql/a/b.sql", "-- Something.\n-- used by: a test\n-- returns: many\nSELECT 1")
     connection = connect(sized.owner, 10)
-    with connection.cursor() as cursor:
-        connection.close()
+    cursor = connection.cursor()
+    connection.close()
 
-        with pytest.raises(DatabaseError):
-            plans.look(cursor, [statement], "MariaDB")
+    with pytest.raises(DatabaseError):
+        plans.look(cursor, [statement], "MariaDB")
