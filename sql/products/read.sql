@@ -38,6 +38,8 @@
 -- allow: temporary table and filesort on derived (those of the products read that have the words; then one page)
 -- plan: one of the list indexes gives the ids in its own order (the other five branches are seen to be impossible);
 --       their rows are read by primary key. Only texts that have the words anywhere are taken apart into words.
+-- note: a JSON document's words have the collation of whatever the server was set up with; COLLATE gives them the
+--       products' own.
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
     p.stock_quantity, p.is_active, p.created_at, p.updated_at,
@@ -47,7 +49,8 @@ FROM (
     FROM (
         SELECT
             t.id, t.name, t.price, t.created_at,
-            t.name LIKE CONCAT('%%', JSON_VALUE(CAST(%(in_text)s AS CHAR), '$[0]'), '%%') AS in_name
+            t.name LIKE CONCAT('%%', JSON_VALUE(CAST(%(in_text)s AS CHAR), '$[0]'), '%%')
+                COLLATE utf8mb4_unicode_520_ci AS in_name
         FROM (
             (SELECT id FROM products
             WHERE %(sort)s IN ('newest', 'relevance') AND is_active = 1
@@ -114,10 +117,11 @@ FROM (
         WHERE NOT EXISTS (
             SELECT 1
             FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word VARCHAR(120) PATH '$')) AS w
-            WHERE REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss') NOT LIKE CONCAT('%%', w.word, '%%')
+            WHERE REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss')
+                  NOT LIKE CONCAT('%%', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
                OR CONCAT(' ', REGEXP_REPLACE(
                       REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss'), '[^[:alnum:]_]+', ' '
-                  )) NOT LIKE CONCAT('%% ', w.word, '%%')
+                  )) NOT LIKE CONCAT('%% ', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
         )
     ) AS m
     ORDER BY

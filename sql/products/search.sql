@@ -22,6 +22,8 @@
 -- plan: ft_products_words finds the hits; the page's rows are joined to them afterwards. A file of its own (and so have
 --       the other orders): what could sort in any order takes a fifth longer. The hits are counted by
 --       products/search_count: COUNT(*) OVER () here takes longer than both together.
+-- note: a JSON document's words have the collation of whatever the server was set up with; COLLATE gives them the
+--       products' own.
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
     p.stock_quantity, p.is_active, p.created_at, p.updated_at,
@@ -41,10 +43,11 @@ FROM (
       AND (%(in_text)s IS NULL OR NOT EXISTS (
           SELECT 1
           FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word VARCHAR(120) PATH '$')) AS w
-          WHERE REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss') NOT LIKE CONCAT('%%', w.word, '%%')
+          WHERE REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss')
+                NOT LIKE CONCAT('%%', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
              OR CONCAT(' ', REGEXP_REPLACE(
                     REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss'), '[^[:alnum:]_]+', ' '
-                )) NOT LIKE CONCAT('%% ', w.word, '%%')
+                )) NOT LIKE CONCAT('%% ', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
       ))
     ORDER BY relevance DESC, id DESC
     LIMIT %(limit)s OFFSET %(offset)s

@@ -26,8 +26,9 @@ WHERE is_active = 1
   AND (%(in_text)s IS NULL OR NOT EXISTS (
       SELECT 1
       FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word VARCHAR(120) PATH '$')) AS w
-      WHERE REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss') NOT LIKE CONCAT('%%', w.word, '%%')
+      WHERE REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss')
+            NOT LIKE CONCAT('%%', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
          OR CONCAT(' ', REGEXP_REPLACE(
                 REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss'), '[^[:alnum:]_]+', ' '
-            )) NOT LIKE CONCAT('%% ', w.word, '%%')
+            )) NOT LIKE CONCAT('%% ', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
   ))
