@@ -38,8 +38,8 @@
 -- allow: temporary table and filesort on derived (those of the products read that have the words; then one page)
 -- plan: one of the list indexes gives the ids in its own order (the other five branches are seen to be impossible);
 --       their rows are read by primary key. Only texts that have the words anywhere are taken apart into words.
--- note: a JSON document's words have the collation of whatever the server was set up with; COLLATE gives them the
---       products' own.
+-- note: which collation the words of a JSON document have depends on the server's version (in MariaDB 10.11.18 they
+--       could not be compared with a product's); COLLATE gives them the products' own.
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
     p.stock_quantity, p.is_active, p.created_at, p.updated_at,

@@ -22,8 +22,8 @@
 -- plan: ft_products_words finds the hits; the page's rows are joined to them afterwards. A file of its own (and so have
 --       the other orders): what could sort in any order takes a fifth longer. The hits are counted by
 --       products/search_count: COUNT(*) OVER () here takes longer than both together.
--- note: a JSON document's words have the collation of whatever the server was set up with; COLLATE gives them the
---       products' own.
+-- note: which collation the words of a JSON document have depends on the server's version (in MariaDB 10.11.18 they
+--       could not be compared with a product's); COLLATE gives them the products' own.
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
     p.stock_quantity, p.is_active, p.created_at, p.updated_at,
