@@ -7,7 +7,7 @@ import subprocess
 import sys
 import sysconfig
 
-from core import system
+from core import bootstrap, system
 from core.system import ROOT
 
 HELP = "run the tests; further arguments go to pytest"
@@ -48,8 +48,4 @@ def _compile_mysqlclient():
         missing.append("python3-dev")
     if missing:
         system.install(missing, "The tests need mysqlclient, and pip compiles it")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--require-hashes", "--disable-pip-version-check"]
-    done = subprocess.run([*pip, "-r", str(ROOT / "tests" / "mysqlclient.txt")], capture_output=True, check=False)
-    if done.returncode:
-        last = "\n".join("    " + line for line in done.stderr.decode(errors="replace").strip().splitlines()[-8:])
-        raise system.Stop(f"mysqlclient could not be installed:\n\n{last}\n\nMend that, or test without CI=true.")
+    bootstrap.install(sys.executable, [ROOT / "tests" / "mysqlclient.txt"], "mysqlclient could not be installed")

@@ -111,12 +111,17 @@ def _make(testing, embedded):
         _run([python, "-m", "venv", str(VENV)], "The virtual environment .venv could not be made")
     lists = _lists(testing)
     say(f"Installing {' and '.join(str(p.relative_to(ROOT)) for p in lists)} into .venv.")
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--require-hashes", "--disable-pip-version-check"]
+    install(PYTHON, lists, "The packages could not be installed")
+    INSTALLED.write_text("\n".join(_marks(testing)) + "\n")
+
+
+def install(python, lists, failure):
+    """Let this Python's pip install what these files list; raise Stop, which begins with `failure`, where it cannot."""
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "--disable-pip-version-check"]
     pip += ["--retries", "2", "--timeout", "20"]
     for path in lists:
         pip += ["-r", str(path)]
-    _run(pip, "The packages could not be installed")
-    INSTALLED.write_text("\n".join(_marks(testing)) + "\n")
+    _run(pip, failure)
 
 
 def _system_packages(embedded):

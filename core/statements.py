@@ -127,7 +127,7 @@ def parse(name, path, source):
         params=params,
         body=body.removesuffix(";").rstrip(),
         first_line=first,
-        cached=_cached(*found.get("cache", ())),
+        cached=_cached(found["cache"][0]) if "cache" in found else None,
     )
     _check(statement)
     for section, text, number in plans:
@@ -146,10 +146,8 @@ def _add_to_plans(statement, section, text, number):
         raise Problem(statement.path, number, str(error)) from None
 
 
-def _cached(reason=None, _line=None):
+def _cached(reason):
     """Return how long an answer may be kept, by what the header says after "cache:"."""
-    if reason is None:
-        return None
     return "estimate" if re.match(r"estimate\b", reason) else "count"
 
 
