@@ -23,7 +23,7 @@ from core.config import load
 from core.database import DatabaseError, refusal
 from core.migrations import Migrator
 from core.shared import SharedMemoryStorage
-from core.system import Stop, pages, say
+from core.system import ROOT, Stop, say
 
 HELP = "serve the shop (the default)"
 PRODUCTS_AT_FIRST = 500
@@ -88,7 +88,9 @@ def _renewed(options, config):
 
 def _code():
     """Return what tells whether our Python files are the ones of the start."""
-    return {path: path.stat().st_mtime_ns for path in pages()}
+    folders = ("core", "commands", "resources")
+    files = [ROOT / "server.py", *(path for folder in folders for path in (ROOT / folder).glob("*.py"))]
+    return {path: path.stat().st_mtime_ns for path in files}
 
 
 def with_secret(config):

@@ -18,7 +18,7 @@ import time
 
 from core.config import Malformed
 from core.http import DRAIN, RETIREMENT, Server
-from core.system import Stop, say
+from core.system import Stop
 
 RETIRE = signal.SIGUSR1  # tells a worker; SIGHUP, which a closed terminal sends to all, is for the watch alone
 HEEDED = {signal.SIGTERM, signal.SIGHUP, RETIRE}
@@ -98,8 +98,7 @@ class Watch:
             if self.rolling:
                 self._roll()
             time.sleep(0.1)
-        if not self._is_left():
-            say("Stopping: requests under way are answered first.")
+        log.info("Stopping: requests under way are answered first.")  # `say` could wait for who reads
         self._end()
         return status
 
@@ -147,7 +146,10 @@ class Watch:
         except Exception:
             log.exception("a worker broke")
         finally:
-            os._exit(code)
+            try:
+                logging.shutdown()
+            finally:
+                os._exit(code)
 
     def _reap(self):
         """Replace who has died, where nobody else is on that socket."""
@@ -247,5 +249,5 @@ def work(application, listening, threads, lifeline, tells):
     signal.signal(signal.SIGTERM, lambda *_: server.stop())
     signal.signal(RETIRE, lambda *_: server.retire())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
-    threading.Thread(target=lambda: (os.read(lifeline, 1), os._exit(1)), daemon=True).start()
+    threading.Thread(target=lambda: (os.read(lifeline, 1), logging.shutdown(), os._exit(1)), daemon=True).start()
     server.run(ready=lambda: (os.write(tells, b"+"), os.close(tells)))

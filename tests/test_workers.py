@@ -7,6 +7,7 @@ import os
 import pathlib
 import pty
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,7 +25,20 @@ from core.cors import Cors
 from core.edge import Edge
 from core.system import ROOT
 
+PARTS = ("core", "commands", "resources", "sql", "migrations")  # of the program, beside server.py
 SENT_TWICE = b"GET /api/health HTTP/1.1\r\nHost: shop\r\n\r\n" * 2
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Where a copy of the program stands, whose sql/ and .env a test may edit."""
+    copy = tmp_path / "house"
+    copy.mkdir()
+    shutil.copy2(ROOT / "server.py", copy)
+    for part in PARTS:
+        shutil.copytree(ROOT / part, copy / part)
+    (copy / ".env").write_text("")
+    return copy
 
 
 @pytest.fixture
@@ -423,8 +437,9 @@ import sys
 import server
 from commands.serve import listen, open_doors
 from commands.watch import Watch
-from core import config
+from core import config, logs
 settings = config.load(port=sys.argv[1], workers=2, threads=2)
+logs.configure(settings.log_level)
 sockets = listen(settings.host, settings.port, 2)
 open_doors(sockets, settings.host, settings.port)
 application = server.shop(settings, settings.database)
@@ -454,6 +469,7 @@ def test_a_new_worker_that_dies_before_it_serves_leaves_the_old_ones_in_place(tm
 
         assert children.read_text() == before
         assert not refuses(port)
+        assert log.read_text().count("a worker broke") == 2  # its last words are written
     finally:
         process.terminate()
         assert process.wait(15) == 0
