@@ -8,27 +8,31 @@ shop, a script or a backup. Whoever opens it in a spreadsheet imports the column
 
 import csv
 import io
+import json
 import re
 from decimal import Decimal
 
 from bottle import response
 
 from core import audit, fields
-from core.app import app
+from core.app import LARGEST_ID, app
 from core.auth import ADMIN
 from core.envelope import dump
-from core.errors import InvalidRows, ValidationError
+from core.errors import Conflict, InvalidRows, ValidationError
 from core.validation import Query, Shape, Upload, sentence, suggestion
 
 CSV = "text/csv"
 MOST_ROWS = 50_000
 MOST_PROBLEMS = 1000  # that are listed
-BATCH = 1000  # rows of one statement
+BATCH = 1000  # rows of one statement that reads
+PART = 200  # rows of one transaction: whoever wants a product that it changes waits for some 20 ms
 LARGEST_BATCH = 512 * 1024  # characters of one statement's rows
-PATIENCE = 120  # seconds for one statement; the index of words takes its time at the end
+PATIENCE = 120  # seconds for one statement: a second import waits for the first
 STATE = ("name", "description", "price", "image_url", "category_id", "stock_quantity", "is_active")
 EXPORTED = ("id", "name", "description", "price", "image_url", "category", "stock_quantity", "is_active")
 DEFAULTS = {"description": None, "image_url": None, "category_id": None, "stock_quantity": 0, "is_active": True}
+WRITTEN = {"price": str, "is_active": int}  # exact, and as JSON_TABLE takes them
+READ = {"price": Decimal, "is_active": bool}
 NULLABLE = ("description", "image_url", "category", "category_id")
 NO_CATEGORY = "There is no such category. GET /api/categories lists them."
 
@@ -82,30 +86,36 @@ COLUMNS = {  # resources/products.py has the same for JSON
     query=REHEARSAL,
     takes=FILE,
     returns=RESULT,
+    raises=(Conflict,),
     patience=PATIENCE,
     message="Products imported.",
 )
-def take_in(db, upload, query, user):
+def take_in(db, database, upload, query, user):
     """Add and change products from a CSV table: all of it or nothing.
 
     The first row names the columns, in any order: id, name, description, price, image_url, category (a name) or
     category_id, stock_quantity, is_active. A row with an id changes that product, one without adds a product, which
     needs name and price. An empty cell is null where null is allowed, and otherwise as if the column were missing. At
-    most 50,000 rows and 32 MiB, in UTF-8. With dry_run=true everything is done and undone again. The details of a 400
+    most 50,000 rows and 32 MiB, in UTF-8. With dry_run=true it is checked and nothing is stored. The details of a 400
     list the first 1000 problems by row, as a spreadsheet counts them, and the total.
+
+    What is checked is stored part by part, so that the shop goes on meanwhile: for some seconds others see some of it.
+    Where the shop breaks down amid that, the next import stores the rest and answers 409, once.
     """
+    # What `db` locks lasts until the end: other imports wait, and the categories stay. No product is locked by it.
     problems = Problems()
     rows = read(upload, problems)
+    db.one("imports/lock")
+    if store(database):
+        raise Conflict("An earlier import had been cut short; the rest of it is stored now. Look, then import again.")
     find_categories(db, rows, problems)
-    known = find_products(db, rows, problems)
+    find_products(db, rows, problems)
     problems.settle()
-    changed = [(known[row["id"]], known[row["id"]] | row) for _, row in rows if "id" in row]
-    added = [DEFAULTS | row for _, row in rows if "id" not in row]
-    update(db, user, [(before, after) for before, after in changed if before != after])
-    create(db, user, added)
-    if query["dry_run"]:
-        db.undo()
-    return {"created": len(added), "updated": len(changed), "dry_run": query["dry_run"]}
+    if not query["dry_run"]:
+        database.transaction(lambda db: decide(db, user, rows))
+        store(database)
+    changed = sum("id" in row for _, row in rows)
+    return {"created": len(rows) - changed, "updated": changed, "dry_run": query["dry_run"]}
 
 
 @app.get("/api/products/export", auth=ADMIN, gives="text/csv; charset=utf-8", message="All products, as a CSV table.")
@@ -224,14 +234,14 @@ def values(number, columns, cells, problems):
 
 
 def find_categories(db, rows, problems):
-    """Put category_id in place of category, and hold the categories until the end."""
+    """Put category_id in place of category, and lock the categories until the end: none is deleted meanwhile."""
     named = {row["category"]: None for _, row in rows if row.get("category") is not None}
     names = list(named)
-    for part in parts(names):
-        for found in db.many("categories/hold_named", names=dump(part).decode()):
+    for part in parts(names, BATCH):
+        for found in db.many("categories/hold_named", names=text_of(part)):
             named[part[found["position"] - 1]] = found["id"]
     ids = sorted({row["category_id"] for _, row in rows if row.get("category_id") is not None})
-    held = {found["id"] for part in parts(ids) for found in db.many("categories/hold", ids=dump(part).decode())}
+    held = {found["id"] for part in parts(ids, BATCH) for found in db.many("categories/hold", ids=text_of(part))}
     for number, row in rows:
         if row.get("category_id") is not None and row["category_id"] not in held:
             problems.add(number, "category_id", NO_CATEGORY)
@@ -243,47 +253,74 @@ def find_categories(db, rows, problems):
 
 
 def find_products(db, rows, problems):
-    """Hold the products that rows name; return them by id."""
-    known = {}
-    for part in parts(sorted({row["id"] for _, row in rows if "id" in row})):
-        known |= {product["id"]: product for product in db.many("products/lock_many", ids=dump(part).decode())}
+    """Look whether the products that rows name are there; they are never deleted."""
+    ids = sorted({row["id"] for _, row in rows if "id" in row})
+    known = {found["id"] for part in parts(ids, BATCH) for found in db.many("products/existing", ids=text_of(part))}
     for number, row in rows:
         if "id" in row and row["id"] not in known:
             problems.add(number, "id", "There is no such product. Leave the id empty to add one.")
-    return known
 
 
-def update(db, user, changes):
-    """Store changed products, [(before, after)], and tell of them."""
-    for part in parts(changes):
-        db.run("products/import_update", rows=dump([document(after) for _, after in part]).decode())
-        audit.record(db, user, (("product", a["id"], "changed", state(b), state(a)) for b, a in part))
+def decide(db, user, rows):
+    """Put the rows down to be stored, all of them or none; in the order of ids, so that locks are taken in it."""
+    for part in parts(sorted((row for _, row in rows), key=lambda row: row.get("id", LARGEST_ID + 1)), PART):
+        db.add("imports/add", user_id=user["id"], user_name=user["username"], document=text_of(part))
 
 
-def create(db, user, rows):
-    """Store new products, and tell of them."""
-    for part in parts(rows):
-        first = db.add("products/import_add", rows=dump([document(row) for row in part]).decode())
-        added = db.many("products/added_since", first_id=first)
-        audit.record(db, user, (("product", row["id"], "created", None, state(row)) for row in added))
+def store(database):
+    """Store what has been put down, each part in a transaction of its own; return how many parts there were."""
+    done = 0
+    while database.transaction(store_part):
+        done += 1
+    return done
 
 
-def parts(rows):
-    """Yield lists of at most BATCH rows, and of few enough characters for one statement."""
+def store_part(db):
+    """Store the first part of what has been put down, and tell of it; return whether there was one.
+
+    New products are added one by one: only so their ids are known for certain, since others add meanwhile. Where a
+    crash came between, a category may be gone: its products have none then.
+    """
+    part = db.one("imports/next")
+    if part is None:
+        return False
+    rows = [converted(row, READ) for row in json.loads(part["document"])]
+    named = {row["category_id"] for row in rows if row.get("category_id") is not None}
+    there = {None, *(found["id"] for found in db.many("categories/hold", ids=text_of(sorted(named))))}
+    rows = [row if row.get("category_id") in there else row | {"category_id": None} for row in rows]
+    wanted = {row["id"]: row for row in rows if "id" in row}
+    before = db.many("products/lock_many", ids=text_of(sorted(wanted)))
+    changes = [(old, new) for old in before if (new := old | wanted[old["id"]]) != old]
+    db.run("products/import_update", rows=text_of([new for _, new in changes]))
+    added = [(db.add("products/add", **new), new) for new in (DEFAULTS | row for row in rows if "id" not in row)]
+    told = [("product", new["id"], "changed", state(old), state(new)) for old, new in changes]
+    told += [("product", id, "created", None, state(new)) for id, new in added]
+    audit.record(db, {"id": part["user_id"], "username": part["user_name"]}, told)
+    db.run("imports/remove", id=part["id"])
+    return True
+
+
+def parts(rows, most):
+    """Yield lists of at most so many rows, and of few enough characters for one statement."""
     part, size = [], 0
     for row in rows:
         part.append(row)
         size += len(str(row))
-        if len(part) == BATCH or size > LARGEST_BATCH:
+        if len(part) == most or size > LARGEST_BATCH:
             yield part
             part, size = [], 0
     if part:
         yield part
 
 
-def document(row):
-    """Return a row as the statements take it: the price as exact text, the boolean as a number."""
-    return {**row, "price": str(row["price"]), "is_active": int(row["is_active"])}
+def text_of(rows):
+    """Return a document for a statement, from ids, names or rows."""
+    return dump([converted(row, WRITTEN) if isinstance(row, dict) else row for row in rows]).decode()
+
+
+def converted(row, how):
+    """Return a row with some of its values changed, {column: function}."""
+    return {name: how[name](value) if name in how else value for name, value in row.items()}
 
 
 def state(product):

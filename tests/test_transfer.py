@@ -1,14 +1,20 @@
 """The catalogue in and out as CSV, through the wired shop and, for streams and races, a real server."""
 
+import contextlib
 import csv
 import http.client
 import io
 import json
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import as_url
 from test_catalogue import BAD, NEW, at_once, boss, problem, root  # noqa: F401 - fixtures
 
-from core.database import Database
+from core.database import Database, Session, connect
 from core.errors import ServiceUnavailable
 from core.reading import LARGEST_BODY
 from resources import transfer
@@ -281,6 +287,77 @@ def test_an_import_tells_of_every_product_with_before_and_after(client, root, ma
         assert {name: shown[name] for name in entry["after"]} == entry["after"]
 
 
+def test_others_add_products_while_a_table_is_imported_and_the_trail_keeps_them_apart(client, root, sql, monkeypatch):  # noqa: F811
+    def between(db, statement, /, **values):
+        id = plainly(db, statement, **values)
+        if statement.startswith("products/"):
+            sql("INSERT INTO products (name, price) VALUES ('Another', 1)")  # committed, and not told of
+        return id
+
+    plainly = Session.add
+    monkeypatch.setattr(Session, "add", between)
+
+    take_in(client, root, "name,price\nFirst,5\nSecond,6\n")
+
+    told = sql("SELECT p.name FROM audit_entries AS a JOIN products AS p ON p.id = a.entity_id ORDER BY p.id")
+    assert told == [{"name": "First"}, {"name": "Second"}]
+
+
+@contextlib.contextmanager
+def locked(accounts, product):
+    """Let another transaction change a product, and not be done yet."""
+    with connect(accounts.owner, 10) as other, other.cursor() as cursor:
+        other.begin()
+        cursor.execute("SELECT id FROM products WHERE id = %s FOR UPDATE", [product])
+        yield
+        other.rollback()
+
+
+def wait_until(check, seconds=20):
+    """Wait until `check()` is true."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_while_a_table_is_stored_only_the_products_of_the_part_at_hand_are_locked(
+    client,
+    root,  # noqa: F811
+    accounts,
+    make,
+    sql,
+    monkeypatch,
+):
+    monkeypatch.setattr(transfer, "PART", 2)
+    ids = make.products(6)
+    text = "id,name\n" + "".join(f"{id},New\n" for id in reversed(ids))
+    add = lambda id: client.post_json(  # noqa: E731
+        "/api/cart/items", {"product_id": id, "quantity": 1}, headers={"Session-ID": "s"}
+    )
+
+    with ThreadPoolExecutor(1) as pool, locked(accounts, ids[2]):
+        importing = pool.submit(take_in, client, root, text)
+        wait_until(lambda: stored(sql)[1]["name"] == "New")
+        added = [add(id).status_int for id in (ids[0], ids[1], ids[4], ids[5])]
+        under_way = not importing.done()
+
+    assert (added, under_way) == ([201] * 4, True)
+    assert importing.result().json["data"] == {"created": 0, "updated": 6, "dry_run": False}
+    assert {row["name"] for row in stored(sql)} == {"New"}
+
+
+def test_a_rehearsal_and_a_refusal_wait_for_nobody_and_lock_no_product(client, root, accounts, make):  # noqa: F811
+    id = make.product()
+
+    with locked(accounts, id):
+        rehearsed = take_in(client, root, f"id,name\n{id},New\n", "?dry_run=true")
+        refused = take_in(client, root, f"id,price\n{id},5\n{id + 1},5\n")
+
+    assert rehearsed.json["data"] == {"created": 0, "updated": 1, "dry_run": True}
+    assert details(refused) == [(3, "id")]
+
+
 # On a real server
 
 
@@ -356,6 +433,35 @@ def test_an_export_that_breaks_off_is_no_whole_table(start, accounts, boss, make
     finally:
         sql("RENAME TABLE products_away TO products")
         connection.close()
+
+
+@pytest.mark.slow
+def test_an_import_that_a_crash_cuts_short_is_finished_by_the_next(boss, start, accounts, make, sql):  # noqa: F811
+    real, root = boss  # noqa: F811
+    ids = make.products(transfer.PART + 2)
+    rows = "".join(f"{id},New,5\n" for id in ids) + ",Added,6\n"
+    kind = {**root, "Content-Type": "text/csv"}
+    take = lambda real: ask(real, "POST", "/api/products/import", f"id,name,price\n{rows}".encode(), kind)[0]  # noqa: E731
+
+    with ThreadPoolExecutor(1) as pool, locked(accounts, ids[-1]):
+        cut_short = pool.submit(take, real)
+        wait_until(lambda: stored(sql)[0]["name"] == "New")
+        os.killpg(real.process.pid, signal.SIGKILL)
+        assert cut_short.exception() is not None
+    half = {row["name"] for row in stored(sql)}
+    again = start("--workers", "1", DATABASE_URL=as_url(accounts.application))
+    first, second = take(again), take(again)
+
+    assert half > {"New"}
+    assert (first, second) == (409, 200)
+    assert [row["name"] for row in stored(sql)] == ["New"] * len(ids) + ["Added"] * 2
+    told = sql(
+        "SELECT action, COUNT(DISTINCT entity_id) AS n, COUNT(*) AS all_of_them FROM audit_entries GROUP BY action"
+    )
+    assert {(row["action"], row["n"], row["all_of_them"]) for row in told} == {
+        ("changed", len(ids), len(ids)),
+        ("created", 2, 2),
+    }
 
 
 @pytest.mark.slow

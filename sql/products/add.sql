@@ -1,5 +1,5 @@
 -- Add a product.
--- used by: POST /api/products
+-- used by: POST /api/products, POST /api/products/import
 -- returns: id
 -- params:
 --   name

@@ -1,0 +1,8 @@
+-- Wait until nobody else imports, and keep others from it until the transaction ends.
+-- used by: POST /api/products/import
+-- returns: one
+-- plan: primary key
+SELECT id
+FROM import_parts
+WHERE id = 1
+FOR UPDATE
