@@ -65,7 +65,7 @@ def shop(config, url, reload=False, generation=None, tries=None):
     """Wire the shop in the order in which a request meets things; return the WSGI application.
 
     `config`: the Config, with a secret_key; `url`: the DatabaseUrl to use; `generation`, `tries`: what the workers of
-    this wiring share with those of the one before (a cache.Generation and a shared.SharedMemoryStorage). Raises Stop
+    this wiring share with those of the one before (a cache.Generation and limits.host_memory()). Raises Stop
     where a SQL file is wrong, and then leaves an earlier wiring as it was; LookupError for a route that does not say
     who may use it.
     """

@@ -21,8 +21,8 @@ from core import logs
 from core.cache import Generation
 from core.config import load
 from core.database import DatabaseError, refusal
+from core.limits import host_memory
 from core.migrations import Migrator
-from core.shared import SharedMemoryStorage
 from core.system import ROOT, Stop, say
 
 HELP = "serve the shop (the default)"
@@ -53,7 +53,7 @@ def run(options, config, shop):
     try:
         with contextlib.ExitStack() as stack:
             url, database = (config.database, None) if config.database else _embedded(stack, config)
-            shared = {"generation": Generation(), "tries": SharedMemoryStorage(wrap_exceptions=True)}
+            shared = {"generation": Generation(), "tries": host_memory()}
             application = shop(with_secret(config), url, options.reload, **shared)
             code = _code()
 

@@ -1,19 +1,18 @@
 """What is kept in memory for a few seconds: whole answers of routes, and counts that would cost too much each time.
 
 Everything is voided at once, in all worker processes of this host, by whatever changes the tables that it shows (a
-counter in shared memory, see `Generation`), so that whoever has written sees their own writes. What changes elsewhere
+number in shared memory, see `Generation`), so that whoever has written sees their own writes. What changes elsewhere
 (on another host, or by hand in the database) is seen when its few seconds are over.
 """
 
 import contextlib
 import mmap
+import os
 import threading
 import time
 from concurrent.futures import Future
 
 from cachetools import FIFOCache
-
-from core.shared import SharedLock
 
 REVALIDATE = "public, max-age=0, must-revalidate"  # keep it, and ask by its ETag before each use
 TOTALS_SIZE = 4 * 1024 * 1024  # bytes, estimated, for each worker
@@ -38,16 +37,16 @@ CATALOGUE = Kept("products", "categories")
 
 
 class Generation:
-    """A number that all processes which inherit it share; it goes up with each change of what is kept.
+    """A number that all processes which inherit it share; it is another one after each change of what is kept.
 
-    Whoever keeps something notes the number from before it was read. A writer counts after its COMMIT and before its
-    answer leaves: what was read earlier has an older number then, and is not used any more.
+    Whoever keeps something notes the number from before it was read. A writer changes it after its COMMIT and before
+    its answer leaves: what was read earlier has an older number then, and is not used any more. Numbers are random and
+    not counted: of two changes at once either may stay, as both differ from all before, and so nobody waits for a lock.
     """
 
     def __init__(self):
         self._memory = mmap.mmap(-1, 8)
-        self._number = memoryview(self._memory).cast("Q")  # read in one piece: 8 bytes, aligned
-        self._lock = SharedLock()
+        self._number = memoryview(self._memory).cast("Q")  # read and written in one piece: 8 bytes, aligned
 
     @property
     def number(self):
@@ -55,9 +54,8 @@ class Generation:
         return self._number[0]
 
     def advance(self):
-        """Void what is kept. Under a lock: of two counts at once, one must not be lost."""
-        with self._lock:
-            self._number[0] += 1
+        """Void what is kept."""
+        self._number[0] = int.from_bytes(os.urandom(8), "little")
 
 
 class Memory:

@@ -1,27 +1,29 @@
 """How often something may be tried: limits per address on routes, and growing delays after failed logins.
 
-The package `limits` counts, in memory that all workers of this host share, or in RATE_LIMIT_STORAGE (redis://…) for
-several hosts. A refusal is a 429 with Retry-After and the RateLimit headers of draft-ietf-httpapi-ratelimit-headers.
+Counted is in memory that all workers of this host share, or by the package `limits` in RATE_LIMIT_STORAGE (redis://…)
+for several hosts; while that does not answer, each host counts by itself. A refusal is a 429 with Retry-After and the
+RateLimit headers of draft-ietf-httpapi-ratelimit-headers.
 """
 
-import contextlib
 import inspect
 import ipaddress
 import logging
 import math
 import re
 import sys
+import threading
 import time
 
 from bottle import request
 from limits import parse_many
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
-from limits.strategies import FixedWindowRateLimiter
 
 from core.errors import RateLimited
 from core.shared import SharedMemoryStorage
 from core.system import Stop
+
+AWAY = 3  # seconds for which a storage that did not answer is left alone
 
 log = logging.getLogger("bodega.limits")
 
@@ -47,17 +49,20 @@ ADDRESS_FAILURES = Limit("login-address", "50/minute; 200/10 minutes")
 class Limits:
     """The plugin that holds a route to its `limit=Limit(…)`. It counts failed logins too: a handler names `limits`.
 
-    `storage`: its address; None for the memory of this host, which is `shared` where there is one already.
+    `storage`: the address of one for several hosts, or None. `memory`: this host's, as `host_memory` returns it, where
+    there is one already.
     """
 
     name = "limits"
     api = 2
 
-    def __init__(self, enabled=True, storage=None, trusted_proxies=(), shared=None):
+    def __init__(self, enabled=True, storage=None, trusted_proxies=(), memory=None):
         self.enabled = enabled
         self.trusted = trusted_proxies
-        self.storage = _connected(storage) if storage else shared or SharedMemoryStorage(wrap_exceptions=True)
-        self._limiter = FixedWindowRateLimiter(self.storage)
+        self._memory = memory or host_memory()
+        self._elsewhere = _connected(storage) if storage else None
+        self._away_until = 0.0  # by the monotonic clock; after a failure only
+        self._asking = threading.Lock()
 
     def apply(self, callback, route):
         """Wrap the routes that declare a limit; note the client's address on all of them."""
@@ -74,73 +79,118 @@ class Limits:
 
         return limited
 
+    def _counted(self, work):
+        """Return what `work(counters, notes)` returns, of the storage that answers; None where none does.
+
+        One that does not is left alone for AWAY seconds, and then asked by one request while the others go on without.
+        """
+        if self._elsewhere and self._is_to_be_asked():
+            try:
+                counted = work(self._elsewhere, self._elsewhere)
+            except StorageError as error:
+                self._away_until = time.monotonic() + AWAY
+                log.error("RATE_LIMIT_STORAGE does not answer; this host counts by itself: %s", error.storage_error)
+            else:
+                self._away_until = 0.0
+                return counted
+        try:
+            return work(*self._memory)
+        except StorageError as error:  # better to serve without limits than not at all
+            log.error("The memory of the rate limits cannot be used: %s", error.storage_error)
+            return None
+
+    def _is_to_be_asked(self):
+        with self._asking:
+            now = time.monotonic()
+            if now < self._away_until:
+                return False
+            if self._away_until:
+                self._away_until = now + AWAY  # for the others
+            return True
+
     def _hit(self, limit, *who):
         """Count one try and set the headers; raise RateLimited past the limit."""
-        tightest = None
-        with _tolerant():
+
+        def hit(counters, _):
+            tightest = None
             for item in limit.items:
-                allowed = self._limiter.hit(item, limit.name, *who)
-                remaining, wait = self._window(item, limit.name, *who)
-                if not allowed:
-                    self._tell(limit, item, 0, wait)
-                    raise RateLimited(wait)
-                if tightest is None or remaining < tightest[1]:
-                    tightest = (item, remaining, wait)
-            self._tell(limit, *tightest)
+                key = item.key_for(limit.name, *who)
+                left = item.amount - counters.incr(key, item.get_expiry())
+                if tightest is None or left < tightest[0]:
+                    tightest = left, item, key
+                if left < 0:
+                    break
+            left, item, key = tightest
+            return left, item, _wait(counters, item, key)
 
-    def _window(self, item, *who):
-        """Return how many tries are left in a window, and the whole seconds until it ends."""
-        stats = self._limiter.get_window_stats(item, *who)
-        return stats.remaining, max(1, math.ceil(stats.reset_time - time.time()))
-
-    @staticmethod
-    def _tell(limit, item, remaining, wait):
-        """Set the headers of one window, for errors too."""
-        request.environ["bodega.headers"] += [
+        if (found := self._counted(hit)) is None:
+            return
+        left, item, wait = found
+        request.environ["bodega.headers"] += [  # for errors too
             ("RateLimit-Policy", f'"{limit.name}";q={item.amount};w={item.get_expiry()}'),
-            ("RateLimit", f'"{limit.name}";r={remaining};t={wait}'),
+            ("RateLimit", f'"{limit.name}";r={max(0, left)};t={wait}'),
         ]
+        if left < 0:
+            raise RateLimited(wait)
 
     def before_login(self, account, address):
         """Raise RateLimited while the delay after failed logins lasts. `account`: what names it, in one form."""
-        waits = []
-        with _tolerant():
-            known = self.enabled and self.storage.get(KNOWN.items[0].key_for(KNOWN.name, account, address))
-            for name, item, who in self._failures(account, address):
-                spared = known and name == ACCOUNT_FAILURES.name
-                if not spared and not self._limiter.test(item, name, *who):
-                    waits.append(self._window(item, name, *who)[1])
-            if waits:
-                raise RateLimited(max(waits))
+        if not self.enabled:
+            return
+
+        def waits(counters, notes):
+            known = notes.get(_known(account, address))
+            return [
+                _wait(counters, item, key)
+                for limit, item, key in _failures(account, address)
+                if not (known and limit is ACCOUNT_FAILURES) and counters.get(key) >= item.amount
+            ]
+
+        if found := self._counted(waits):
+            raise RateLimited(max(found))
 
     def login_failed(self, account, address):
         """Count a failed login."""
-        with _tolerant():
-            for name, item, who in self._failures(account, address):
-                self._limiter.hit(item, name, *who)
+        if not self.enabled:
+            return
+        failures = _failures(account, address)
+        self._counted(lambda counters, _: [counters.incr(key, item.get_expiry()) for _, item, key in failures])
 
     def login_succeeded(self, account, address):
         """Forget the failures of this account from this address, and remember the address."""
         if not self.enabled:
             return
-        with _tolerant():
-            self._limiter.hit(KNOWN.items[0], KNOWN.name, account, address)
+
+        def remember(counters, notes):
+            notes.incr(_known(account, address), KNOWN.items[0].get_expiry())
             for item in PAIR_FAILURES.items:
-                self._limiter.clear(item, PAIR_FAILURES.name, account, address)
+                counters.clear(item.key_for(PAIR_FAILURES.name, account, address))
 
-    def _failures(self, account, address):
-        """Return the windows that count a failed login: (limit's name, window, who); none where limits are off."""
-        counted = {PAIR_FAILURES: (account, address), ACCOUNT_FAILURES: (account,), ADDRESS_FAILURES: (address,)}
-        return [(limit.name, item, who) for limit, who in counted.items() for item in limit.items if self.enabled]
+        self._counted(remember)
 
 
-@contextlib.contextmanager
-def _tolerant():
-    """Go on where the storage does not answer: better to serve without limits than not at all."""
-    try:
-        yield
-    except StorageError as error:
-        log.error("The storage of the rate limits does not answer: %s", error.storage_error)
+def host_memory():
+    """Return where the workers of a host count, and where they note who has logged in from where.
+
+    Two tables: notes last for a month, and anybody with an account makes as many as he has addresses.
+    """
+    return SharedMemoryStorage(wrap_exceptions=True), SharedMemoryStorage(wrap_exceptions=True)
+
+
+def _failures(account, address):
+    """Return the windows that count a failed login: (limit, window, key)."""
+    counted = {PAIR_FAILURES: (account, address), ACCOUNT_FAILURES: (account,), ADDRESS_FAILURES: (address,)}
+    return [(limit, item, item.key_for(limit.name, *who)) for limit, who in counted.items() for item in limit.items]
+
+
+def _known(account, address):
+    """Return the key of the note that somebody has logged in to this account from this address."""
+    return KNOWN.items[0].key_for(KNOWN.name, account, address)
+
+
+def _wait(counters, item, key):
+    """Return the whole seconds until a window ends, from 1; within bounds, whatever the clock on the wall does."""
+    return min(item.get_expiry(), max(1, math.ceil(counters.get_expiry(key) - time.time())))
 
 
 def _connected(address):
@@ -168,11 +218,13 @@ def client_address(environ, trusted):
 
 
 def _is_trusted(address, trusted):
+    """Whether a network holds this address, in either form: 10.0.0.1 is ::ffff:10.0.0.1 on a socket for both."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return any(found in network for network in trusted)
+    other = ipaddress.ip_address(f"::ffff:{found}") if found.version == 4 else found.ipv4_mapped
+    return any(found in network or (other and other in network) for network in trusted)
 
 
 def _shortened(address):

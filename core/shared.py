@@ -1,10 +1,12 @@
 """Counters that all worker processes of this host share, as a storage for the package `limits`; and their lock.
 
-An anonymous memory map, made before the workers are forked: a table of slots, each a key's hash, its count and when
-it expires. The package's own memory storage counts in each process alone, and its others need a further server.
+An anonymous memory map, made before the workers are forked: a table of slots, each a key's hash, when it
+expires, its count, and the most that is allowed. The package's own memory storage counts in each process alone, and its
+others need a further server.
 """
 
 import fcntl
+import functools
 import hashlib
 import mmap
 import os
@@ -15,13 +17,18 @@ import time
 
 from limits.storage import Storage
 
-SLOT = struct.Struct("<Qdq")  # hash of the key, end of its window (seconds since 1970), count
-SLOTS = 16_384  # 384 KiB
+SLOT = struct.Struct("<QdII")  # hash of the key, end of its window (by the monotonic clock), count, the most allowed
+SLOTS = 65_536  # 1.5 MiB
 PROBES = 16  # slots that a key may stand in
 
 
 class SharedMemoryStorage(Storage):
-    """Fixed windows, exact across the processes that inherit it. A full table forgets what would expire first."""
+    """Fixed windows, exact across the processes that inherit it.
+
+    A full table forgets what is furthest from its limit: whoever wants his own counter forgotten would have to bring
+    a whole table of others to their limits first. Time is CLOCK_MONOTONIC, which all processes of a host share: windows
+    last as long as they should, whatever happens to the clock on the wall.
+    """
 
     STORAGE_SCHEME = ["bodega-shared"]  # noqa: RUF012 - the base class' form
 
@@ -29,7 +36,7 @@ class SharedMemoryStorage(Storage):
         super().__init__(uri, wrap_exceptions)
         self.slots = slots
         self._table = mmap.mmap(-1, slots * SLOT.size)
-        self._locked = SharedLock()
+        self._locked = _lock()
 
     @property
     def base_exceptions(self):
@@ -38,25 +45,25 @@ class SharedMemoryStorage(Storage):
 
     def incr(self, key, expiry, amount=1):
         """Count `amount` more in the key's window, which ends `expiry` seconds after its first; return the count."""
-        now = time.time()
         with self._locked:
+            now = time.monotonic()
             place, found = self._find(key, now)
-            number, end, count = found or (_hash(key), now + expiry, 0)
-            SLOT.pack_into(self._table, place, number, end, count + amount)
+            number, end, count, most = found or (_hash(key), now + expiry, 0, _most(key))
+            SLOT.pack_into(self._table, place, number, end, count + amount, most)
             return count + amount
 
     def get(self, key):
         """Return the count of the key's window; 0 where there is none."""
         with self._locked:
-            found = self._find(key, time.time())[1]
+            found = self._find(key, time.monotonic())[1]
         return found[2] if found else 0
 
     def get_expiry(self, key):
         """Return when the key's window ends, in seconds since 1970; now where there is none."""
-        now = time.time()
+        now = time.monotonic()
         with self._locked:
             found = self._find(key, now)[1]
-        return found[1] if found else now
+        return time.time() + (found[1] - now if found else 0)
 
     def check(self):
         """Memory is always there."""
@@ -70,39 +77,63 @@ class SharedMemoryStorage(Storage):
     def clear(self, key):
         """Forget one key."""
         with self._locked:
-            place, found = self._find(key, time.time())
+            place, found = self._find(key, time.monotonic())
             if found:
-                SLOT.pack_into(self._table, place, 0, 0.0, 0)
+                SLOT.pack_into(self._table, place, 0, 0.0, 0, 0)
 
     def _find(self, key, now):
         """Return where the key stands, or may be put, and what stands there of it (None where nothing)."""
         number = _hash(key)
-        best, best_end = None, None
+        best, lowest = None, None
         for probe in range(PROBES):
             place = (number + probe) % self.slots * SLOT.size
-            slot = SLOT.unpack_from(self._table, place)
-            if slot[0] == number and slot[1] > now:
+            hashed, end, count, most = slot = SLOT.unpack_from(self._table, place)
+            if end <= now:
+                rank = (0, 0)  # an expired slot is as good as an empty one
+            elif hashed == number:
                 return place, slot
-            end = slot[1] if slot[1] > now else 0.0  # an expired slot is as good as an empty one
-            if best is None or end < best_end:
-                best, best_end = place, end
+            else:
+                rank = (count / most, end)
+            if best is None or rank < lowest:
+                best, lowest = place, rank
         return best, None
 
 
+def _most(key):
+    """Return how many its limit allows: the package's keys end in amount/multiple/unit."""
+    return int(key.rsplit("/", 3)[1])
+
+
 class SharedLock:
-    """A lock between the threads of one process and all processes that inherit it. It goes with a holder that dies."""
+    """A lock between the threads of one process and all processes that inherit it. It goes with a holder that dies.
+
+    A process must hold one of these only, see `_lock`: file locks belong to processes, and of two threads that wait for
+    two files Linux may see a deadlock between processes where there is none (EDEADLK).
+    """
 
     def __init__(self):
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - locked for as long as we live
-        self._own = threading.Lock()  # file locks belong to processes, and do not part threads
+        self._own = threading.Lock()  # file locks do not part threads
 
     def __enter__(self):
         self._own.acquire()
-        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX)
+        except BaseException:
+            self._own.release()
+            raise
 
     def __exit__(self, *_):
-        fcntl.lockf(self._file, fcntl.LOCK_UN)
-        self._own.release()
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
+        finally:
+            self._own.release()
+
+
+@functools.cache
+def _lock():
+    """Return the one lock of all tables; made with the first of them, before anybody is forked who shares it."""
+    return SharedLock()
 
 
 def _hash(key):

@@ -16,6 +16,7 @@ import pytest
 from bottle import response
 from conftest import Answer, as_url, servers
 from test_catalogue import NEW
+from test_shared import ended, forked
 from webtest import TestApp
 
 from core import cache as ours
@@ -219,25 +220,29 @@ def test_one_that_hangs_holds_up_the_others_for_a_while_only(monkeypatch):
     assert hanging.result(10)[0] == "late"
 
 
-def test_counts_of_several_processes_at_once_are_not_lost():
-    generation = Generation()
-    waiting, begin = os.pipe()
-    children = []
-    for _ in range(4):
-        if (child := os.fork()) == 0:
-            with contextlib.suppress(BaseException):
-                os.close(begin)
-                os.read(waiting, 1)  # until it is closed
-                for _ in range(5000):
-                    generation.advance()
-            os._exit(0)
-        children.append(child)
-    os.close(begin)
-    for child in children:
-        os.waitpid(child, 0)
-    os.close(waiting)
+def test_whoever_changes_it_sees_another_number_however_many_do_at_once():
+    """Processes and threads alike, and more than one number: a lock did to Linux what looks like a deadlock."""
+    generations = [Generation() for _ in range(2)]
 
-    assert generation.number == 20_000
+    def change(n):
+        before = generations[n % 2].number
+        generations[n % 2].advance()
+        assert generations[n % 2].number != before
+
+    def hammer():
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(change, range(6000)))
+
+    assert ended({forked(hammer) for _ in range(4)}) == {0}
+
+
+def test_a_change_in_one_process_is_seen_by_the_others():
+    generation = Generation()
+    before = generation.number
+
+    ended({forked(generation.advance)})
+
+    assert generation.number != before
 
 
 # The routes
