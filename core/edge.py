@@ -1,6 +1,6 @@
 """The outermost layer, a WSGI application around Bottle's.
 
-Nothing passes without what every answer carries: a request id, CORS headers, `nosniff` and a line in the log. What
+Nothing passes without what every answer carries: a request id, CORS headers, PROTECTION and a line in the log. What
 breaks further in, before or beside the plugins, is caught here and leaves in the envelope too.
 """
 
@@ -12,7 +12,7 @@ import time
 from core import errors, logs
 from core.app import methods_of
 from core.envelope import JSON, failure
-from core.fastlane import FastLane
+from core.fastlane import FastLane, merged
 
 log = logging.getLogger("bodega.access")
 
@@ -20,6 +20,11 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 UNUSABLE = re.compile(r"[\x00-\x1f\x7f]")
 ENVIRON_ID = "bodega.request_id"
 ENVIRON_HEADERS = "bodega.headers"  # what is appended here leaves with every answer, errors too
+PROTECTION = (  # an answer is data: where a browser is led to show it as a page, it loads nothing, and in no frame
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),  # a page of ours has its own
+    ("Referrer-Policy", "no-referrer"),
+)
 SECRET_ARGUMENTS = {"session_id"}  # parts of a path that open something; the log shows the route instead
 
 
@@ -44,7 +49,7 @@ class Edge:
 
         def start(status, headers, exc_info=None):
             sent[0] = status[:3]
-            return start_response(status, [*_without_vary(headers, extra), *extra], exc_info)
+            return start_response(status, merged(headers, extra), exc_info)
 
         try:
             body = self._answer(environ, start)
@@ -60,7 +65,7 @@ class Edge:
         """Return the headers that every answer carries; the first is X-Request-ID."""
         if not request_id or not REQUEST_ID.match(request_id):
             request_id = secrets.token_hex(8)
-        return [("X-Request-ID", request_id), ("X-Content-Type-Options", "nosniff"), *self.cors.headers(origin)]
+        return [("X-Request-ID", request_id), *PROTECTION, *self.cors.headers(origin)]
 
     @property
     def uploads(self):
@@ -97,16 +102,6 @@ def shown_path(environ):
         parts = environ["PATH_INFO"].split("/")
         return "/".join(parts[:3]) + "/…" if len(parts) > 3 else "/".join(parts)
     return route.rule if SECRET_ARGUMENTS & environ["route.url_args"].keys() else environ["PATH_INFO"]
-
-
-def _without_vary(headers, extra):
-    """Merge a handler's own Vary into the edge's: one header, not two."""
-    own = [value for name, value in headers if name.lower() == "vary"]
-    for i, (name, value) in enumerate(extra):
-        if name == "Vary" and own:
-            extra[i] = (name, ", ".join([value, *own]))
-            return [pair for pair in headers if pair[0].lower() != "vary"]
-    return headers
 
 
 def _send(error, start):

@@ -96,16 +96,22 @@ class FastLane:
         return head + own.encode("latin-1") + body
 
 
+def merged(own, carried):
+    """Return an answer's own headers and those that every answer carries: its own win, and Vary has both."""
+    names = {name.lower() for name, _ in own}
+    vary = ", ".join(value for name, value in (*carried, *own) if name.lower() == "vary")
+    headers = [pair for pair in own if pair[0].lower() != "vary"]
+    headers += [pair for pair in carried if pair[0].lower() not in names and pair[0] != "Vary"]
+    return [*headers, ("Vary", vary)] if vary else headers
+
+
 def _head(kept, unchanged, carried):
     """Return the status line and the headers that are the same each time, spelt as waitress spells them."""
-    vary = ", ".join(value for name, value in (*carried, *kept.headers) if name.lower() == "vary")
-    headers = [(name, value) for name, value in (*kept.headers, *carried) if name.lower() not in ("vary", "etag")]
+    headers = [(name, value) for name, value in merged(kept.headers, carried) if name.lower() != "etag"]
     if unchanged:  # bottle leaves these out, too
         headers = [(name, value) for name, value in headers if name.lower() != "content-type"]
     else:
         headers.append(("Content-Length", str(len(kept.body))))
-    if vary:
-        headers.append(("Vary", vary))
     headers.append(("ETag", kept.etag))
     lines = ["HTTP/1.1 " + ("304 Not Modified" if unchanged else "200 OK")]
     lines += ["-".join(part.capitalize() for part in name.split("-")) + f": {value}" for name, value in headers]

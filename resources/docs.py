@@ -16,7 +16,7 @@ POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-PROTECTION = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
+PROTECTION = {"Content-Security-Policy": POLICY}  # in place of the edge's own
 
 FILES = {  # under /docs/; what is not listed here is not served
     "docs.css": ("pages", CSS),

@@ -44,6 +44,13 @@ def broken():
     return lambda path, **headers: client.get(path, status="*", expect_errors=True, headers=headers)
 
 
+def assert_protected(answer):
+    """Whatever a browser makes of an answer, it runs nothing, shows it in no frame, and tells no other host of it."""
+    told = [answer.headers.getall(name) for name in ("Content-Security-Policy", "Referrer-Policy")]
+    assert told == [["default-src 'none'; frame-ancestors 'none'"], ["no-referrer"]]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 @pytest.mark.parametrize("path", ["/api/boom", "/api/unserialisable", "/api/hook"])
 def test_a_crash_leaves_in_the_envelope_with_all_headers_and_tells_nothing(broken, caplog, path):
     answer = broken(path, Origin=ORIGIN, **{"X-Request-ID": "r-1"})
@@ -52,7 +59,7 @@ def test_a_crash_leaves_in_the_envelope_with_all_headers_and_tells_nothing(broke
     assert answer.json["error"]["code"] == "INTERNAL_ERROR" and answer.json["error"]["details"] == {}
     assert answer.headers["X-Request-ID"] == "r-1"
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert_protected(answer)
     assert "passwd" not in answer.text and "Error\n" not in answer.text
     assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]  # logged once
 
@@ -80,7 +87,7 @@ def test_every_answer_has_the_envelope_and_the_headers(client, method, path, sta
     assert answer.status_int == status
     assert answer.content_type == "application/json"
     assert answer.headers["X-Request-ID"] == "id-1"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert_protected(answer)
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
     assert "ETag" in answer.headers["Access-Control-Expose-Headers"]
     assert answer.headers["Vary"] == "Origin"

@@ -20,6 +20,7 @@ from core.cors import Cors
 from core.edge import Edge
 from core.envelope import Envelope
 from core.errors import NotFound
+from core.fastlane import merged
 from core.validation import Query, Validation
 
 FIRST = b"GET /api/things HTTP/1.1\r\nHost: shop\r\n"
@@ -290,6 +291,17 @@ def test_the_answer_from_memory_is_the_one_of_the_long_way(shop, form):
         assert any(line.startswith(b"Age: ") for line in again[0][1])
     elif first[0][0] == b"HTTP/1.1 200 OK":
         assert shop.edge.calls == 2
+
+
+def test_a_header_of_an_answer_takes_the_place_of_the_one_that_all_carry():
+    own = [("Content-Security-Policy", "default-src 'self'"), ("vary", "Accept")]
+    carried = [
+        ("Content-Security-Policy", "default-src 'none'"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Vary", "Origin"),
+    ]
+
+    assert merged(own, carried) == [own[0], carried[1], ("Vary", "Origin, Accept")]
 
 
 def test_every_origin_gets_its_own_headers(shop):

@@ -97,6 +97,8 @@ def error_of(answer):
     """Return the error of an answer that has all that our failures have, in the shape of the contract."""
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers.get_all("Content-Security-Policy") == ["default-src 'none'; frame-ancestors 'none'"]
+    assert answer.headers.get_all("Referrer-Policy") == ["no-referrer"]
     assert answer.headers["Cache-Control"] == "no-store"
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", answer.headers["X-Request-ID"])
     assert "Server" not in answer.headers and "Via" not in answer.headers
