@@ -12,7 +12,7 @@ import os
 import sys
 
 from core import bootstrap
-from core.system import ROOT, Stop, program
+from core.system import ROOT, Stop, pages, program
 
 
 def _prepare(words):
@@ -31,7 +31,7 @@ if __name__ == "__main__":
         sys.exit(130)
 
 from commands import admin, bench, check, migrate, openapi, purge, routes, seed, serve, test
-from core import auth, cli
+from core import auth, cli, migrations
 from core import openapi as openapi_document
 from core.app import app
 from core.audit import Audit
@@ -69,8 +69,8 @@ def shop(config, url, reload=False, generation=None, tries=None):
     where a SQL file is wrong, and then leaves an earlier wiring as it was; LookupError for a route that does not say
     who may use it.
     """
-    statements = Statements(ROOT / "sql", reload)
-    problems = statements.problems + missing(ROOT / "sql", ROOT.glob("resources/*.py"))
+    statements = Statements(ROOT / "sql", reload, migrations.tables(migrations.files()))
+    problems = statements.problems + missing(ROOT / "sql", pages())
     if problems:
         raise Stop("\n".join(map(str, problems)) + "\nMend them; python3 server.py check looks again.")
     cache = Cache(config.cache_ttl, config.totals_ttl, config.cache_size, generation)

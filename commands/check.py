@@ -4,10 +4,10 @@ import re
 
 from commands import plans, times
 from commands.embedded import owner_url
+from core import migrations
 from core.database import Session, connect, prepare
-from core.migrations import Migrator
 from core.statements import Problem, Statements, missing
-from core.system import ROOT, say
+from core.system import ROOT, pages, say
 
 HELP = "check every SQL file against the schema; names file and line of what is wrong"
 PATIENCE = 60  # seconds for one statement: the samples' own and the counts of a large catalogue
@@ -28,10 +28,10 @@ def arguments(parser):
 
 def run(options, config, shop):
     """Print what is wrong, a line each; exit status 1 if anything is, 2 if plans cannot be looked at here."""
-    statements = Statements(ROOT / "sql")
-    problems = statements.problems + missing(ROOT / "sql", ROOT.glob("[rc]*/*.py"))
+    statements = Statements(ROOT / "sql", tables=migrations.tables(migrations.files()))
+    problems = statements.problems + missing(ROOT / "sql", pages(ROOT))
     with owner_url(config) as url:
-        state = Migrator(url, say).state()
+        state = migrations.Migrator(url, say).state()
         connection = connect(url, 10, PATIENCE)
         try:
             with connection.cursor() as cursor:

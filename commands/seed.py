@@ -84,6 +84,6 @@ def _adding(text):
 
 def _begin(db, clear):
     if clear:
-        for table in ("cart_items", "products", "categories"):
-            db.run(f"seed/clear_{table}")
+        for statement in ("seed/clear_cart_items", "seed/clear_products", "seed/clear_categories"):
+            db.run(statement)
     db.run("seed/add_categories", rows=orjson.dumps(catalogue.categories()).decode())

@@ -23,7 +23,7 @@ from core.config import load
 from core.database import DatabaseError, refusal
 from core.limits import host_memory
 from core.migrations import Migrator
-from core.system import ROOT, Stop, say
+from core.system import Stop, pages, say
 
 HELP = "serve the shop (the default)"
 PRODUCTS_AT_FIRST = 500
@@ -88,9 +88,7 @@ def _renewed(options, config):
 
 def _code():
     """Return what tells whether our Python files are the ones of the start."""
-    folders = ("core", "commands", "resources")
-    files = [ROOT / "server.py", *(path for folder in folders for path in (ROOT / folder).glob("*.py"))]
-    return {path: path.stat().st_mtime_ns for path in files}
+    return {path: path.stat().st_mtime_ns for path in pages()}
 
 
 def with_secret(config):

@@ -11,11 +11,13 @@ import hashlib
 import pathlib
 import re
 
+from core import effects
 from core.database import LOST, DatabaseError, connect, number
 from core.system import Stop
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "migrations"
 NAME = re.compile(r"(?P<version>[0-9]{4})_[a-z0-9_]+\.(?P<way>up|down)\.sql\Z")
+NAMES = re.compile(rf"\b(TABLE|VIEW|TO)(?: IF(?: NOT)? EXISTS)? ({effects.NAME})", re.I)
 NO_SUCH_TABLE = 1146
 LOCK_PATIENCE = 120  # seconds that one `migrate` waits for another
 LONGEST_STATEMENT = 24 * 3600  # seconds; an index on a large table takes its time
@@ -66,6 +68,18 @@ def files(folder=FOLDER):
             raise Stop(f"Two migrations have the number {name[:4]}: {found[-1].name} and {name}. Renumber one.")
         checksum = hashlib.sha256(texts["up"].encode()).hexdigest()
         found.append(Migration(version, name, texts["up"], texts["down"], checksum))
+    return found
+
+
+def tables(migrations):
+    """Return the names of the tables that these migrations create, or rename to; what is a view in the end is none.
+
+    A name too many does no harm: the server refuses a table that is not there.
+    """
+    found = set()
+    for migration in migrations:
+        for kind, name in NAMES.findall(effects.outline(migration.up)):
+            (found.discard if kind.upper() == "VIEW" else found.add)(name.strip("`"))
     return found
 
 

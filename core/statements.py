@@ -18,12 +18,14 @@ What is wrong is said with file and line, all at once. Values are bound by the d
 the text, so a variant (another order, say) is another file.
 """
 
+import ast
+import functools
 import logging
 import pathlib
 import re
 import threading
 
-from core import samples
+from core import effects, samples
 
 log = logging.getLogger("bodega.sql")
 
@@ -39,13 +41,8 @@ VERBS = {
     "id": ("INSERT",),
     "count": ("INSERT", "UPDATE", "DELETE", "TRUNCATE"),
 }
-APART = re.compile(  # quoted text and comments, which are no part of the statement's structure
-    r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`[^`]*`|--(?=\s|\Z)[^\n]*|\#[^\n]*|/\*.*?\*/""", re.S
-)
-CHANGES = re.compile(r"\s*(?:INSERT(?:\s+IGNORE)?\s+INTO|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?)\s+(\w+)", re.I)
-UPDATES = re.compile(r"\s*UPDATE\s+(.*?)\bSET\b(.*?)(?:\bWHERE\b|\Z)", re.I | re.S)
-TABLES = re.compile(r"(?:\A|JOIN\s+|,\s*)(\w+)(?:\s+AS\s+(\w+))?", re.I)
-OWNERS = re.compile(r"(?:\A|,)\s*(\w+)\.\w+\s*=")
+NAMED = re.compile(r"[a-z_]+/[a-z0-9_]*[^\w\s]*[a-z]?")  # a statement's name in Python, or the beginning of one
+NO_NOUNS = {"application", "font", "image", "migrations", "multipart", "text"}  # media types, and the other folder
 LOCKS = re.compile(r"\bFOR\s+(?:UPDATE|SHARE)\b|\bLOCK\s+IN\s+SHARE\s+MODE\b", re.I)
 STAR = re.compile(r"(?:\b(?:SELECT|DISTINCT|ALL)\s+|[.,]\s*)\*", re.I)
 
@@ -72,9 +69,8 @@ class Statement:
         self.text = f"/* {name} */ {body}"
         self.cached = cached  # "count": the answer may be some seconds old; "estimate": some minutes; or None
         self.samples, self.allowances = [], []  # what samples.py made of the header
-        bare = _bare(body)
-        self.changes = _changes(bare)  # names of tables
-        self.reads_only = not self.changes and not LOCKS.search(bare)
+        self.changes = frozenset()  # names of tables
+        self.reads_only = False
 
     def prepared(self):
         """Return the statement with `?` for each parameter, for the server's PREPARE."""
@@ -86,8 +82,11 @@ class Statement:
         return self.first_line + (self.body.count("\n", 0, found.start()) if found else 0)
 
 
-def parse(name, path, source):
-    """Check one file's text and return its Statement; raise Problem for the first thing that is wrong."""
+def parse(name, path, source, tables=None):
+    """Check one file's text and return its Statement; raise Problem for the first thing that is wrong.
+
+    `tables`: the names of all that there are; a statement may change no other.
+    """
     lines = source.replace("\r\n", "\n").split("\n")
     header = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
     found, params, purpose, plans, section = {}, {}, [], [], None
@@ -130,6 +129,7 @@ def parse(name, path, source):
         cached=_cached(found["cache"][0]) if "cache" in found else None,
     )
     _check(statement)
+    _find_effects(statement, tables)
     for section, text, number in plans:
         _add_to_plans(statement, section, text, number)
     return statement
@@ -151,23 +151,20 @@ def _cached(reason):
     return "estimate" if re.match(r"estimate\b", reason) else "count"
 
 
-def _bare(body):
-    """Return a statement without quoted text and comments, of the same length, so that lines stay right."""
-    return APART.sub(lambda m: re.sub(r"[^\n]", " ", m[0]), body)
-
-
-def _changes(bare):
-    """Return the names of the tables that a statement changes; of an UPDATE, those of the columns that it sets."""
-    if target := CHANGES.match(bare):
-        return frozenset([target[1]])
-    while bare != (flat := re.sub(r"\([^()]*\)", " ", bare)):
-        bare = flat
-    update = UPDATES.match(bare)
-    if not update:
-        return frozenset()
-    tables = {alias or table: table for table, alias in TABLES.findall(update[1])}
-    owners = set(OWNERS.findall(update[2])) or set(tables)  # without an owner: all that it names
-    return frozenset(tables.get(owner, owner) for owner in owners)
+def _find_effects(s, tables):
+    """Note what the statement does; raise Problem where that cannot be told, or is not what its header says."""
+    if s.returns in ("one", "many"):
+        if not effects.only_reads(s.body):
+            raise Problem(s.path, s.first_line, f"'returns: {s.returns}' wants a SELECT that stores nothing (no INTO)")
+        s.reads_only = not LOCKS.search(effects.bare(s.body))
+        return
+    try:
+        s.changes = effects.changed_by(s.body)
+    except ValueError as error:
+        raise Problem(s.path, s.first_line, str(error)) from None
+    for table in sorted(s.changes - tables) if tables is not None else ():
+        what = f"changes {table}, which no migration creates as a table; write a table's name as it is written there"
+        raise Problem(s.path, s.line_of(table), what)
 
 
 def _check(s):
@@ -180,11 +177,14 @@ def _check(s):
         raise Problem(
             s.path, s.first_line, f"'returns: {s.returns}' wants {wanted}, and the statement begins with {verb}"
         )
-    bare = _bare(s.body)
+    bare = effects.bare(s.body)
 
     def line(at):
         return s.first_line + s.body.count("\n", 0, at)
 
+    if (at := effects.unclosed(s.body)) is not None:
+        what = "a quote or a comment is not closed, or a server would run the comment: write it out"
+        raise Problem(s.path, line(at), what)
     if (at := bare.find(";")) >= 0:
         raise Problem(s.path, line(at), "one statement a file: there is something after the semicolon")
     if star := STAR.search(bare):
@@ -201,27 +201,41 @@ def _check(s):
 
 
 def missing(folder, sources):
-    """Return a Problem for each statement that the code runs by its name and that has no file.
+    """Return a Problem for each statement that the code runs and that has no file.
 
-    `sources`: the Python files to look through for names such as "cart/add".
+    `sources`: the Python files to look through. A name stands there as one text, "cart/add" or 'cart/add'; one that is
+    put together ("cart/" + verb, f"cart/{verb}") is a Problem too, as nobody could tell which files it needs.
     """
-    nouns = {path.name for path in pathlib.Path(folder).iterdir() if path.is_dir()}
     found = []
     for source in sources:
-        for number, line in enumerate(source.read_text(encoding="utf-8").splitlines(), 1):
-            for noun, verb in re.findall(r"\"([a-z]+)/([a-z_]+)\"", line):
-                if noun in nouns and not (pathlib.Path(folder) / noun / f"{verb}.sql").exists():
-                    where = f"{source.parent.name}/{source.name}"
-                    found.append(Problem(where, number, f"runs sql/{noun}/{verb}.sql, which is not there; put it back"))
+        for line, name in _named_in(source):
+            if not (pathlib.Path(folder) / f"{name}.sql").exists():
+                what = f"runs sql/{name}.sql, which is not there; put it back"
+                if not re.fullmatch(r"\w+/\w*[a-z0-9]", name):
+                    what = f"puts the name of a statement together from {name!r}; write it out"
+                found.append(Problem(f"{source.parent.name}/{source.name}", line, what))
     return found
 
 
-class Statements:
-    """All statements of a folder. `reload=True` looks at a file again whenever it is asked for."""
+@functools.cache  # it is the code of the start that runs
+def _named_in(source):
+    """Return [(line, name)] of the statements, and of beginnings of names, that a Python file names."""
+    nodes = ast.walk(ast.parse(source.read_text(encoding="utf-8")))
+    texts = [(n.lineno, n.value) for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return [(line, text) for line, text in texts if NAMED.fullmatch(text) and text.split("/")[0] not in NO_NOUNS]
 
-    def __init__(self, folder, reload=False):
+
+class Statements:
+    """All statements of a folder. `reload=True` looks at a file again whenever it is asked for.
+
+    `tables`: the names of all that there are, of which alone a statement may change some; None where that is checked
+    elsewhere.
+    """
+
+    def __init__(self, folder, reload=False, tables=None):
         self.folder = pathlib.Path(folder)
         self.reload = reload
+        self.tables = tables
         self.problems = []
         self._by_name, self._seen, self._lock = {}, {}, threading.Lock()
         for path in sorted(self.folder.glob("*/*.sql")):
@@ -271,7 +285,7 @@ class Statements:
     def _read(self, name, path):
         shown = f"{self.folder.name}/{name}.sql"
         try:
-            return parse(name, shown, path.read_text(encoding="utf-8"))
+            return parse(name, shown, path.read_text(encoding="utf-8"), self.tables)
         except (OSError, UnicodeDecodeError) as error:
             raise Problem(shown, 1, f"cannot be read: {error}") from None
 

@@ -42,6 +42,14 @@ def say(line):
     print(line, flush=True)
 
 
+def pages(root=ROOT):
+    """Return the paths of the program's Python files."""
+    return [
+        *root.glob("server.py"),
+        *(path for wing in ("core", "commands", "resources") for path in root.glob(wing + "/*.py")),
+    ]
+
+
 def program(*names):
     """Return the path of the first of these programs that this machine has, or None."""
     for name in names:

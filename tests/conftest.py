@@ -31,6 +31,7 @@ from core.system import ROOT
 
 ORIGIN = "http://front.example"
 TABLES = ("audit_entries", "cart_items", "products", "categories", "users")
+PARTS = ("core", "commands", "resources", "sql", "migrations")  # of the program, beside server.py
 SECRET = "a-secret-of-the-tests-and-of-nobody-else"
 SETTINGS = config.Config(
     cors_origins=(ORIGIN,), secret_key=SECRET, bcrypt_cost=4, rate_limits=False, cache_ttl=0, totals_ttl=0
@@ -231,17 +232,29 @@ def environment(**variables):
     }
 
 
-def command(*words, timeout=60, input=None, **variables):
-    """Run `server.py WORDS` to its end; return the completed process (text)."""
+def command(*words, timeout=60, input=None, home=ROOT, **variables):
+    """Run `server.py WORDS` to its end; return the completed process (text). `home`: where it stands, for a copy."""
     return subprocess.run(
-        [sys.executable, str(ROOT / "server.py"), *words],
+        [sys.executable, str(home / "server.py"), *words],
         env=environment(**variables),
-        cwd=ROOT,
+        cwd=home,
         capture_output=True,
         text=True,
         timeout=timeout,
         input=input,
     )
+
+
+@pytest.fixture
+def house(tmp_path):
+    """Where a copy of the program stands, whose files a test may edit."""
+    copy = tmp_path / "house"
+    copy.mkdir()
+    shutil.copy2(ROOT / "server.py", copy)
+    for part in PARTS:
+        shutil.copytree(ROOT / part, copy / part)
+    (copy / ".env").write_text("")
+    return copy
 
 
 @contextlib.contextmanager

@@ -5,13 +5,13 @@ import re
 import shutil
 
 import pytest
-from conftest import as_url, command
+from conftest import as_url, command, free_port
 
 from commands import check
 from core.config import Config
 from core.database import connect, prepare
 from core.statements import Problem, Statements, missing, parse
-from core.system import ROOT
+from core.system import ROOT, pages
 
 HEADER = "-- Something.\n-- used by: a test\n-- returns: many\n"
 
@@ -156,17 +156,50 @@ def test_a_pending_migration_is_mentioned_since_it_explains_what_is_missing(chec
     assert lines[-2] == "1 migration(s) are pending. Apply them: python3 server.py migrate"
 
 
-def test_a_statement_that_the_code_runs_and_that_is_not_there_is_named_with_who_runs_it(tmp_path):
+@pytest.mark.parametrize(
+    ("gone", "who"), [("cart/show.sql", "resources/cart"), ("sessions/current.sql", "core/auth"), ("purge", None)]
+)
+def test_a_statement_that_the_code_runs_and_that_is_not_there_is_named_with_who_runs_it(tmp_path, gone, who):
     shutil.copytree(ROOT / "sql", tmp_path / "sql")
-    (tmp_path / "sql" / "cart" / "show.sql").unlink()
+    if who:
+        (tmp_path / "sql" / gone).unlink()
+    else:  # a whole folder
+        gone, who = "sessions/purge_idle.sql", "commands/purge"
+        shutil.rmtree(tmp_path / "sql" / "sessions")
 
-    problems = missing(tmp_path / "sql", ROOT.glob("resources/*.py"))
+    problems = [str(problem) for problem in missing(tmp_path / "sql", pages())]
 
-    assert len(problems) == 1
-    assert re.fullmatch(
-        r"resources/cart\.py:\d+: runs sql/cart/show\.sql, which is not there; put it back", str(problems[0])
-    )
-    assert missing(ROOT / "sql", ROOT.glob("[rc]*/*.py")) == []
+    wanted = rf"{who}\.py:\d+: runs sql/{gone}, which is not there; put it back"
+    assert any(re.fullmatch(wanted, problem) for problem in problems), problems
+    assert missing(ROOT / "sql", pages()) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("db.one('cart/gone')", "runs sql/cart/gone.sql, which is not there; put it back"),
+        ('SORTS = {"new": ("carts/list_2", "id")}', "runs sql/carts/list_2.sql, which is not there; put it back"),
+        ('db.one("cart/"\n       "gone")', "runs sql/cart/gone.sql, which is not there; put it back"),
+        ('db.one(f"cart/{verb}")', "puts the name of a statement together from 'cart/'; write it out"),
+        ("db.run('seed/clear_' + table)", "puts the name of a statement together from 'seed/clear_'; write it out"),
+        ("db.run('seed/clear_%s' % table)", "puts the name of a statement together from 'seed/clear_%s'; write it out"),
+    ],
+)
+def test_a_name_is_found_however_it_is_written(tmp_path, written, said):
+    (tmp_path / "page.py").write_text(f"# a page\n{written}\n")
+
+    (problem,) = missing(ROOT / "sql", [tmp_path / "page.py"])
+
+    assert str(problem).endswith(f"/page.py:2: {said}")
+
+
+def test_a_statement_that_is_gone_stops_the_start(house):
+    (house / "sql/sessions/current.sql").unlink()
+
+    done = command("--port", str(free_port()), home=house, DATABASE_URL="mysql://shop@127.0.0.1:1/shop")
+
+    assert done.returncode == 1
+    assert re.search(r"core/auth\.py:\d+: runs sql/sessions/current\.sql, which is not there", done.stderr)
 
 
 def test_plans_of_a_small_catalogue_are_not_looked_at_and_the_exit_status_is_2(checked, make):

@@ -7,7 +7,6 @@ import os
 import pathlib
 import pty
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,20 +24,7 @@ from core.cors import Cors
 from core.edge import Edge
 from core.system import ROOT
 
-PARTS = ("core", "commands", "resources", "sql", "migrations")  # of the program, beside server.py
 SENT_TWICE = b"GET /api/health HTTP/1.1\r\nHost: shop\r\n\r\n" * 2
-
-
-@pytest.fixture
-def house(tmp_path):
-    """Where a copy of the program stands, whose sql/ and .env a test may edit."""
-    copy = tmp_path / "house"
-    copy.mkdir()
-    shutil.copy2(ROOT / "server.py", copy)
-    for part in PARTS:
-        shutil.copytree(ROOT / part, copy / part)
-    (copy / ".env").write_text("")
-    return copy
 
 
 @pytest.fixture
