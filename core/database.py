@@ -5,6 +5,7 @@ pool's one lock would make every thread wait behind a frozen database). Nothing 
 back: DBUtils' own fail-over is off, and what is repeated is the whole request, by the rules of `transaction`.
 """
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -37,6 +38,7 @@ CLASH_OF = {  # unique key → what it means
 }
 TRIES = 12
 LONG_TRIES = 3
+VOID_TRIES = 3
 
 UNREACHABLE = "The shop's database does not answer. Try again in a moment."
 
@@ -168,88 +170,83 @@ class Database:
         if "db" not in names:
             return callback
 
-        def in_transaction(**arguments):
-            run = functools.partial(self.long_transaction, patience=patience) if patience else self.transaction
-            return run(lambda db: callback(db=db, **arguments))
+        return lambda **arguments: self.transaction(lambda db: callback(db=db, **arguments), patience)
 
-        return in_transaction
-
-    def transaction(self, work):
+    def transaction(self, work, patience=None):
         """Run `work(db)` in a transaction and return what it returns.
 
         After a deadlock or a lock wait, and once after a connection that died of old age, all of it runs again
         (nothing was stored), at most TRIES times and only while `timeout` lasts. After COMMIT was sent nothing is
         repeated: it may have been stored. Raises ApiError: Conflict for a constraint, ServiceUnavailable for a
         database that is out of reach, and DatabaseError for what is a bug.
+
+        With `patience`, in seconds, it runs on a connection of its own whose statements may take so long each, and
+        LONG_TRIES times at most.
         """
         started = time.monotonic()
         if started < self._down_until:  # one thread has just waited in vain; the others need not
             raise ServiceUnavailable(UNREACHABLE)
-        for attempt in range(1, TRIES + 1):
-            committing, session = False, None
+        tries = LONG_TRIES if patience else TRIES
+        for attempt in range(1, tries + 1):
+            connection, session, committing = None, None, False
             try:
-                connection = self._pool.connection()
+                connection = connect(self.url, self.timeout, patience) if patience else self._pool.connection()
                 with connection.cursor() as cursor:
-                    session = Session(cursor, self.statements, self._cache)
+                    session = Session(cursor, self.statements, None if patience else self._cache)
                     result = work(session)
                 committing = session.begun
-                self._commit(connection, session)
-                return result
+                if committing:
+                    self._commit(connection, session.changed)
             except DatabaseError as error:
-                self._end_transaction(broken=number(error) in LOST)
+                self._end(connection, patience, broken=number(error) in LOST)
                 spent = time.monotonic() - started
-                if attempt == TRIES or committing or not self._worth_repeating(number(error), attempt, spent):
+                if attempt == tries or committing or not self._worth_repeating(number(error), attempt, spent, patience):
                     raise self._failure(error, committing) from error
                 time.sleep(random.uniform(0, min(0.2, 0.005 * 2**attempt)))  # noqa: S311 - jitter
             except BaseException:
-                if session and session.begun:
-                    self._end_transaction()
+                if patience or (session and session.begun):
+                    self._end(connection, patience)
                 raise
+            else:
+                if patience:
+                    self._end(connection, patience)
+                return result
         raise AssertionError("the last attempt returns or raises")
 
-    def long_transaction(self, work, patience, tries=LONG_TRIES):
-        """Run `work(db)` as `transaction` does, on a connection of its own whose statements may take `patience`."""
-        connection, committing = None, False
+    def _commit(self, connection, changed):
         try:
-            connection = connect(self.url, self.timeout, patience)
-            with connection.cursor() as cursor:
-                session = Session(cursor, self.statements)
-                result = work(session)
-            committing = session.begun
-            self._commit(connection, session)
-            return result
-        except DatabaseError as error:
-            if tries == 1 or committing or number(error) not in AGAIN:
-                raise self._failure(error, committing) from error
-        finally:
-            if connection:
-                connection.close()  # which rolls back what was not committed
-        return self.long_transaction(work, patience, tries - 1)
+            connection.commit()
+        finally:  # it may have been stored, whatever we have heard
+            self._void(changed)
 
-    def _commit(self, connection, session):
-        if session.begun:
+    def _void(self, tables):
+        """Void what is kept of these tables. Raises nothing: the change is stored, and its answer stands."""
+        for _ in range(VOID_TRIES):
             try:
-                connection.commit()
-            finally:  # it may have been stored, whatever we have heard
-                self._cache.changed(session.changed)
+                self._cache.changed(tables)
+            except Exception:
+                log.exception("what is kept in memory could not be voided after a change")
+            else:
+                break
 
-    def _worth_repeating(self, code, attempt, spent):
+    def _worth_repeating(self, code, attempt, spent, patience):
         if code in LOST:
-            return attempt == 1 and spent < self.timeout / 4
-        return code in AGAIN and spent < self.timeout
+            return attempt == 1 and not patience and spent < self.timeout / 4
+        return code in AGAIN and (patience or spent < self.timeout)
 
-    def _end_transaction(self, broken=False):
-        """Roll back; let go of a connection that cannot, or that is known to be broken."""
-        connection = getattr(self._pool.thread, "connection", None)
+    def _end(self, connection, own, broken=False):
+        """Roll back. A connection that cannot, or is known to be broken, or somebody's own for once, is let go of."""
         if connection is None:
             return
         try:
-            if not broken:
+            if not own and not broken:
                 connection.rollback()
-        except DatabaseError:
-            broken = True
-        if broken:
+                return
+        except DatabaseError as error:
+            log.info("a connection that cannot roll back is let go of: %s", error)
+        if not own:
             del self._pool.thread.connection
+        with contextlib.suppress(DatabaseError):  # it is closed already
             connection.close()
 
     def _failure(self, error, committing):

@@ -40,8 +40,8 @@ SETS = re.compile(rf"(?:({NAME})\.)?(?:`[^`]+`|[\w$]+) = .+", re.I)
 TARGET = re.compile(rf"({NAME})", re.I)
 STORES = re.compile(r"\bINTO\b|:=", re.I)  # files and variables, also those of the session, which others get
 FORMS = (
-    "what it changes cannot be told for sure. Write it plainly: INSERT, UPDATE or DELETE (no REPLACE, no WITH in front), "
-    "each table by its name alone, without its database; where tables are joined, t.column = … for each column that is set"
+    "what it changes cannot be told for sure. Write it plainly: INSERT, UPDATE or DELETE (not REPLACE, nor WITH in "
+    "front), each table by its name alone, and where tables are joined, the owner of each column that is set"
 )
 
 

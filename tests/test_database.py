@@ -1,6 +1,8 @@
 """Transactions, repeats and outages: what core/database.py promises, against the real server."""
 
 import dataclasses
+import errno
+import itertools
 import socket
 import threading
 import time
@@ -8,9 +10,11 @@ from contextlib import contextmanager
 
 import pytest
 from conftest import as_url, connections_of, execute, free_port
+from test_serve import eventually
 
 from commands.embedded import Embedded
 from core import config, database, system
+from core.cache import Cache, Generation
 from core.database import Database, DatabaseError
 from core.errors import Conflict, ServiceUnavailable
 from core.statements import Statements
@@ -80,7 +84,8 @@ def test_a_connection_that_died_while_idle_is_replaced_unseen(db, make, sql):
     assert quantities(sql) == [2]
 
 
-def test_a_commit_whose_answer_is_lost_is_not_repeated(db, make, sql, monkeypatch):
+@pytest.mark.parametrize("patience", [None, 5])
+def test_a_commit_whose_answer_is_lost_is_not_repeated(db, make, sql, monkeypatch, patience):
     tea = make.product()
     runs = []
     commit = connections_of(db.url).commit
@@ -92,12 +97,91 @@ def test_a_commit_whose_answer_is_lost_is_not_repeated(db, make, sql, monkeypatc
 
     monkeypatch.setattr(connections_of(db.url), "commit", lose_the_answer)
     with pytest.raises(ServiceUnavailable) as raised:
-        db.transaction(lambda session: (runs.append(1), add(1, tea)(session)))
+        db.transaction(lambda session: (runs.append(1), add(1, tea)(session)), patience)
     monkeypatch.undo()
 
     assert runs == [1]
     assert "did not confirm" in raised.value.message
     assert quantities(sql) == [1]
+
+
+@pytest.mark.parametrize("failures", [1, 100])
+@pytest.mark.parametrize("patience", [None, 5])
+def test_a_change_that_is_stored_stays_an_answer_though_voiding_the_cache_fails(
+    accounts, make, sql, monkeypatch, caplog, failures, patience
+):
+    cache = Cache(60, 60, 100_000)
+    cache.tables = {"cart_items"}
+    db = Database(accounts.application, Statements(ROOT / "sql"), 2.0, cache)
+    tea, before = make.product(), cache.generation.number
+    fails, advance = itertools.count(1), Generation.advance
+
+    def advance_at_last(generation):
+        if next(fails) <= failures:
+            raise OSError(errno.EDEADLK, "Resource deadlock avoided")
+        advance(generation)
+
+    monkeypatch.setattr(Generation, "advance", advance_at_last)
+    answer = db.transaction(add(1, tea), patience)
+
+    assert answer == 1 and quantities(sql) == [1]
+    assert "could not be voided" in caplog.text and "Resource deadlock avoided" in caplog.text
+    assert (cache.generation.number != before) is (failures == 1)  # tried again
+
+
+def test_what_may_take_long_has_a_connection_of_its_own_and_leaves_none(db, make, sql):
+    tea = make.product()
+    seen = []
+
+    def work(session):
+        seen.append(session._cursor.connection.thread_id())
+        add(1, tea)(session)
+        if len(seen) == 3:
+            raise ValueError("after the write")
+
+    db.transaction(work)
+    db.transaction(work, patience=5)
+    with pytest.raises(ValueError, match="after the write"):
+        db.transaction(work, patience=5)
+
+    def alive():
+        return {row["id"] for row in sql("SELECT id AS id FROM information_schema.processlist")} & set(seen)
+
+    assert len(set(seen)) == 3
+    assert eventually(lambda: alive() == {seen[0]})
+    assert quantities(sql) == [2]
+
+
+def test_what_may_take_long_is_repeated_a_few_times_and_no_more(db, make, sql):
+    tea = make.product()
+    db.transaction(add(1, tea))
+    runs = []
+
+    with (
+        held(db.url, "UPDATE cart_items SET quantity = 9 WHERE product_id = %s", [tea]),
+        pytest.raises(ServiceUnavailable),
+    ):
+        db.transaction(lambda session: (runs.append(1), add(1, tea)(session)), patience=2)  # waits 1 s for a lock
+
+    assert len(runs) == database.LONG_TRIES == 3
+    assert quantities(sql) == [1]
+
+
+def test_what_may_take_long_is_not_repeated_where_its_connection_is_lost(db, make, sql):
+    tea = make.product()
+    runs = []
+
+    def lose_the_connection(session):
+        runs.append(1)
+        add(1, tea)(session)
+        execute(db.url, "KILL %s", (session._cursor.connection.thread_id(),))
+        add(1, tea)(session)
+
+    with pytest.raises(ServiceUnavailable):
+        db.transaction(lose_the_connection, patience=5)
+
+    assert runs == [1]
+    assert quantities(sql) == []
 
 
 def test_a_deadlock_is_repeated_until_both_have_done_their_work(db, make, sql):
@@ -253,12 +337,13 @@ def test_each_thread_has_a_connection_of_its_own_and_keeps_it(db, sql):
     assert mine[0] == mine[1] != others[0]
 
 
-def test_a_database_where_nobody_listens_is_a_503(accounts):
+@pytest.mark.parametrize("patience", [None, 5])
+def test_a_database_where_nobody_listens_is_a_503(accounts, patience):
     nowhere = config.DatabaseUrl(database="shop", port=free_port())
     db = Database(nowhere, Statements(ROOT / "sql"), 2.0)
 
     with pytest.raises(ServiceUnavailable) as raised:
-        db.transaction(lambda session: None)
+        db.transaction(lambda session: None, patience)
 
     assert raised.value.message == "The shop's database does not answer. Try again in a moment."
 
