@@ -30,6 +30,8 @@ TOKEN_BYTES = 32  # 256 bits
 BEARER = re.compile(r"Bearer +([A-Za-z0-9_-]{43})\Z", re.I)
 COMMONEST = frozenset(FREQUENCY_LISTS["passwords"])  # 30,000, lower case
 LEAST_PRIORITY = 19
+LONGEST_PASSWORD = 128  # characters
+LONGEST_AUTHORIZATION = 200  # characters of the header; a token has 43
 UNACCEPTABLE = (
     "Must be 8 to 128 characters, with an upper-case letter, a lower-case letter and a digit, "
     "and none of the commonest passwords."
@@ -48,7 +50,7 @@ def require_declared(app):
 def is_acceptable(password):
     """Whether a password may be chosen (specification.md: 8+, upper, lower, digit; ASVS 6.2.4: not a common one)."""
     return (
-        8 <= len(password) <= 128
+        8 <= len(password) <= LONGEST_PASSWORD
         and any(c.isupper() for c in password)
         and any(c.islower() for c in password)
         and any(c.isdecimal() for c in password)
@@ -176,7 +178,8 @@ class Auth:
 
     def _user(self):
         """Return the account that the token belongs to, with the token's hash; raise AuthenticationRequired."""
-        given = BEARER.match(request.environ.get("HTTP_AUTHORIZATION", ""))
+        header = request.environ.get("HTTP_AUTHORIZATION", "")
+        given = len(header) <= LONGEST_AUTHORIZATION and BEARER.match(header)
         if not given:
             raise AuthenticationRequired()
         token = self.tokens.hash(given[1])

@@ -213,7 +213,9 @@ def client_address(environ, trusted):
     address = environ.get("REMOTE_ADDR", "")
     hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
     while hops and _is_trusted(address, trusted):
-        address = re.sub(r"\A\[(.*)\](:[0-9]+)?\Z|\A([0-9.]+):[0-9]+\Z", r"\1\3", hops.pop())  # some write the port
+        address = re.sub(
+            r"\A\[(.*)\](:[0-9]+)?\Z|\A([0-9.]+):[0-9]+\Z", r"\1\3", hops.pop()[:64]
+        )  # some write the port
     return _shortened(address)
 
 

@@ -8,6 +8,7 @@ from core.errors import MalformedJson, PayloadTooLarge, UnsupportedMediaType
 
 LARGEST_BODY = 64 * 1024  # bytes
 LONGEST_NUMBER = 4300  # characters; Python's own bound for integers, as conversion takes time by the square
+LONGEST_TYPE = 255  # characters of a Content-Type that are looked at
 LONGEST_ECHO = 100  # characters of a client's own words that an error repeats
 
 
@@ -40,7 +41,7 @@ def parsed(raw):
 
 def is_declared(environ, media_type):
     """Whether the body is declared as this, in UTF-8."""
-    kind, _, options = environ.get("CONTENT_TYPE", "").partition(";")
+    kind, _, options = environ.get("CONTENT_TYPE", "")[:LONGEST_TYPE].partition(";")
     charset = re.search(r"charset\s*=\s*\"?([\w-]+)", options, re.I)
     return kind.strip().lower() == media_type and (not charset or charset[1].lower() in ("utf-8", "utf8"))
 

@@ -3,6 +3,9 @@
 A route declares `query=Query(…)`, `body=Body(…)` or `headers=Headers(…)`; its handler gets the checked values as
 `query` and `body`, and each header as an argument. Without a declaration a route takes no query parameters.
 Rules are cerberus' own, with one addition: `meta: {"issue": "…"}` is the sentence for a field that no rule words.
+
+No text is looked at before its length is: normalising takes time by the square, and 62 KB of it would stop a worker.
+So a field that is text has a `maxlength` (or `allowed`), and one that has none stops the start.
 """
 
 import difflib
@@ -21,6 +24,7 @@ from core.reading import LONGEST_ECHO, is_declared, json_of, parsed, raw_of
 
 MOST_UNKNOWN = 10  # unknown fields that an answer lists
 OURS = ("default", "coerce")  # rules that are not left to cerberus: it would give null the default, too
+LONGEST_VALUE = 40  # characters of a number or a boolean, written as text
 LONGEST_REMEMBERED = 256  # characters of a query string, or of headers, whose verdict is remembered
 
 
@@ -65,6 +69,7 @@ class Schema:
         self._rules = _Validator(rules).schema  # checked once: cerberus would do it for each document
         self._defaults = {name: rules["default"] for name, rules in fields.items() if "default" in rules}
         self._coercers = {name: rules["coerce"] for name, rules in fields.items() if "coerce" in rules}
+        self._longest = {name: _longest(name, rules) for name, rules in fields.items()}
 
     def check(self, document):
         """Return the document with defaults and coerced values; raise ValidationError for all that is wrong."""
@@ -72,6 +77,10 @@ class Schema:
         unknown = list(itertools.islice((field for field in document if field not in self.fields), MOST_UNKNOWN))
         known = self._defaults | {field: value for field, value in document.items() if field in self.fields}
         problems = []
+        for field, value in known.items():
+            if isinstance(value, str) and len(value) > self._longest[field]:
+                problems.append((field, sentence(self.fields[field])))
+                known[field] = ""  # what it was, nobody looks at
         for field in [field for field in known if field in self._coercers]:
             try:
                 known[field] = self._coercers[field](known[field])
@@ -237,7 +246,7 @@ class Validation:
 
 def suggestion(given, known):
     """Return "; did you mean …?" where one of the known names is close, else "."."""
-    close = difflib.get_close_matches(given.lower(), list(known), n=1)
+    close = difflib.get_close_matches(given[:LONGEST_ECHO].lower(), list(known), n=1)
     return f"; did you mean {close[0]}?" if close else "."
 
 
@@ -259,6 +268,15 @@ def sentence(rules):
         "boolean": "Must be true or false.",
         "string": f"Must be text{lengths}.",
     }[rules["type"]]
+
+
+def _longest(name, rules):
+    """Return how many characters a field's text may have; raise LookupError where nothing says so."""
+    if rules["type"] != "string":
+        return LONGEST_VALUE
+    if "maxlength" not in rules and "allowed" not in rules:
+        raise LookupError(f"{name} is text of any length; say how long it may be: maxlength=…")
+    return rules["maxlength"] if "maxlength" in rules else max(map(len, rules["allowed"]))
 
 
 def _coercion(rules):

@@ -23,6 +23,7 @@ SESSION = Headers(
         "Session-ID": {
             "type": "string",
             "required": True,
+            "maxlength": 255,
             "regex": SESSION_ID + r"\Z",
             "meta": {"issue": SESSION_ISSUE},
         }

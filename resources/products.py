@@ -113,7 +113,15 @@ UNITS = {"issue": "Must be a whole number, not 0: how many more, or with a minus
 STOCK_CHANGE = Body(
     change={"type": "integer", "required": True, "min": -LARGEST_COUNT, "max": LARGEST_COUNT, "meta": UNITS}
 )
-IF_MATCH = Headers(**{"If-Match": {"type": "string", "meta": {"issue": "The ETag of the product that you changed."}}})
+IF_MATCH = Headers(
+    **{
+        "If-Match": {
+            "type": "string",
+            "maxlength": 1000,
+            "meta": {"issue": "The ETag of the product that you changed."},
+        }
+    }
+)
 
 
 @app.get("/api/products", auth=PUBLIC, query=LIST, cache=CATALOGUE, returns=PAGE, message="Products listed.")

@@ -7,20 +7,31 @@ from email_validator import EmailNotValidError, validate_email
 
 from core import audit
 from core.app import app
-from core.auth import OWNER, PUBLIC, UNACCEPTABLE, USER, is_acceptable
+from core.auth import LONGEST_PASSWORD, OWNER, PUBLIC, UNACCEPTABLE, USER, is_acceptable
 from core.errors import DuplicateEmail, DuplicateUsername, InvalidCredentials, NotFound, ValidationError
 from core.limits import Limit
 from core.validation import Body, Query, Shape
 
 USERNAME = {
     "type": "string",
+    "maxlength": 50,
     "regex": r"[A-Za-z0-9_]{3,50}\Z",
     "meta": {"issue": "Must be 3 to 50 characters of A-Z, a-z, 0-9 and _.", "example": "alice"},
 }
 EMAIL_ISSUE = "Must be a valid e-mail address of at most 255 characters."
-EMAIL = {"type": "string", "maxlength": 255, "meta": {"issue": EMAIL_ISSUE, "example": "alice@example.com"}}
-PASSWORD = {"type": "string", "meta": {"issue": UNACCEPTABLE, "example": "Blue-Door-42"}}
-TYPED = {"type": "string", "minlength": 1, "meta": {"issue": "Must be text."}}  # at a login any text is just wrong
+LONGEST_EMAIL = 255
+EMAIL = {"type": "string", "maxlength": LONGEST_EMAIL, "meta": {"issue": EMAIL_ISSUE, "example": "alice@example.com"}}
+PASSWORD = {
+    "type": "string",
+    "maxlength": LONGEST_PASSWORD,
+    "meta": {"issue": UNACCEPTABLE, "example": "Blue-Door-42"},
+}
+TYPED = {  # at a login any text is just wrong
+    "type": "string",
+    "minlength": 1,
+    "maxlength": 1000,
+    "meta": {"issue": "Must be text of 1 to 1000 characters."},
+}
 
 NEW_USER = Body(
     username={**USERNAME, "required": True}, email={**EMAIL, "required": True}, password={**PASSWORD, "required": True}
@@ -195,11 +206,13 @@ def normal(typed):
 
 def address_of(typed):
     """Return an e-mail address in the form in which it is stored; raise ValidationError."""
+    if len(typed) > LONGEST_EMAIL:  # before it is normalised, which takes time by the square
+        raise ValidationError(("email", EMAIL_ISSUE))
     try:
         found = validate_email(typed, check_deliverability=False, test_environment=True).normalized.lower()
     except EmailNotValidError:
         raise ValidationError(("email", EMAIL_ISSUE)) from None
-    if len(found) > 255:
+    if len(found) > LONGEST_EMAIL:
         raise ValidationError(("email", EMAIL_ISSUE))
     return found
 

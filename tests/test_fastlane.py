@@ -45,7 +45,7 @@ class Shop:
         self.cache = Cache(60, 0, 32_000_000)
         self.app = new_app()
         kept = {"auth": PUBLIC, "cache": Kept("things")}
-        words = Query(page={"type": "integer"}, word={"type": "string"})
+        words = Query(page={"type": "integer"}, word={"type": "string", "maxlength": 100})
         self.app.get("/api/things", callback=self.index, query=words, **kept)
         self.app.get("/api/things/<id:id>", callback=self.show, **kept)
         self.app.get("/api/large", callback=lambda: LARGE, **kept)
