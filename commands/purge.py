@@ -49,9 +49,12 @@ def purge_carts(database, age):
 
 
 def _purge_cart(db, session_id, age):
-    """Remove a cart if it is still stale, now that its lines are locked; return 1 or 0."""
+    """Remove a cart if it is still stale, now that its lines are locked; return 1 or 0.
+
+    A line that comes only now is not locked: it stays, since it is not old.
+    """
     lines = db.many("cart/lock", session_id=session_id)
     if not lines or min(line["untouched_for"] for line in lines) < age:
         return 0
-    db.run("cart/clear", session_id=session_id)
+    db.run("cart/clear_stale", session_id=session_id, age=age)
     return 1

@@ -1,10 +1,16 @@
 """Carts, through the wired shop and, where many come at once, with real threads against a real server."""
 
 import collections
+import contextlib
 import random
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import as_url
+
+import resources.cart
+from core.database import Session
 
 SESSION = {"Session-ID": "a-cart"}
 
@@ -323,6 +329,27 @@ def at_once(jobs, threads=12):
         return [future.result() for future in [pool.submit(job) for job in jobs]]
 
 
+def test_lines_that_are_not_done_yet_count_too_in_a_cart_that_was_empty(client, make, sql, monkeypatch):
+    monkeypatch.setattr(resources.cart, "MOST_LINES", 2)
+    plainly, gate, waited = Session.one, threading.Barrier(3), threading.local()
+
+    def together(session, statement, /, **params):
+        row = plainly(session, statement, **params)
+        if not hasattr(waited, "once"):  # each has made its line and counted
+            waited.once = True
+            with contextlib.suppress(threading.BrokenBarrierError):  # one at a time is what is wanted
+                gate.wait(0.5)
+        return row
+
+    monkeypatch.setattr(Session, "one", together)
+    jobs = [lambda product=product: add(client, product).status_int for product in make.products(3)]
+
+    statuses = at_once(jobs)
+
+    assert sorted(statuses) == [201, 201, 409]
+    assert sql("SELECT COUNT(*) AS n FROM cart_items") == [{"n": 2}]
+
+
 def put(served, session, product, quantity=1):
     """Return a job that adds to a cart."""
     body = {"product_id": product, "quantity": quantity}
@@ -356,6 +383,28 @@ def test_simultaneous_first_adds_never_make_more_than_a_hundred_lines(served, ma
     statuses = at_once([put(served, "race", product) for product in products])
 
     assert collections.Counter(statuses) == {201: 100, 409: 40}
+    assert sql("SELECT COUNT(*) AS n FROM cart_items") == [{"n": 100}]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("held", [0, 1, 93])
+def test_a_cart_never_gets_a_hundred_and_first_line_with_more_connections_than_that(start, accounts, make, sql, held):
+    crowd = start(
+        *("--workers", "2", "--threads", "60"),
+        DATABASE_URL=as_url(accounts.application),
+        DATABASE_CONNECTIONS="120",
+        DATABASE_TIMEOUT="20",
+        RATE_LIMITS="off",
+    )
+    products = make.products(held + 120)
+    sql(
+        "INSERT INTO cart_items (session_id, product_id, quantity) SELECT 'race', id, 1 FROM products WHERE id < %s",
+        [products[held]],
+    )
+
+    statuses = at_once([put(crowd, "race", product) for product in products[held:]], threads=120)
+
+    assert collections.Counter(statuses) == {201: 100 - held, 409: 20 + held}
     assert sql("SELECT COUNT(*) AS n FROM cart_items") == [{"n": 100}]
 
 

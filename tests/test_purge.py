@@ -6,7 +6,7 @@ import pytest
 from conftest import as_url, command
 
 from commands.purge import purge_carts, purge_sessions
-from core.database import Database
+from core.database import Database, Session
 from core.statements import Statements
 from core.system import ROOT
 
@@ -86,6 +86,44 @@ def test_a_cart_that_is_touched_meanwhile_stays(db, accounts, make, sql):
 
     assert purge_carts(db, 30 * DAY) == 0
     assert sessions_of_carts(sql) == ["back"]
+
+
+def test_a_line_that_comes_while_its_cart_is_removed_stays(db, make, sql, monkeypatch):
+    tea, cup = make.product(), make.product()
+    line(sql, "back", tea, 99)
+    plainly = Session.many
+
+    def between(session, statement, /, **params):
+        rows = plainly(session, statement, **params)
+        if statement == "cart/lock":
+            line(sql, "back", cup, 0)
+        return rows
+
+    monkeypatch.setattr(Session, "many", between)
+
+    purge_carts(db, 30 * DAY)
+
+    assert sql("SELECT product_id FROM cart_items") == [{"product_id": cup}]
+
+
+def test_purging_goes_past_a_batch_of_lines_of_one_second(db, make, sql, monkeypatch):
+    monkeypatch.setattr("commands.purge.BATCH", 2)
+    products = make.products(6)
+    for product in products:
+        line(sql, "in-use", product, 0)
+    sql("UPDATE cart_items SET updated_at = '2020-01-01' WHERE product_id <> %s", [products[-1]])
+    line(sql, "old", products[0], 31)
+    plainly, batches = db.transaction, []
+
+    def counted(work):
+        batches.append(work)
+        assert len(batches) < 20, "the same lines are read again and again"
+        return plainly(work)
+
+    db.transaction = counted
+
+    assert purge_carts(db, 30 * DAY) == 1
+    assert sessions_of_carts(sql) == ["in-use"]
 
 
 def test_the_command_says_how_many(accounts, make, sql):

@@ -1,4 +1,4 @@
--- One line of a cart, and how many lines the cart has.
+-- One line of a cart.
 -- used by: POST /api/cart/items, PUT /api/cart/items/{product_id}
 -- returns: one
 -- params:
@@ -7,11 +7,10 @@
 -- sample:
 --   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items),
 --   product_id=(SELECT product_id FROM cart_items ORDER BY session_id DESC, product_id LIMIT 1)
--- plan: uq_cart_items_session_product (twice), then products by primary key
+-- plan: uq_cart_items_session_product, then products by primary key
 SELECT
     i.id, i.product_id, i.quantity, p.price AS unit_price, p.price * i.quantity AS line_total,
-    p.name, p.image_url, p.stock_quantity, p.is_active,
-    (SELECT COUNT(*) FROM cart_items AS n WHERE n.session_id = %(session_id)s) AS cart_lines
+    p.name, p.image_url, p.stock_quantity, p.is_active
 FROM cart_items AS i
 JOIN products AS p ON p.id = i.product_id
 WHERE i.session_id = %(session_id)s
