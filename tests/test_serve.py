@@ -185,7 +185,8 @@ def test_a_worker_that_is_killed_is_replaced(served):
 
     assert answers == [200] * 10
     assert replaced
-    assert len(re.findall("Worker [0-9]+ ended with status -9; a new one takes over", served.log)) == 2
+    told = "Worker [0-9]+ ended with status -9; a new one takes over"
+    assert eventually(lambda: len(re.findall(told, served.log)) == 2), served.log
 
 
 @pytest.mark.slow
@@ -309,7 +310,7 @@ def test_without_its_database_the_shop_lives(without_database):
     answer = without_database.request("/api/health")
 
     assert answer.status == 200
-    assert "The shop starts, and answers 503 until it can be reached." in without_database.log
+    without_database.wait_for("The shop starts, and answers 503 until it can be reached.")
 
 
 @pytest.mark.parametrize("path", ["/api/ready", "/api/products", "/api/cart/abc"])
