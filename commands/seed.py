@@ -1,7 +1,9 @@
 """Fill the catalogue with believable products; asks before it touches one that has rows."""
 
 import itertools
+import random
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import orjson
@@ -10,12 +12,14 @@ from tqdm import tqdm
 from commands import catalogue
 from commands.embedded import owner_url
 from commands.transaction import in_transaction
+from core.database import AGAIN, CLASHES, DatabaseError
+from core.drivers import number
 from core.system import Stop, say
 
 HELP = "fill the catalogue with believable products"
 MOST = 10_000_000
 BATCH = 2_000
-AT_ONCE = 2  # connections that insert: while the database works on one batch, the next one is made
+TRIES = 5
 
 
 def arguments(parser):
@@ -52,38 +56,44 @@ def _confirmed(held):
 
 
 def fill(url, products, clear=False):
-    """Put `products` products and their categories into an empty catalogue, or in place of what it holds."""
-    say(f"Filling the catalogue with {products} products.")
-    in_transaction(url, lambda db: _begin(db, clear))
-    rows = catalogue.products(products)
-    batches = iter(lambda: list(itertools.islice(rows, BATCH)), [])
-    with (
-        ThreadPoolExecutor(AT_ONCE) as pool,
-        tqdm(total=products, unit=" products", disable=None, leave=False) as progress,
-    ):
-        waiting = []
-        for batch in batches:
-            text = orjson.dumps(batch).decode()
-            waiting.append((len(batch), pool.submit(in_transaction, url, _adding(text))))
-            if len(waiting) > AT_ONCE:
-                _finish(waiting.pop(0), progress)
-        for job in waiting:
-            _finish(job, progress)
+    """Put `products` products and their categories into an empty catalogue, or in place of what it holds.
+
+    It is one transaction: whatever ends it early (Ctrl-C, a crash) leaves what was there. Where the shop, which may
+    serve meanwhile, is in the way, all of it is done again; raises Stop where that does not help.
+    """
+    say(f"Filling the catalogue with {products} products. Until it is done, it stays as it is; Ctrl-C leaves it so.")
+    for attempt in range(1, TRIES + 1):
+        try:
+            in_transaction(url, lambda db: _fill(db, products, clear))
+            break
+        except DatabaseError as error:
+            if number(error) not in AGAIN | CLASHES:
+                raise
+            time.sleep(random.uniform(0, 0.2 * attempt))  # noqa: S311 - jitter
+    else:
+        raise Stop("The catalogue was changed by others again and again. Nothing was changed here; try again later.")
     say(f"The catalogue has {products} products in {len(catalogue.KINDS)} categories.")
 
 
-def _finish(job, progress):
-    size, future = job
-    future.result()
-    progress.update(size)
-
-
-def _adding(text):
-    return lambda db: db.run("seed/add_products", rows=text)
-
-
-def _begin(db, clear):
+def _fill(db, products, clear):
+    """Replace the catalogue; while the database works on one batch, the next one is made."""
+    db.one("imports/lock")
     if clear:
-        for statement in ("seed/clear_cart_items", "seed/clear_products", "seed/clear_categories"):
-            db.run(statement)
+        db.one("seed/lock_products")  # nobody puts one into a cart from here on, so that they can go after the carts
+        for table in ("import_parts", "cart_items", "products", "categories"):
+            db.run(f"seed/clear_{table}")
     db.run("seed/add_categories", rows=orjson.dumps(catalogue.categories()).decode())
+    rows = catalogue.products(products)
+    with (
+        ThreadPoolExecutor(1) as maker,
+        tqdm(total=products, unit=" products", disable=None, leave=False) as progress,
+    ):
+        coming = maker.submit(_batch, rows)
+        while batch := coming.result():
+            coming = maker.submit(_batch, rows)
+            db.run("seed/add_products", rows=orjson.dumps(batch).decode())
+            progress.update(len(batch))
+
+
+def _batch(rows):
+    return list(itertools.islice(rows, BATCH))

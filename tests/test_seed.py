@@ -1,16 +1,22 @@
 """`server.py seed`: a catalogue that a person would believe, and never over rows that somebody wants to keep."""
 
 import argparse
+import contextlib
 import re
+import signal
+import subprocess
+import sys
+import time
 from decimal import Decimal
 
 import pytest
-from conftest import as_url, command
+from conftest import as_url, command, environment
 
 from commands import catalogue, seed
 from core.config import Config
+from core.database import DatabaseError, Session, connect
 from core.migrations import Migrator
-from core.system import Stop
+from core.system import ROOT, Stop
 
 COLUMNS = (
     "id",
@@ -128,7 +134,7 @@ def test_filling_says_what_it_does(sql, accounts, capsys):
     seed.fill(accounts.owner, 20)
 
     assert capsys.readouterr().out.splitlines() == [
-        "Filling the catalogue with 20 products.",
+        "Filling the catalogue with 20 products. Until it is done, it stays as it is; Ctrl-C leaves it so.",
         "The catalogue has 20 products in 12 categories.",
     ]
 
@@ -146,7 +152,100 @@ def test_the_application_may_fill_too_it_needs_no_rights_over_tables(sql, accoun
     assert held(sql) == (10, 12, 0)
 
 
+def after(monkeypatch, name, act):
+    """Let `act()` happen each time after a statement of this name has changed rows."""
+    plainly = Session.run
+
+    def run(session, statement, /, **params):
+        count = plainly(session, statement, **params)
+        if statement == name:
+            act()
+        return count
+
+    monkeypatch.setattr(Session, "run", run)
+
+
+def test_what_is_put_into_carts_meanwhile_is_not_in_the_way(sql, make, accounts, monkeypatch):
+    mine = make.product("Mine")
+
+    def put():
+        with contextlib.suppress(DatabaseError), connect(accounts.owner, 2) as other, other.cursor() as cursor:
+            cursor.execute("INSERT INTO cart_items (session_id, product_id) VALUES ('s', %s)", [mine])
+
+    after(monkeypatch, "seed/clear_cart_items", put)
+
+    seed.fill(accounts.owner, 30, clear=True)
+
+    assert held(sql) == (30, 12, 0)
+
+
+def test_where_others_are_in_the_way_all_of_it_is_done_again(sql, make, accounts, monkeypatch):
+    mine, others = make.category(), []
+
+    def put():
+        if not others:
+            others.append(make.product(category_id=mine))
+
+    after(monkeypatch, "seed/clear_products", put)
+
+    seed.fill(accounts.owner, 30, clear=True)
+
+    assert held(sql) == (30, 12, 0)
+
+
+def test_where_others_are_in_the_way_for_good_a_sentence_says_so_and_nothing_is_changed(
+    sql, make, accounts, monkeypatch
+):
+    mine = make.category()
+    after(monkeypatch, "seed/clear_products", lambda: make.product("Mine", category_id=mine))
+
+    with pytest.raises(Stop, match="Nothing was changed here; try again later"):
+        seed.fill(accounts.owner, 30, clear=True)
+
+    assert held(sql) == (seed.TRIES, 1, 0)
+
+
+@pytest.mark.parametrize("statement", ["seed/clear_products", "seed/add_categories", "seed/add_products"])
+def test_until_it_is_done_all_is_as_it_was_also_when_it_is_broken_off(sql, make, accounts, monkeypatch, statement):
+    product = make.product("Mine", category_id=make.category())
+    sql("INSERT INTO cart_items (session_id, product_id) VALUES ('s', %s)", [product])
+    seen = []
+
+    def break_off():
+        seen.append(held(sql))
+        raise KeyboardInterrupt
+
+    after(monkeypatch, statement, break_off)
+
+    with pytest.raises(KeyboardInterrupt):
+        seed.fill(accounts.owner, 30, clear=True)
+
+    assert [*seen, held(sql)] == [(1, 1, 1), (1, 1, 1)]
+
+
 # The command
+
+
+def test_ctrl_c_leaves_the_catalogue_that_there_was(sql, make, accounts):
+    make.product("Mine", category_id=make.category())
+    filling = subprocess.Popen(
+        [sys.executable, str(ROOT / "server.py"), "seed", "--yes", "--products", "200000"],
+        env=environment(DATABASE_URL=as_url(accounts.owner)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    adding = "SELECT id FROM information_schema.processlist WHERE info LIKE '/* seed/add_products */%'"
+    deadline = time.monotonic() + 30
+    while not sql(adding) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+    filling.send_signal(signal.SIGINT)
+    out, err = filling.communicate(timeout=60)
+
+    assert (filling.returncode, "Traceback" in err) == (130, False)
+    assert "Ctrl-C leaves it so." in out
+    assert held(sql) == (1, 1, 0)
 
 
 def test_an_empty_catalogue_is_filled_without_asking(sql, accounts):

@@ -1,5 +1,5 @@
 -- Wait until nobody else imports, and keep others from it until the transaction ends.
--- used by: POST /api/products/import
+-- used by: POST /api/products/import, server.py seed
 -- returns: one
 -- plan: primary key
 SELECT id
