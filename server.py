@@ -42,6 +42,7 @@ from core.database import Database
 from core.edge import Edge
 from core.envelope import Envelope
 from core.limits import Limits
+from core.readiness import Readiness
 from core.statements import Statements, missing
 from core.validation import Validation
 from resources import audit_log, cart, categories, docs, products, service, transfer, users
@@ -61,19 +62,24 @@ COMMANDS = {
 }
 
 
-def shop(config, url, reload=False, generation=None, tries=None):
-    """Wire the shop in the order in which a request meets things; return the WSGI application.
+def shop(config, url, reload=False, *, generation=None, tries=None, before=None):
+    """Wire the shop in the order in which a request meets things; return the WSGI application, with its `readiness`.
 
     `config`: the Config, with a secret_key; `url`: the DatabaseUrl to use; `generation`, `tries`: what the workers of
-    this wiring share with those of the one before (a cache.Generation and limits.host_memory()). Raises Stop
-    where a SQL file is wrong, and then leaves an earlier wiring as it was; LookupError for a route that does not say
-    who may use it.
+    this wiring share with those of the one before (a cache.Generation and limits.host_memory()); `before`: that one's
+    Readiness. Raises Stop where a SQL file is wrong, and then leaves an earlier wiring as it was; LookupError for a
+    route that does not say who may use it.
     """
-    statements = Statements(ROOT / "sql", reload, migrations.tables(migrations.files()))
+    needed = before.migrations if before else migrations.files()
+    statements = Statements(ROOT / "sql", reload, migrations.tables(needed))
     problems = statements.problems + missing(ROOT / "sql", pages())
     if problems:
         raise Stop("\n".join(map(str, problems)) + "\nMend them; python3 server.py check looks again.")
-    cache = Cache(config.cache_ttl, config.totals_ttl, config.cache_size, generation)
+    readiness = Readiness(url, config.database_timeout, statements, needed)
+    if before:
+        readiness.replace(before)
+    # Whoever edits statements wants to see at once what they do: answers that are in memory would hide it.
+    cache = Cache(0 if reload else config.cache_ttl, config.totals_ttl, config.cache_size, generation)
     database = Database(url, statements, config.database_timeout, cache)
     passwords = Passwords(config.bcrypt_cost, places=max(1, config.threads // 2))
     tokens = Tokens(config.secret_key, config.session_ttl, config.session_idle)
@@ -86,12 +92,15 @@ def shop(config, url, reload=False, generation=None, tries=None):
         Audit(),
         Auth(database, passwords, tokens),
         Validation(),
+        readiness,
         database,
     ):
         app.install(plugin)
     auth.require_declared(app)
     openapi_document.text(app)  # stops the start where a route cannot be described
-    return Edge(app, Cors(config.cors_origins), cache.answers)
+    application = Edge(app, Cors(config.cors_origins), cache.answers)
+    application.readiness = readiness
+    return application
 
 
 if __name__ == "__main__":

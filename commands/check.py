@@ -5,8 +5,8 @@ import re
 from commands import plans, times
 from commands.embedded import owner_url
 from core import migrations
-from core.database import Session, connect, prepare
-from core.statements import Problem, Statements, missing
+from core.database import Session, connect, problem_of
+from core.statements import Statements, missing
 from core.system import ROOT, pages, say
 
 HELP = "check every SQL file against the schema; names file and line of what is wrong"
@@ -59,15 +59,6 @@ def _tell(problems, state, statements, url):
         f"{checked} statements checked against {url.place}: "
         + (f"{len(problems)} wrong." if problems else "all right.")
     )
-
-
-def problem_of(cursor, statement):
-    """Return what the server says against a statement, or None."""
-    try:
-        prepare(cursor, statement)
-    except Problem as problem:
-        return problem
-    return None
 
 
 def check_plans(cursor, statements, sound):

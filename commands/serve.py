@@ -20,7 +20,6 @@ from commands.watch import Watch
 from core import logs
 from core.cache import Generation
 from core.config import load
-from core.database import DatabaseError, refusal
 from core.limits import host_memory
 from core.migrations import Migrator
 from core.system import Stop, pages, say
@@ -58,15 +57,18 @@ def run(options, config, shop):
             code = _code()
 
             def wire():
+                nonlocal application
                 renewed = _renewed(options, config)
                 if _code() != code:
                     log.warning("The Python code has changed since the start; that takes a restart.")
-                anew = shop(with_secret(renewed), renewed.database or url, options.reload, **shared)
+                before = application.readiness
+                application = shop(
+                    with_secret(renewed), renewed.database or url, options.reload, **shared, before=before
+                )
                 logs.configure(renewed.log_level)
-                return anew
+                return application
 
-            if config.database:
-                _tell_pending(config)
+            application.readiness.look()
             open_doors(sockets, config.host, config.port)
             say(f"Serving on http://{_shown(config.host)}:{config.port} (Ctrl-C stops).")
             return Watch(application, sockets, config.threads, wire, database).run()
@@ -121,20 +123,6 @@ def _embedded(stack, config):
             seed.fill(accounts.owner, PRODUCTS_AT_FIRST, clear=True)  # a first start that was cut short left some
         private.fresh.unlink()
     return accounts.application, private.process
-
-
-def _tell_pending(config):
-    """Say which command to type when the database is behind; it is never changed unasked. It may also be down."""
-    try:
-        state = Migrator(config.database, say).state(config.database_timeout)
-    except DatabaseError as error:
-        log.warning(refusal(config.database, error) + " The shop starts, and answers 503 until it can be reached.")
-        return
-    if state.problem:
-        log.warning(state.problem)
-    elif state.pending:
-        names = ", ".join(migration.name for migration in state.pending)
-        log.warning(f"Migrations are pending: {names}. The shop answers 503 until you type: python3 server.py migrate")
 
 
 def listen(host, port, count):

@@ -141,6 +141,8 @@ class Watch:
         try:
             os.close(self._held)
             os.close(hears)
+            if listening is self.sockets[0]:  # what one worker finds, all know
+                threading.Thread(target=self.application.readiness.wait, daemon=True).start()
             work(self.application, listening, self.threads, self.lifeline, tells)
             code = 0
         except Exception:

@@ -28,6 +28,7 @@ AGAIN = {1205, 1213, 1020, 1467}  # lock wait, deadlock, and what MariaDB says i
 LOST = {0, 2002, 2003, 2006, 2013, 2014, 2055, 1040, 1047, 1053, 1129, 1203, 1927, 3168, 4031}
 REFUSED = {1044, 1045, 1049, 1130, 1142, 1143, 1227, 1698, 2012, 2059, 2061}
 TOO_LONG = {1028, 1317, 1969, 3024}
+TOO_MANY = {1461}  # prepared statements of all connections
 UNFINISHED = {1054, 1146, 1305}  # no such column, table, function: a migration is pending
 READ_ONLY_OR_FULL = {1021, 1041, 1114, 1290, 1792, 1836}
 CLASHES = {1062, 1451, 1452, 3819, 4025}  # unique, foreign and check constraints
@@ -127,7 +128,7 @@ def prepare(cursor, statement):
         cursor.execute("DEALLOCATE PREPARE bodega_check")
     except DatabaseError as error:
         code, message = number(error), str(error.args[-1])
-        if code in LOST | REFUSED - {1142, 1143}:
+        if code in LOST | AGAIN | TOO_LONG | TOO_MANY | REFUSED - {1142, 1143}:
             raise
         line = statement.first_line
         if near := re.search(r"near '(.*)' at line (\d+)\Z", message, re.S):
@@ -136,6 +137,15 @@ def prepare(cursor, statement):
         elif quoted := re.search(r"'([^']+)'|FUNCTION (\S+)", message):
             line = statement.line_of((quoted[1] or quoted[2]).rsplit(".")[-1])
         raise Problem(statement.path, line, message) from None
+
+
+def problem_of(cursor, statement):
+    """Return what the server says against a statement, as a Problem, or None."""
+    try:
+        prepare(cursor, statement)
+    except Problem as problem:
+        return problem
+    return None
 
 
 class Database:

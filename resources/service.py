@@ -1,10 +1,11 @@
 """The service itself: is it alive, and can it work? For load balancers and operators."""
 
-from core import migrations, openapi
+from core import openapi
 from core.app import app
 from core.auth import PUBLIC
 from core.cache import REVALIDATE
 from core.errors import ServiceUnavailable
+from core.migrations import State, applied
 from core.validation import Shape
 
 STATUS = Shape("Status", status={"type": "string", "meta": {"example": "ready"}})
@@ -25,14 +26,22 @@ def health():
 
 
 @app.get("/api/ready", auth=PUBLIC, returns=STATUS, message="Ready.")
-def ready(db):
-    """Say whether the database answers and its schema is current."""
-    state = migrations.State(migrations.files(), migrations.applied(db))
+def ready(db, readiness):
+    """Say whether the database answers, its schema is the one that this shop needs, and all statements fit it."""
+    state = State(readiness.migrations, applied(db))
     names = [migration.name for migration in state.pending]
-    if state.problem:  # its sentence is for the terminal: it names tables
+    words = {state.word(migration) for migration in state.migrations}
+    message = None
+    if "half-applied" in words:
         message = "A migration is running or did not end well. Type: python3 server.py migrate status"
-        raise ServiceUnavailable(message, {"pending": names}, retry_after=10)
-    if names:
+    elif "edited" in words:
+        message = "A migration is another one than was applied. Type: python3 server.py migrate status"
+    elif names:
         message = f"The database waits for {len(names)} migration(s): {', '.join(names)}."
+    elif not readiness.look():
+        message = (
+            "Files of sql/ do not fit the database. The log says which, and where; or type: python3 server.py check"
+        )
+    if message:
         raise ServiceUnavailable(message, {"pending": names}, retry_after=10)
     return {"status": "ready"}
