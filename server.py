@@ -43,6 +43,7 @@ from core.edge import Edge
 from core.envelope import Envelope
 from core.limits import Limits
 from core.readiness import Readiness
+from core.spending import Spending
 from core.statements import Statements, missing
 from core.validation import Validation
 from resources import audit_log, cart, categories, docs, products, service, transfer, users
@@ -93,6 +94,7 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
         Auth(database, passwords, tokens),
         Validation(),
         readiness,
+        Spending(limits, places=max(1, config.threads // 8)),
         database,
     ):
         app.install(plugin)

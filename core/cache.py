@@ -19,6 +19,7 @@ TOTALS_SIZE = 4 * 1024 * 1024  # bytes, estimated, for each worker
 ESTIMATES_FOR = 600  # seconds, whatever changes meanwhile
 ROW_SIZE = 600  # bytes that a row of a few columns takes as a dict, about
 PATIENCE = 5  # seconds to wait for somebody who is making the same
+FOLLOWERS = 2  # who wait for answers so in each worker; each holds a thread, and what is awaited may take its time
 
 
 class Kept:
@@ -65,8 +66,9 @@ class Memory:
     before the thing was made: from when what it shows may have changed.
     """
 
-    def __init__(self, seconds, largest, size_of, generation):
+    def __init__(self, seconds, largest, size_of, generation, followers=1000):
         self.seconds = seconds
+        self._following = threading.BoundedSemaphore(followers)
         self._generation = generation
         self._held = FIFOCache(largest, lambda entry: size_of(entry[2]))
         self._lock = threading.Lock()
@@ -86,6 +88,8 @@ class Memory:
     def fetch(self, key, make):
         """Return (the thing, its age); `make()` it where there is none. Simultaneous requests make it once.
 
+        At most `followers` wait for others who are at it; whoever comes then makes it too.
+
         What `make` raises goes to its caller, and the others that wait try for themselves; what it returns with
         `keep` False (an attribute, if there is one) is not kept, nor given to others.
         """
@@ -99,10 +103,9 @@ class Memory:
             if theirs is None:
                 ours = self._making[key, generation] = Future()
         if theirs is not None:
-            with contextlib.suppress(TimeoutError):
-                if (made := theirs.result(PATIENCE)) is not None:
-                    thing, began = made
-                    return thing, time.monotonic() - began
+            if made := self._follow(theirs):
+                thing, began = made
+                return thing, time.monotonic() - began
             return make(), 0.0
         made = None
         try:
@@ -118,6 +121,17 @@ class Memory:
                 del self._making[key, generation]
             ours.set_result(made)
 
+    def _follow(self, theirs):
+        """Return what another request makes, and since when; None where it fails, or is not to be waited for."""
+        if not self._following.acquire(blocking=False):
+            return None
+        try:
+            with contextlib.suppress(TimeoutError):
+                return theirs.result(PATIENCE)
+        finally:
+            self._following.release()
+        return None
+
 
 class Cache:
     """All that is kept, and what voids it.
@@ -129,9 +143,8 @@ class Cache:
     def __init__(self, answers_for, totals_for, largest, generation=None):
         self.generation = generation or Generation()
         self.tables = set()  # what the kept answers show, by their routes
-        self.answers = (
-            Memory(answers_for, largest, lambda answer: answer.size, self.generation) if answers_for else None
-        )
+        answers = Memory(answers_for, largest, lambda answer: answer.size, self.generation, FOLLOWERS)
+        self.answers = answers if answers_for else None
         self.totals = Memory(totals_for, TOTALS_SIZE, _size_of_rows, self.generation) if totals_for else None
         estimates = Memory(ESTIMATES_FOR, TOTALS_SIZE, _size_of_rows, Generation()) if totals_for else None
         self.rows = {"count": self.totals, "estimate": estimates}  # by what the header of a statement lets be kept

@@ -72,6 +72,11 @@ class Session:
         """Return all rows as a list of dicts. They may be given to others too: change copies."""
         return self._read(name, "many", params, lambda: list(self._cursor.fetchall()))
 
+    def is_kept(self, name, /, **params):
+        """Whether `one` or `many` would answer from memory."""
+        memory, key = self._kept(self._statements.get(name, self._prepare), params)
+        return memory is not None and memory.peek(key) is not None
+
     def run(self, name, /, **params):
         """Change rows; return how many changed. An UPDATE to the same values and a refused upsert count 0."""
         self._execute(self._statement(name, "count", params), params)
@@ -105,10 +110,13 @@ class Session:
             self._execute(statement, params)
             return fetch()
 
-        memory = self._rows.get(statement.cached)
-        if memory and not self.begun:
-            return memory.fetch((statement.text, *(params[name] for name in statement.params)), read)[0]
-        return read()
+        memory, key = self._kept(statement, params)
+        return memory.fetch(key, read)[0] if memory else read()
+
+    def _kept(self, statement, params):
+        """Return the cache.Memory that keeps what this reads (None: none does), and its key there."""
+        memory = None if self.begun else self._rows.get(statement.cached)
+        return memory, (statement.text, *(params[name] for name in statement.params))
 
     def _execute(self, statement, params):
         if not self.begun and not statement.reads_only:

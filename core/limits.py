@@ -108,14 +108,21 @@ class Limits:
                 self._away_until = now + AWAY  # for the others
             return True
 
-    def _hit(self, limit, *who):
-        """Count one try and set the headers; raise RateLimited past the limit."""
+    def spend(self, budget, cost):
+        """Count what a request costs its address; raise RateLimited past the budget (a core.spending.Budget)."""
+        if self.enabled:
+            told = request.environ["bodega.headers"]
+            told[:] = [header for header in told if not header[1].startswith(f'"{budget.name}";')]  # it is told anew
+            self._hit(budget, request.environ["bodega.address"], cost=cost)
+
+    def _hit(self, limit, *who, cost=1):
+        """Count one try, or what it costs, and set the headers; raise RateLimited past the limit."""
 
         def hit(counters, _):
             tightest = None
             for item in limit.items:
                 key = item.key_for(limit.name, *who)
-                left = item.amount - counters.incr(key, item.get_expiry())
+                left = item.amount - counters.incr(key, item.get_expiry(), cost)
                 if tightest is None or left < tightest[0]:
                     tightest = left, item, key
                 if left < 0:

@@ -8,14 +8,14 @@ import math
 import re
 from urllib.parse import parse_qsl, urlencode
 
-from bottle import request
+from bottle import request, response
 
 from core.errors import ValidationError
 
 KEYS = {"created_at": "after_time", "price": "after_price", "name": "after_name", "newest_id": "newest_id"}
 VALUES = {  # what a cursor may hold for a column
     "created_at": re.compile(
-        r"20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3])(:[0-5][0-9]){2}\Z"
+        r"(19[7-9][0-9]|20[0-3][0-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3])(:[0-5][0-9]){2}\Z"
     ),
     "price": re.compile(r"[0-9]{1,8}\.[0-9]{2}\Z"),
     "name": re.compile(r"[^\x00\ud800-\udfff]{1,255}\Z", re.S),
@@ -23,6 +23,7 @@ VALUES = {  # what a cursor may hold for a column
 }
 
 BY_RELEVANCE = "newest_id"  # in place of a column: there is none to continue behind, see sql/products/search.sql
+LONGEST_CURSOR = 4000  # characters; a name of 255, each of four bytes or escaped, makes 2,200
 FARTHEST = 2**53  # rows to skip: beyond every end, and still a number that SQL takes
 
 
@@ -49,26 +50,38 @@ def numbers_of(page, per_page, total):
 
 
 def place_of(query, sort, column):
-    """Return where the page begins: by number, or behind the product that the cursor names."""
-    place = dict.fromkeys(KEYS.values()) | {"after_id": None, "per_page": query["per_page"], "offset": 0}
+    """Return where the page begins: by number, or behind the product that the cursor names.
+
+    `shown`: products on the pages before. `reads`: whether a search by relevance goes on by reading; then `after_…`
+    says behind which product those read begin, and `offset` how many of their hits are skipped.
+    """
+    place = dict.fromkeys((*KEYS.values(), "after_id")) | {"per_page": query["per_page"], "offset": 0, "reads": False}
     if "after" not in query:
         page = query.get("page", 1)
-        return place | {"page": page, "offset": min((page - 1) * query["per_page"], FARTHEST)}
+        skipped = min((page - 1) * query["per_page"], FARTHEST)
+        return place | {"page": page, "offset": skipped, "shown": skipped}
     if "page" in query:
         raise ValidationError(("page", "Must be left out when 'after' is given."))
     try:
         text = query["after"]
-        made_for, page, value, id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
-        if column == "created_at":
-            datetime.datetime.strptime(value, "%Y-%m-%d %H:%M:%S")  # the pattern below takes a 30th of February
+        parts = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
+        made_for, page, shown, value, id, *window = parts
+        time, behind = window or (None, None)
+        for moment in {value if column == "created_at" else time} - {None}:
+            datetime.datetime.strptime(moment, "%Y-%m-%d %H:%M:%S")  # the pattern takes a 30th of February
+            if not VALUES["created_at"].match(moment):
+                raise ValueError(moment)
     except (ValueError, TypeError, binascii.Error, RecursionError):
         raise ValidationError(("after", sentence_for_after())) from None
-    whole = all(type(number) is int and 0 < number < 2**31 for number in (page, id))
-    if made_for != sort or not whole or not isinstance(value, str) or not VALUES[column].match(value):
+    whole = all(type(number) is int and 0 <= number < 2**31 for number in (page, shown, id, behind or 0))
+    fits = isinstance(value, str) and VALUES[column].match(value) and (window == [] or column == BY_RELEVANCE)
+    if made_for != sort or not whole or not fits or (time is None) != (behind is None) or not page:
         raise ValidationError(("after", sentence_for_after()))
+    place |= {"page": page, "shown": shown}
     if column == BY_RELEVANCE:
-        return place | {"page": page, "offset": id, "newest_id": int(value)}
-    return place | {"page": page, "after_id": id, KEYS[column]: value}
+        seen = {"newest_id": int(value), "offset": id}
+        return place | seen | {"reads": bool(window), "after_time": time, "after_id": behind}
+    return place | {"after_id": id, KEYS[column]: value}
 
 
 def sentence_for_after():
@@ -76,13 +89,31 @@ def sentence_for_after():
     return "Must be the 'next' of an earlier page with the same sort."
 
 
-def cursor_behind(sort, column, page, last, seen):
-    """Return the opaque text that continues behind `last` (the page's last product), or by relevance behind `seen`."""
-    parts = [sort, page, str(last[column]), seen if column == BY_RELEVANCE else last["id"]]
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).rstrip(b"=").decode()
+def last_of(row, column):
+    """Return the row that the next page begins behind, in the order by this column, as `pagination_of` takes it."""
+    return row[column], row["id"]
 
 
-def next_url(cursor):
+def pagination_of(sort, place, found):
+    """Return the pagination of the page at `place`; give the answer a Link to the next one.
+
+    `found`: its `items`, their `total` (a lower bound where not `exact`), and `behind`: `last_of` the last one, or
+    what core/search.py has in its place by relevance; None where nothing is left.
+    """
+    pagination = numbers_of(place["page"], place["per_page"], found.total)
+    pagination |= {"has_next": found.behind is not None, "next": None}
+    if not found.exact:
+        pagination["total_is_exact"] = False
+    if found.behind:
+        value, *rest = found.behind
+        parts = [sort, place["page"] + 1, place["shown"] + len(found.items), str(value), *rest]
+        text = json.dumps(parts, ensure_ascii=False).encode()
+        pagination["next"] = cursor = base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+        response.set_header("Link", f'<{_next_url(cursor)}>; rel="next"')
+    return pagination
+
+
+def _next_url(cursor):
     """Return this request's own address with the cursor in place of the page number."""
     given = parse_qsl(request.query_string, keep_blank_values=True)
     kept = [(name, value) for name, value in given if name not in ("page", "after")]

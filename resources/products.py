@@ -11,8 +11,9 @@ from core.cache import CATALOGUE
 from core.envelope import dump, etag_of, matches
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
 from core.fields import LARGEST_COUNT
-from core.listing import BY_RELEVANCE, KEYS, NUMBERS, cursor_behind, next_url, numbers_of, place_of
+from core.listing import BY_RELEVANCE, KEYS, LONGEST_CURSOR, NUMBERS, last_of, pagination_of, place_of
 from core.search import RELEVANCE, Found, Search, SearchStatements
+from core.spending import ENTRIES, Budget, Priced
 from core.validation import Body, Headers, Query, Shape
 
 SORTS = {  # sort=… → the statement that lists, and the column of the order, whose last value a cursor keeps
@@ -35,7 +36,7 @@ LIST = Query(
     per_page={"type": "integer", "min": 1, "max": 100, "default": 20},
     sort={"type": "string", "allowed": [*SORTS, RELEVANCE]},
     in_stock={"type": "boolean"},
-    after={"type": "string", "maxlength": 2000, "meta": {"issue": "Must be the 'next' of an earlier page."}},
+    after={"type": "string", "maxlength": LONGEST_CURSOR, "meta": {"issue": "Must be the 'next' of an earlier page."}},
     facets={"type": "boolean", "default": False},
 )
 PRODUCT = Shape(
@@ -78,8 +79,11 @@ PAGE = Shape(
 )
 SORTED = ("products/search_sorted", ("sort", "after_id", "after_time", "after_price"))
 BY_NAME = ("products/search_by_name", ("sort", "after_id", "after_name"))
+READ_BY = ("sort", "after_id", "after_time", "after_price", "after_name", "newest_id")
 SEARCH = SearchStatements(
+    bounds="products/bounds",
     estimate="products/word_estimate",
+    lists=SORTS,
     index={
         RELEVANCE: ("products/search", ("newest_id",)),
         **dict.fromkeys(("newest", "oldest", "price", "-price"), SORTED),
@@ -87,7 +91,7 @@ SEARCH = SearchStatements(
     },
     index_count="products/search_count",
     index_facets="products/search_facets",
-    read=("products/read", ("sort", "after_id", "after_time", "after_price", "after_name", "newest_id")),
+    read=("products/read", READ_BY),
     read_count="products/read_count",
     read_facets="products/read_facets",
 )
@@ -124,35 +128,33 @@ IF_MATCH = Headers(
 )
 
 
-@app.get("/api/products", auth=PUBLIC, query=LIST, cache=CATALOGUE, returns=PAGE, message="Products listed.")
-def index(db, query):
+@app.get(
+    "/api/products",
+    auth=PUBLIC,
+    query=LIST,
+    budget=Budget("search", "600000/minute"),  # rows: the database's time of some 4 s
+    cache=CATALOGUE,
+    returns=PAGE,
+    message="Products listed.",
+)
+def index(db, query, spend):
     """List products on sale: filtered, searched, sorted and paged."""
     filters = {name: query.get(name) for name in ("category_id", "min_price", "max_price", "in_stock")}
     least, most = filters["min_price"], filters["max_price"]
     if least is not None and most is not None and least > most:
         raise ValidationError(("min_price", "Must not be greater than max_price."))
-    search = Search(query.get("search", ""), db, SEARCH)
+    priced = Priced(db, spend)
+    search = Search(query.get("search", ""), priced, SEARCH)
     sort = query.get("sort") or RELEVANCE
     if sort == RELEVANCE and not search.ranks:
         sort = "newest"  # nothing to be relevant to
     place = place_of(query, sort, COLUMNS[sort])
-    found = search.page(filters, sort, place) if search.words else _list(db, filters, sort, place)
-    has_next = len(found.items) > place["per_page"]
-    items = found.items[: place["per_page"]]
-    page = place["page"]
-    seen = place["offset"] + len(items)
-    cursor = cursor_behind(sort, COLUMNS[sort], page + 1, items[-1], seen) if has_next else None
-    pagination = {**numbers_of(page, place["per_page"], found.total), "has_next": has_next, "next": cursor}
-    if not found.exact:
-        pagination["total_is_exact"] = False
-    if cursor:
-        response.set_header("Link", f'<{next_url(cursor)}>; rel="next"')
-    if search.words:
-        items = [_without(item, "newest_id") for item in items]
-    answer = {"items": items, "pagination": pagination}
+    found = search.page(filters, sort, place) if search.words else _list(priced, filters, sort, place)
+    items = [_without(item, "newest_id") for item in found.items] if search.words else found.items
+    answer = {"items": items, "pagination": pagination_of(sort, place, found)}
     if query["facets"]:
-        statement, parameters = found.facets
-        answer["facets"] = _facets(db.many(statement, **parameters))
+        rows, statement, parameters = found.facets
+        answer["facets"] = _facets(priced.many(rows, statement, **parameters))
     return answer
 
 
@@ -294,15 +296,20 @@ def tagged(product):
     return product
 
 
-def _list(db, filters, sort, place):
-    total = db.one("products/count", **filters)["total"]
-    statement, column = SORTS[sort]
-    if place["offset"] >= total:  # do not walk to the end of the index to find nothing
-        items = []
-    else:
+def _list(priced, filters, sort, place):
+    """Return the page as a search Found. Its cost: the entries of an index that are counted, or skipped."""
+    entries = 0
+    if filters["category_id"] is None and any(value is not None for value in filters.values()):
+        entries = priced.one(0, "products/bounds")["products_at_most"]  # a count of few, or the one of all, is cheap
+    total = priced.one(entries // ENTRIES, "products/count", **filters)["total"]
+    (statement, column), items = SORTS[sort], []
+    if place["offset"] < total:  # do not walk to the end of the index to find nothing
         after = {"after_id": place["after_id"], "after_value": place[KEYS[column]]}
-        items = db.many(statement, **filters, **after, limit=place["per_page"] + 1, offset=place["offset"])
-    return Found(items, total, True, ("products/facets", filters))
+        bounds = {"limit": place["per_page"] + 1, "offset": place["offset"]}
+        items = priced.many(place["offset"] // ENTRIES, statement, **filters, **after, **bounds)
+    given = items[: place["per_page"]]
+    behind = last_of(given[-1], column) if len(items) > len(given) else None
+    return Found(given, behind, total, True, (total // ENTRIES, "products/facets", filters))
 
 
 def _facets(rows):

@@ -663,3 +663,28 @@ def test_how_long_is_a_setting_and_0_keeps_nothing(start, accounts, make, sql, t
     assert ("Age" in first.headers) == (ttl != "0")
     assert len(later.json["data"]["items"]) == 2
     assert total(later) == (1 if totals == "3600" else 2)
+
+
+def test_few_wait_for_an_answer_that_is_being_made_and_the_others_are_not_held_up():
+    memory = Memory(60, 1000, lambda thing: 1, Generation(), followers=1)
+    began, done = threading.Event(), threading.Event()
+
+    def slow():
+        began.set()
+        done.wait(20)
+        return "slow"
+
+    maker = threading.Thread(target=memory.fetch, args=("key", slow))
+    maker.start()
+    began.wait(10)
+    followed = []
+    follower = threading.Thread(target=lambda: followed.append(memory.fetch("key", lambda: "its own")[0]))
+    follower.start()
+    time.sleep(0.3)
+    third = memory.fetch("key", lambda: "its own")[0]
+    done.set()
+    maker.join(10)
+    follower.join(10)
+
+    assert third == "its own"
+    assert followed == ["slow"]

@@ -218,6 +218,25 @@ def test_all_problems_are_listed_at_once(client):
     assert {problem["field"] for problem in errors} == {"page", "per_page", "nope"}
 
 
+@pytest.mark.parametrize("search", [{}, {"search": "lamp"}, {"search": "xs"}], ids=["list", "words", "short"])
+@pytest.mark.parametrize("sort", [*ORDERS, "relevance"])
+def test_every_cursor_that_the_shop_gives_is_taken_back(client, make, sql, sort, search):
+    names = ["😀" * 246, "\\" * 246, '"' * 246, "\x01" * 246, "ก" * 246, "1"]
+    dates = ["1970-01-01 00:00:01", "1999-12-31 23:59:59", "2000-01-01 00:00:00", "2026-02-28 12:00:00"]
+    dates += ["2037-12-31 23:59:59", "2038-01-19 03:14:07"]
+    prices = ["0.01", "99999999.99", "5.00", "10.00", "100000.10", "7.77"]
+    for name, date, price in zip(names, dates, prices, strict=True):
+        make.product(f"{name} lamp xs", price, created_at=date)
+    seen, after = [], {}
+
+    while after is not None:
+        data = get(client, {"sort": sort, "per_page": 1, **search, **after})
+        seen += [item["id"] for item in data["items"]]
+        after = {"after": data["pagination"]["next"]} if data["pagination"]["next"] else None
+
+    assert len(seen) == len(set(seen)) == 6
+
+
 def test_a_cursor_of_another_order_is_refused(client, make):
     make.products(2)
     cursor = get(client, {"per_page": 1, "sort": "price"})["pagination"]["next"]
@@ -228,10 +247,14 @@ def test_a_cursor_of_another_order_is_refused(client, make):
 @pytest.mark.parametrize(
     "forged",
     [
-        '["price",2,"1 OR 1=1",1]',
-        '["price",2,5,1]',
-        '["price",2,"5.00",0]',
-        '["price",true,"5.00",1]',
+        '["price",2,1,"1 OR 1=1",1]',
+        '["price",2,1,5,1]',
+        '["price",2,1,"5.00",-1]',
+        '["price",2,true,"5.00",1]',
+        '["price",0,1,"5.00",1]',
+        '["price",true,1,"5.00",1]',
+        '["price",2,1,"5.00",1,"2026-01-01 00:00:00",1]',
+        '["price",2,1,"5.00",1,null]',
         "[[[[",
         '"price"',
     ],
@@ -302,7 +325,7 @@ def test_the_catalogue_answers_304_to_a_client_that_has_it(client, make, sql, pa
 @pytest.mark.parametrize("value", ["\ud800", "\udcbf", "2024-02-30 00:00:00", "2024-13-01 00:00:00"])
 def test_a_cursor_of_half_a_character_or_no_date_is_no_500(client, make, sort, value):
     make.product()
-    cursor = base64.urlsafe_b64encode(json.dumps([sort, 2, value, 5]).encode()).decode()
+    cursor = base64.urlsafe_b64encode(json.dumps([sort, 2, 1, value, 5]).encode()).decode()
 
     for search in ({}, {"search": "product"}):
         answer = client.get("/api/products", {"sort": sort, "after": cursor, **search})

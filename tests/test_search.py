@@ -1,9 +1,12 @@
 """Search: by the index of words, by reading, and by both; they find the same."""
 
 import itertools
+import re
+import time
+import unicodedata
 
 import pytest
-from conftest import SETTINGS
+from conftest import SETTINGS, execute
 from test_products import get, names
 from webtest import TestApp
 
@@ -91,6 +94,89 @@ def test_no_character_of_boolean_mode_breaks_a_search_or_empties_it_by_itself(cl
         assert names(answer) == ["C++ for a cat"]
 
 
+OWN_NAMES = [
+    "กาแฟเย็น",  # Thai; its vowels and tones are marks, as in the next ones
+    "น้ำมัน มะพร้าว",
+    "हिन्दी किताब",
+    "कॉफ़ी मग",
+    "தமிழ் புத்தகம்",
+    "বাংলা বই",
+    "తెలుగు పుస్తకం",
+    "മലയാളം പുസ്തകം",
+    "සිංහල පොත",
+    "ភាសាខ្មែរ",
+    "ລາວ ກາເຟ",
+    "မြန်မာ စာအုပ်",  # Burmese has marks that the index takes for punctuation
+    "مُحَمَّد كِتَاب",  # vocalised
+    "קָפֶה שָׁחוֹר",
+    "한국어 책",
+    "日本語の本",
+    "咖啡",
+    "𠮷野家",  # beyond the first plane of Unicode
+    "Кофемолка чёрная",
+    "ΚΑΦΈΣ",
+    "ქართული წიგნი",
+    "Հայերեն գիրք",
+    "አማርኛ መጽሐፍ",
+    "Tiếng Việt sách",
+    "İstanbul çayı",
+    "GROẞE TASSE",
+    "Straße",
+    "Œuvre d'art",
+    "½ inch bolt",
+    "H₂O bottle",
+    "m² tiles",
+    "snake_case",
+    "❤️mug",  # a symbol with a mark that chooses its colour
+    "Hawaiʻi",
+    "Donaudampfschifffahrt" * 4,  # 84 characters, the most that the index has
+    "Donaudampfschifffahrt" * 4 + "s gesellschaft",
+    "x" * 200,  # of which 100 can be typed
+]
+
+
+def test_every_product_is_found_by_the_words_of_its_own_name(client, make, way):
+    made = {name: make.product(name) for name in OWN_NAMES}
+
+    for name, id in made.items():
+        for typed in {name[:100], *(word[:100] for word in search.words_of(name))}:
+            data = get(client, {"search": typed, "per_page": 100, "sort": "newest"})
+            assert id in [item["id"] for item in data["items"]], (name, typed)
+
+
+@pytest.mark.parametrize("typed", ["STRASSE", "straße", "STRAẞE"])
+def test_a_sharp_s_is_found_however_it_is_written(client, make, way, typed):
+    make.product("Straße eins")
+    make.product("STRAẞE ZWEI")
+
+    found = set(names(client.get("/api/products", {"search": typed})))
+
+    assert found >= {"Straße eins"} | ({"STRAẞE ZWEI"} if "s" not in typed.lower()[4:] else set())
+
+
+@pytest.mark.parametrize("typed", ["\u0301", "ัั", "\ufe0f"])
+def test_a_mark_without_a_letter_is_no_word(client, make, typed):
+    make.product("Lamp")
+
+    assert names(client.get("/api/products", {"search": typed})) == ["Lamp"]
+
+
+def test_marks_without_end_take_no_time(client):
+    began = time.monotonic()
+
+    answers = [client.get("/api/products", {"search": mark * 100}).status_int for mark in ("\u0301", "e\u0301\u0323")]
+
+    assert answers == [200, 400]  # normalised only after its length is known
+    assert time.monotonic() - began < 5
+
+
+def test_the_lengths_of_indexed_words_are_the_servers_own(accounts, sql):
+    asked = seed.in_transaction(accounts.owner, lambda db: db.one("products/bounds"))
+
+    (said,) = sql("SELECT @@innodb_ft_min_token_size AS shortest, @@innodb_ft_max_token_size AS longest")
+    assert {name: asked[name] for name in said} == said
+
+
 # The ways find the same
 
 
@@ -163,10 +249,86 @@ def test_a_common_word_beside_a_rare_one_is_looked_for_in_the_text(client, make,
     assert "total_is_exact" not in found["pagination"]
 
 
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("typed", ["re", "b re"])
+def test_short_words_are_found_on_every_page_behind_the_last_product_that_was_read(
+    client, catalogue, monkeypatch, sort, typed
+):
+    query = {"search": typed, "sort": sort, "per_page": 3}
+    all_at_once = [item["name"] for item in get(client, {**query, "per_page": 100})["items"]]
+    monkeypatch.setattr(search, "READ_UNINDEXED", 5)
+
+    found, totals = everything(client, query)
+
+    assert found == all_at_once
+    assert len(found) == {"re": 27, "b re": 11}[typed]
+    assert all(not exact and total <= len(found) for total, exact in totals)
+
+
+def test_what_none_of_the_first_has_is_found_behind_them(client, make, monkeypatch):
+    make.product("Monitor 4k", price="99.00")
+    make.products(20, name="Other", price="5.00")
+    monkeypatch.setattr(search, "READ_UNINDEXED", 8)
+
+    first = get(client, {"search": "4k", "sort": "price"})
+
+    assert first["items"] == [] and first["pagination"]["next"]
+    assert everything(client, {"search": "4k", "sort": "price"})[0] == ["Monitor 4k"]
+    assert get(client, {"search": "4k", "sort": "price", "page": 2})["pagination"]["next"] is None  # numbers end
+
+
+@pytest.mark.parametrize("per_page", [1, 3, 7, 100])
+@pytest.mark.parametrize("window", [5, 8, 31, 32, 33])
+def test_common_words_by_relevance_are_found_to_the_end(client, catalogue, reading, monkeypatch, per_page, window):
+    query = {"search": "lamp red", "sort": "relevance", "per_page": per_page}
+    everyone = sorted(everything(client, {**query, "sort": "name"})[0])
+    monkeypatch.setattr(search, "READ", window)
+    monkeypatch.setattr(search, "FEWEST_RANKED", 1)
+
+    found, totals = everything(client, query)
+
+    assert sorted(found) == everyone and len(found) == 16
+    assert all(total <= 16 for total, _ in totals)
+
+
+@pytest.mark.parametrize("ranked_by", ["the index", "reading"])
+def test_new_products_move_nothing_for_who_pages_by_relevance(client, make, monkeypatch, ranked_by):
+    if ranked_by == "reading":
+        for name, bound in {"COMMON": 0, "READ": 4, "FEWEST_RANKED": 1}.items():
+            monkeypatch.setattr(search, name, bound)
+    made = make.products(9, name="lamp")
+    query, seen, after = {"search": "lamp", "sort": "relevance", "per_page": 2}, [], {}
+
+    while after is not None:
+        data = get(client, {**query, **after})
+        seen += [item["id"] for item in data["items"]]
+        after = {"after": data["pagination"]["next"]} if data["pagination"]["next"] else None
+        make.product("lamp lamp")
+
+    assert sorted(seen) == made
+
+
+def test_a_search_goes_on_in_the_way_in_which_it_began(client, catalogue, monkeypatch):
+    query = {"search": "red", "sort": "relevance", "per_page": 3}
+    for name, bound in {"READ": 7, "FEWEST_RANKED": 1}.items():
+        monkeypatch.setattr(search, name, bound)
+    found, after = [], {}
+
+    for common in itertools.cycle([0, 10**9]):  # what is common changes from page to page
+        monkeypatch.setattr(search, "COMMON", common)
+        data = get(client, {**query, **after})
+        found += [item["name"] for item in data["items"]]
+        if not data["pagination"]["next"]:
+            break
+        after = {"after": data["pagination"]["next"]}
+
+    assert len(found) == len(set(found)) == 16
+
+
 # Totals
 
 
-@pytest.mark.parametrize(("typed", "bound"), [("monitor", "READ"), ("4k", "READ_SHORT")])
+@pytest.mark.parametrize(("typed", "bound"), [("monitor", "READ"), ("4k", "READ_UNINDEXED")])
 def test_a_total_of_what_was_read_says_that_it_is_a_lower_bound(client, make, reading, monkeypatch, typed, bound):
     monkeypatch.setattr(search, bound, 2)
     make.products(3, name="Monitor 4K")
@@ -237,7 +399,42 @@ def test_a_word_that_a_third_has_is_found_without_the_index_of_words(large, monk
 
     found = get(large, {"search": "small", "sort": sort, "per_page": 100})
 
-    assert asked == ["products/read"]
+    assert set(asked) <= {"products/list_newest", "products/read"}  # the first: where the rows that are read end
     assert len(found["items"]) == 100 and found["pagination"]["has_next"]
     assert found["pagination"]["total_is_exact"] is False and 1_000 < found["pagination"]["total"] < 2_000
     assert all(" small" in f" {item['name']} {item['description']}".lower() for item in found["items"])
+
+
+def those_with(accounts, *words):
+    """Return the ids of the products on sale that have words beginning with all of these."""
+    found = set()
+    for row in execute(accounts.owner, "SELECT id, name, description FROM products WHERE is_active = 1"):
+        text = unicodedata.normalize("NFD", f"{row['name']} {row['description']}".lower())
+        text = " " + " ".join(re.findall(r"\w+", re.sub("[\u0300-\u036f]", "", text)))
+        if all(f" {word}" in text for word in words):
+            found.add(row["id"])
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sort", [*SORTS, "relevance"])
+@pytest.mark.parametrize(
+    "typed",
+    ["4", "in of", "small", "tinkerbox", "tinkerbox small", "small and"],
+    ids=["short", "short ones", "common", "rare", "rare and common", "common ones"],
+)
+def test_every_product_is_on_exactly_one_page(large, accounts, monkeypatch, sort, typed):
+    monkeypatch.setattr(search, "COMMON", 3_000)
+    wanted = those_with(accounts, *typed.split())
+    query, seen, pages, after = {"search": typed, "sort": sort, "per_page": 100}, [], 0, {}
+
+    while after is not None:
+        data = get(large, {**query, **after})
+        seen += [item["id"] for item in data["items"]]
+        pages += 1
+        assert data["pagination"]["total"] <= len(wanted)
+        after = {"after": data["pagination"]["next"]} if data["pagination"]["next"] else None
+
+    assert len(seen) == len(set(seen))
+    assert set(seen) == wanted
+    assert len(wanted) > 10 and pages <= len(wanted) / 100 + 30  # few are not full

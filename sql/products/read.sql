@@ -7,8 +7,8 @@
 --   min_price    inclusive
 --   max_price    inclusive
 --   in_stock     1: only what is in stock, 0: only what is not
---   in_text      JSON array of the beginnings of words, as LIKE has them: letters and digits, ss for ß, an
---                underscore as \_
+--   in_text      JSON array of the beginnings of words, as LIKE has them: letters, marks and numbers, ss for ß,
+--                an underscore as \_
 --   sort         newest, oldest, price, -price, name or -name; relevance: those with the first word in their name,
 --                then the others, each newest first
 --   after_id     the id of the last product seen; reading begins behind it
@@ -16,7 +16,11 @@
 --   after_price
 --   after_name
 --   newest_id    leave out what has come since; for relevance, which skips by offset
---   read         how many products are read through
+--   until_id     the id of the last product to be read; NULL: as many as `read`
+--   until_time   what it has in the column of the order, like after_time
+--   until_price
+--   until_name
+--   read         how many products are read through at the most
 --   limit        rows on the page
 --   offset       rows to skip
 -- sample: in_text='["small", "case"]', read=3000, limit=21, offset=0, sort='relevance',
@@ -24,6 +28,9 @@
 -- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='newest'
 -- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='newest', after_id=5000,
 --   after_time=(SELECT created_at FROM products WHERE id = 5000)
+-- sample: in_text='["small"]', read=4000, limit=21, offset=0, sort='newest', after_id=9000,
+--   after_time=(SELECT created_at FROM products WHERE id = 9000), until_id=6000,
+--   until_time=(SELECT created_at FROM products WHERE id = 6000)
 -- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='oldest'
 -- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='oldest', after_id=5000,
 --   after_time=(SELECT created_at FROM products WHERE id = 5000)
@@ -33,6 +40,8 @@
 -- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='-price', after_id=5000, after_price=50
 -- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='name'
 -- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='name', after_id=5000, after_name='M'
+-- sample: in_text='["small"]', read=4000, limit=21, offset=0, sort='name', after_id=5000, after_name='M',
+--   until_id=7000, until_name='N'
 -- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='-name'
 -- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='-name', after_id=5000, after_name='M'
 -- allow: temporary table and filesort on derived (those of the products read that have the words; then one page)
@@ -61,6 +70,8 @@ FROM (
               AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
               AND (%(after_id)s IS NULL
                    OR (created_at <= %(after_time)s AND (created_at < %(after_time)s OR id < %(after_id)s)))
+              AND (%(until_id)s IS NULL
+                   OR (created_at >= %(until_time)s AND (created_at > %(until_time)s OR id >= %(until_id)s)))
             ORDER BY created_at DESC, id DESC LIMIT %(read)s)
             UNION ALL
             (SELECT id FROM products
@@ -71,6 +82,8 @@ FROM (
               AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
               AND (%(after_id)s IS NULL
                    OR (created_at >= %(after_time)s AND (created_at > %(after_time)s OR id > %(after_id)s)))
+              AND (%(until_id)s IS NULL
+                   OR (created_at <= %(until_time)s AND (created_at < %(until_time)s OR id <= %(until_id)s)))
             ORDER BY created_at, id LIMIT %(read)s)
             UNION ALL
             (SELECT id FROM products FORCE INDEX (ix_products_price, ix_products_category_price)
@@ -81,6 +94,8 @@ FROM (
               AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
               AND (%(after_id)s IS NULL
                    OR (price >= %(after_price)s AND (price > %(after_price)s OR id > %(after_id)s)))
+              AND (%(until_id)s IS NULL
+                   OR (price <= %(until_price)s AND (price < %(until_price)s OR id <= %(until_id)s)))
             ORDER BY price, id LIMIT %(read)s)
             UNION ALL
             (SELECT id FROM products FORCE INDEX (ix_products_price, ix_products_category_price)
@@ -91,6 +106,8 @@ FROM (
               AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
               AND (%(after_id)s IS NULL
                    OR (price <= %(after_price)s AND (price < %(after_price)s OR id < %(after_id)s)))
+              AND (%(until_id)s IS NULL
+                   OR (price >= %(until_price)s AND (price > %(until_price)s OR id >= %(until_id)s)))
             ORDER BY price DESC, id DESC LIMIT %(read)s)
             UNION ALL
             (SELECT id FROM products
@@ -101,6 +118,8 @@ FROM (
               AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
               AND (%(after_id)s IS NULL
                    OR (name >= %(after_name)s AND (name > %(after_name)s OR id > %(after_id)s)))
+              AND (%(until_id)s IS NULL
+                   OR (name <= %(until_name)s AND (name < %(until_name)s OR id <= %(until_id)s)))
             ORDER BY name, id LIMIT %(read)s)
             UNION ALL
             (SELECT id FROM products
@@ -111,16 +130,18 @@ FROM (
               AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
               AND (%(after_id)s IS NULL
                    OR (name <= %(after_name)s AND (name < %(after_name)s OR id < %(after_id)s)))
+              AND (%(until_id)s IS NULL
+                   OR (name >= %(until_name)s AND (name > %(until_name)s OR id >= %(until_id)s)))
             ORDER BY name DESC, id DESC LIMIT %(read)s)
         ) AS seen
         JOIN products AS t ON t.id = seen.id
         WHERE NOT EXISTS (
             SELECT 1
             FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word VARCHAR(120) PATH '$')) AS w
-            WHERE REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss')
+            WHERE REPLACE(REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss'), 'ẞ', 'ss')
                   NOT LIKE CONCAT('%%', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
                OR CONCAT(' ', REGEXP_REPLACE(
-                      REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss'), '[^[:alnum:]_]+', ' '
+                      REPLACE(REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss'), 'ẞ', 'ss'), '[^\\p{L}\\p{M}\\p{N}_]+\\p{M}*', ' '
                   )) NOT LIKE CONCAT('%% ', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
         )
     ) AS m

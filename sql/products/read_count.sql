@@ -6,8 +6,8 @@
 --   min_price    inclusive
 --   max_price    inclusive
 --   in_stock     1: only what is in stock, 0: only what is not
---   in_text      JSON array of the beginnings of words, as LIKE has them: letters and digits, ss for ß, an
---                underscore as \_
+--   in_text      JSON array of the beginnings of words, as LIKE has them: letters, marks and numbers, ss for ß,
+--                an underscore as \_
 --   read         how many products are read through
 -- sample: in_text='["small"]', read=3000
 -- sample: in_text='["small", "case"]', read=3000, category_id=(SELECT MIN(category_id) FROM products), min_price=20
@@ -18,10 +18,10 @@ SELECT
     CAST(COALESCE(SUM(NOT EXISTS (
         SELECT 1
         FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word VARCHAR(120) PATH '$')) AS w
-        WHERE REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss')
+        WHERE REPLACE(REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss'), 'ẞ', 'ss')
               NOT LIKE CONCAT('%%', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
            OR CONCAT(' ', REGEXP_REPLACE(
-                  REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss'), '[^[:alnum:]_]+', ' '
+                  REPLACE(REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss'), 'ẞ', 'ss'), '[^\\p{L}\\p{M}\\p{N}_]+\\p{M}*', ' '
               )) NOT LIKE CONCAT('%% ', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
     )), 0) AS SIGNED) AS total
 FROM (

@@ -6,9 +6,9 @@
 --   min_price    inclusive
 --   max_price    inclusive
 --   in_stock     1: only what is in stock, 0: only what is not
---   words        each as +word*, for boolean mode: letters, digits and _ only (other characters are its operators)
---   in_text      JSON array of further words, too common for the index to help with, as LIKE has them: letters and
---                digits, ss for ß, an underscore as \_; they are looked for in the text of the hits. NULL: none
+--   words        each as +word*, for boolean mode: letters, numbers, marks and _ only (other characters are its operators)
+--   in_text      JSON array of further words, too common for the index to help with, as LIKE has them: letters,
+--                marks and numbers, ss for ß, an underscore as \_; they are looked for in the text of the hits. NULL: none
 -- sample: words='+wireless*'
 -- sample: words='+wireless*', in_text='["case"]',
 --   category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
@@ -30,10 +30,10 @@ FROM (
       AND (%(in_text)s IS NULL OR NOT EXISTS (
           SELECT 1
           FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word VARCHAR(120) PATH '$')) AS w
-          WHERE REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss')
+          WHERE REPLACE(REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss'), 'ẞ', 'ss')
                 NOT LIKE CONCAT('%%', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
              OR CONCAT(' ', REGEXP_REPLACE(
-                    REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss'), '[^[:alnum:]_]+', ' '
+                    REPLACE(REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss'), 'ẞ', 'ss'), '[^\\p{L}\\p{M}\\p{N}_]+\\p{M}*', ' '
                 )) NOT LIKE CONCAT('%% ', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
       ))
     GROUP BY category_id

@@ -2,7 +2,7 @@
 -- used by: GET /api/products?search=…, to choose between the index of words and reading through
 -- returns: one
 -- params:
---   word  the beginning of a word, as LIKE has it: letters and digits, ss for ß, an underscore as \_
+--   word  the beginning of a word, as LIKE has it: letters, marks and numbers, ss for ß, an underscore as \_
 -- sample: word='wireless'
 -- cache: estimate; it only has to tell common words from rare ones
 -- plan: every step-th product by primary key. The step is a power of two, so that the sample stays the same while the
@@ -21,4 +21,4 @@ JOIN products AS t
   ON t.id = spread.step * (100 * hundreds.n + 10 * tens.n + ones.n)
           + CAST(CONV(LEFT(SHA2(100 * hundreds.n + 10 * tens.n + ones.n, 256), 6), 16, 10) AS SIGNED) MOD spread.step
 WHERE t.is_active = 1
-  AND CONCAT(' ', REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss')) LIKE CONCAT('%% ', %(word)s, '%%')
+  AND CONCAT(' ', REPLACE(REPLACE(CONCAT_WS(' ', t.name, t.description), 'ß', 'ss'), 'ẞ', 'ss')) LIKE CONCAT('%% ', %(word)s, '%%')
