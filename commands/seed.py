@@ -80,8 +80,10 @@ def _fill(db, products, clear):
     db.one("imports/lock")
     if clear:
         db.one("seed/lock_products")  # nobody puts one into a cart from here on, so that they can go after the carts
-        for table in ("import_parts", "cart_items", "products", "categories"):
-            db.run(f"seed/clear_{table}")
+        db.run("seed/clear_import_parts")
+        db.run("seed/clear_cart_items")
+        db.run("seed/clear_products")
+        db.run("seed/clear_categories")
     db.run("seed/add_categories", rows=orjson.dumps(catalogue.categories()).decode())
     rows = catalogue.products(products)
     with (

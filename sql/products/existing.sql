@@ -4,7 +4,6 @@
 -- params:
 --   ids  JSON: [id, …]
 -- sample: ids='[1, 2, 3]'
--- allow: temporary table on document (the ids of one request)
 -- plan: the document's rows, then products by primary key
 SELECT p.id
 FROM JSON_TABLE(%(ids)s, '$[*]' COLUMNS (id INT PATH '$')) AS j
