@@ -54,11 +54,17 @@ class FastLane:
         """Return what these bytes want, if they have come before; else None."""
         return self._by_bytes.get(raw)
 
-    def wanted(self, parser, raw):
-        """Return what a parsed request wants, if that may be kept, and remember its bytes; else None.
+    def learn(self, raw, wanted):
+        """Remember that these bytes want this.
 
-        `raw`: what has just been read from the socket; a part of the request, or more, is not remembered.
+        `raw` must be all that came in one read with which a request began, and be used up by it: only then do the same
+        bytes mean the same each time.
         """
+        if len(raw) <= LONGEST_REQUEST:
+            self._by_bytes[raw] = wanted
+
+    def wanted(self, parser):
+        """Return what a parsed request wants, if that may be kept; else None."""
         if parser.error or parser.command not in ("GET", "HEAD") or parser.version != "1.1" or parser.content_length:
             return None
         headers = parser.headers
@@ -67,14 +73,10 @@ class FastLane:
         if not HINDERING.isdisjoint(headers):
             return None
         wanted = Wanted(parser, self._edge)
-        if self._memory.peek(wanted.key) is None:
-            return None
-        if len(raw) == parser.header_bytes_received <= LONGEST_REQUEST:
-            self._by_bytes[raw] = wanted
-        return wanted
+        return wanted if self._memory.peek(wanted.key) is not None else None
 
     def answer(self, wanted):
-        """Return the whole answer as bytes, and log it; None where it is not in memory (any more)."""
+        """Return the answer, (head, body), and log it; None where it is not in memory (any more)."""
         started = time.perf_counter()
         found = self._memory.peek(wanted.key)
         if found is None:
@@ -93,7 +95,7 @@ class FastLane:
         body = b"" if unchanged or wanted.method == "HEAD" else kept.body
         seconds = time.perf_counter() - started
         logs.access("request", request_id, status, method=wanted.method, path=wanted.key[0], seconds=seconds)
-        return head + own.encode("latin-1") + body
+        return head + own.encode("latin-1"), body
 
 
 def merged(own, carried):

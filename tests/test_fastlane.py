@@ -169,7 +169,6 @@ FAST = {  # what may be answered at once
     "plain": asking(),
     "head": asking(b"HEAD /api/things HTTP/1.1"),
     "one thing": asking(b"GET /api/things/5 HTTP/1.1"),
-    "no host": asking(host=None),
     "empty host": asking(host=b"Host:"),
     "another host": asking(host=b"Host: evil.example"),
     "kept open": asking(FIRST[:24], b"Connection: keep-alive"),
@@ -212,12 +211,13 @@ FAST = {  # what may be answered at once
     "bytes over 127": asking(FIRST[:24], "X-Name: Käse".encode()),
     "tabs": asking(FIRST[:24], b"X-Request-ID:\t mine \t"),
     "length 0": asking(FIRST[:24], b"Content-Length: 0"),
-    "empty coding": asking(FIRST[:24], b"Transfer-Encoding:"),
     "an empty line first": b"\r\n" + asking(),
     "a long one": asking(FIRST[:24], b"X-Name: " + b"x" * 3000),
     "forwarded": asking(FIRST[:24], b"X-Forwarded-For: 203.0.113.7"),
 }
 SLOW = {  # what goes the long way, or is refused
+    "empty coding": asking(FIRST[:24], b"Transfer-Encoding:"),
+    "no host": asking(host=None),
     "authorization": asking(FIRST[:24], b"Authorization: Bearer x"),
     "authorization in small letters": asking(FIRST[:24], b"authorization: Bearer x"),
     "empty authorization": asking(FIRST[:24], b"Authorization:"),
@@ -438,7 +438,7 @@ def test_a_client_that_does_not_read_stops_nobody_and_takes_little_memory(own_sh
             received += len(chunk)
 
     assert others == [b"HTTP/1.1 200 OK"] * 20
-    assert buffered < 16 * 1024 * 1024 + 2 * len(LARGE)
+    assert buffered < 1.1 * len(LARGE)  # one answer, and a reference at that
     assert received > 12 * len(LARGE)
 
 

@@ -15,6 +15,7 @@ from conftest import ORIGIN, Answer, as_url, servers
 from core import http as ours
 from core.cors import Cors
 from core.edge import Edge
+from core.parser import Parser
 from core.reading import LARGEST_BODY
 
 HEALTH = b"GET /api/health HTTP/1.1\r\nHost: shop\r\n"
@@ -66,8 +67,7 @@ def plain(environ, start_response):
 
 def set_deadline(monkeypatch, seconds):
     """Give a request so many seconds to come in."""
-    monkeypatch.setattr(ours, "REQUEST_DEADLINE", seconds)
-    monkeypatch.setattr(ours._Parser, "deadline", seconds, raising=False)
+    monkeypatch.setattr(Parser, "deadline", seconds)
 
 
 def connect(port):
@@ -132,6 +132,7 @@ def test_head_has_the_headers_of_get_and_no_body(connection, path):
 
 # What is refused before it reaches the application
 
+CHUNKS = b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"
 MALFORMED = {
     "no method": b"\x16\x03\x01 TLS?\r\nHost: shop\r\n\r\n",
     "lower case": b"get / HTTP/1.1\r\nHost: shop\r\n\r\n",
@@ -139,14 +140,30 @@ MALFORMED = {
     "header without colon": b"GET / HTTP/1.1\r\nHost shop\r\n\r\n",
     "space before colon": b"GET / HTTP/1.1\r\nHost : shop\r\n\r\n",
     "bare line feed": b"GET / HTTP/1.1\r\nHost: shop\nX: y\r\n\r\n",
-    "headers over the limit": b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
-    "length no number": b"POST /api/cart HTTP/1.1\r\nContent-Length: ten\r\n\r\n",
-    "length negative": b"POST /api/cart HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-    "two lengths": b"POST /api/cart HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
-    "length and no body yet": b"POST /api/cart HTTP/1.1\r\nContent-Length: ten\r\nExpect: 100-continue\r\n\r\n",
-    "coding unknown": b"POST /api/cart HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "headers over the limit": b"GET / HTTP/1.1\r\nHost: shop\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+    "length no number": b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nContent-Length: ten\r\n\r\n",
+    "length negative": b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nContent-Length: -1\r\n\r\n",
+    "two lengths": b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+    "length, no body yet": b"POST /api/cart HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\nExpect: 100-continue\r\n\r\n",
+    "coding unknown": b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "coding in HTTP/1.0": b"POST /api/cart HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "chunk without size": b"POST /api/cart HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nmuch\r\n\r\n",
+    "coding empty": b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding:\r\n\r\n0\r\n\r\n",
+    "coding twice": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "two codings": b"POST / HTTP/1.1\r\nHost: x\r\n" + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n",
+    "coding among others": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked,\r\n\r\n0\r\n\r\n",
+    "coding folded": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n gzip\r\n\r\n0\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\nX: y\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: shop\r\nHost: shop\r\n\r\n",
+    "tab in the path": b"GET /api/\thealth HTTP/1.1\r\nHost: shop\r\n\r\n",
+    "tab for a space": b"GET\t/api/health HTTP/1.1\r\nHost: shop\r\n\r\n",
+    "control character": b"GET / HTTP/1.1\r\nHost: shop\r\nX: a\x01b\r\n\r\n",
+    "chunk size without end": CHUNKS + b"0" * 300,
+    "chunk extension without end": CHUNKS + b"1;" + b"x" * 300,
+    "chunk end without carriage return": CHUNKS + b"1\r\nx\n0\r\n\r\n",
+    "chunk longer than its size": CHUNKS + b"1\r\nxy\r\n0\r\n\r\n",
+    "chunk size signed": CHUNKS + b"+1\r\nx\r\n0\r\n\r\n",
+    "trailers without end": CHUNKS + b"0\r\n" + b"X: y\r\n" * 2000,
+    "chunk without size": b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\nmuch\r\n\r\n",
 }
 
 
@@ -161,7 +178,9 @@ def test_what_cannot_be_read_is_refused_in_the_envelope_and_the_connection_close
 
 
 def test_a_refusal_carries_the_headers_that_a_page_of_another_origin_needs(connection):
-    answer = ask(connection, f"GET / HTTP/1.1\r\nOrigin: {ORIGIN}\r\nX-Request-ID: mine\r\nHost shop\r\n\r\n".encode())
+    answer = ask(
+        connection, f"GET / HTTP/1.1\r\nHost: x\r\nOrigin: {ORIGIN}\r\nX-Request-ID: mine\r\nHost shop\r\n\r\n".encode()
+    )
 
     error_of(answer)
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
@@ -170,14 +189,14 @@ def test_a_refusal_carries_the_headers_that_a_page_of_another_origin_needs(conne
 
 
 def test_a_refusal_tells_a_foreign_origin_nothing(connection):
-    answer = ask(connection, b"GET / HTTP/1.1\r\nOrigin: http://evil.example\r\nHost shop\r\n\r\n")
+    answer = ask(connection, b"GET / HTTP/1.1\r\nHost: shop\r\nOrigin: http://evil.example\r\nHost shop\r\n\r\n")
 
     assert "Access-Control-Allow-Origin" not in answer.headers
     assert answer.headers["Vary"] == "Origin"
 
 
 def test_the_refusal_of_a_head_has_no_body(connection):
-    answer = ask(connection, b"HEAD / HTTP/1.1\r\nContent-Length: ten\r\n\r\n", "HEAD")
+    answer = ask(connection, b"HEAD / HTTP/1.1\r\nHost: shop\r\nContent-Length: ten\r\n\r\n", "HEAD")
 
     assert answer.status == 400
     assert int(answer.headers["Content-Length"]) > 0
@@ -263,7 +282,9 @@ def test_who_asks_first_whether_to_send_the_body_is_told_to_go_on(connection, ma
 
 
 def test_a_preflight_keeps_its_connection(connection):
-    preflight = f"OPTIONS /api/products HTTP/1.1\r\nOrigin: {ORIGIN}\r\nAccess-Control-Request-Method: GET\r\n\r\n"
+    preflight = (
+        f"OPTIONS /api/products HTTP/1.1\r\nHost: x\r\nOrigin: {ORIGIN}\r\nAccess-Control-Request-Method: GET\r\n\r\n"
+    )
 
     first = ask(connection, preflight.encode())
     second = ask(connection, HEALTH + b"\r\n")
@@ -292,7 +313,7 @@ def test_an_answer_without_a_body_closes_where_the_client_asked_for_it(connectio
 
 def test_requests_sent_in_one_go_are_answered_in_their_order(connection):
     paths = ["/api/health", "/nothing", "/api/categories", "/api/health"]
-    requests = [f"GET {path} HTTP/1.1\r\nX-Request-ID: {i}\r\n\r\n".encode() for i, path in enumerate(paths)]
+    requests = [f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Request-ID: {i}\r\n\r\n".encode() for i, path in enumerate(paths)]
 
     connection.sendall(b"".join(requests[:-1]) + requests[-1][:-2] + END)
     received = rest(connection).decode()
@@ -316,7 +337,7 @@ def test_what_a_proxy_says_of_the_client_reaches_the_application(serve_here):
         return plain(environ, start_response)
 
     with connect(serve_here(noting).effective_port) as connection:
-        ask(connection, b"GET / HTTP/1.1\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n")
+        ask(connection, b"GET / HTTP/1.1\r\nHost: shop\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n")
 
     assert seen["HTTP_X_FORWARDED_FOR"] == "203.0.113.7"
     assert seen["REMOTE_ADDR"] == "127.0.0.1"
@@ -338,7 +359,9 @@ def test_idle_connections_do_not_lock_others_out(shop_server):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("drip", [b"X", b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\n"], ids=["headers", "body"])
+@pytest.mark.parametrize(
+    "drip", [b"X", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"], ids=["headers", "body"]
+)
 def test_a_request_that_drips_in_is_cut_off(monkeypatch, serve_here, drip):
     set_deadline(monkeypatch, 1)
     port = serve_here(plain).effective_port
@@ -373,9 +396,9 @@ def test_a_connection_may_rest_between_two_requests_for_longer_than_one_may_take
     port = serve_here(plain).effective_port
 
     with connect(port) as connection:
-        first = ask(connection, b"GET / HTTP/1.1\r\n\r\n")
+        first = ask(connection, b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
         time.sleep(2.5)
-        second = ask(connection, b"GET / HTTP/1.1\r\n\r\n")
+        second = ask(connection, b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
 
     assert (first.status, second.status) == (200, 200)
 
@@ -390,7 +413,7 @@ def test_a_slow_handler_is_no_slow_request(monkeypatch, serve_here):
     port = serve_here(slow).effective_port
 
     with connect(port) as connection:
-        answer = ask(connection, b"GET / HTTP/1.1\r\n\r\nGET /the-beginning-of-the-next")
+        answer = ask(connection, b"GET / HTTP/1.1\r\nHost: shop\r\n\r\nGET /the-beginning-of-the-next")
 
     assert answer.status == 200
 
@@ -405,7 +428,7 @@ def test_past_the_limit_of_the_queue_requests_are_turned_away_at_once(monkeypatc
         return plain(environ, start_response)
 
     port = serve_here(held).effective_port
-    request = f"GET / HTTP/1.1\r\nOrigin: {ORIGIN}\r\n\r\n".encode()
+    request = f"GET / HTTP/1.1\r\nHost: shop\r\nOrigin: {ORIGIN}\r\n\r\n".encode()
     with contextlib.ExitStack() as stack:
         first, second, third, late = (stack.enter_context(connect(port)) for _ in range(4))
         stack.callback(release.set)
@@ -437,7 +460,7 @@ def test_an_answer_is_sent_to_its_end_before_the_server_stops(serve_here):
 
     server = serve_here(answer_slowly)
     with connect(server.effective_port) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
         assert entered.wait(10)
         server.stop()
         time.sleep(0.5)
@@ -454,7 +477,7 @@ def test_a_crash_beyond_every_layer_is_our_fault_and_says_nothing(serve_here, ca
     port = serve_here(broken).effective_port
 
     with connect(port) as connection:
-        answer = ask(connection, f"GET /api/cart/secret HTTP/1.1\r\nOrigin: {ORIGIN}\r\n\r\n".encode())
+        answer = ask(connection, f"GET /api/cart/secret HTTP/1.1\r\nHost: shop\r\nOrigin: {ORIGIN}\r\n\r\n".encode())
 
     assert answer.status == 500
     assert error_of(answer)["code"] == "INTERNAL_ERROR"
@@ -487,7 +510,7 @@ def test_a_client_that_goes_away_leaves_no_path_in_the_log(serve_here, caplog):
     port = serve_here(long_answer).effective_port
     connection = connect(port)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # its end is a reset
-    connection.sendall(b"GET /api/cart/secret/items HTTP/1.1\r\n\r\n")
+    connection.sendall(b"GET /api/cart/secret/items HTTP/1.1\r\nHost: shop\r\n\r\n")
     assert entered.wait(10)
     connection.close()
     gone.set()
