@@ -2,8 +2,8 @@
 
 It asks for what the shop itself lists, fills carts of its own, and empties them at the end. `wrk` makes the load where
 it is installed; --no-wrk, or its absence, takes a generator in Python, which also tells the kinds of requests apart
-and looks into every answer. Exit status 1 if there were errors. Machines are noisy: compare runs of one machine, and
-read ratios (--compare).
+and looks into every answer. The shop has to run with RATE_LIMITS=off, as one address makes all the adds. Exit status 1
+if there were errors. Machines are noisy: compare runs of one machine, and read ratios (--compare).
 """
 
 import argparse
@@ -125,7 +125,7 @@ class _ByWrk:
         self.adds = said["made"]
         seconds, sent = said["us"] / 1e6, sum(said[kind] for kind in MIX)
         broken = {
-            "answers that are not 2xx": said["status"],
+            "answers that are not 2xx (429 where tries are limited: start it with RATE_LIMITS=off)": said["status"],
             "connections not made": said["connect"],
             "connections broken off": said["read"] + said["write"],
             f"no answer within {PATIENCE} s": said["timeout"],

@@ -7,8 +7,8 @@
     .data/lock                held by the server.py that runs it
 
 No TCP. Two accounts, both reached through the socket only: the owner, who is the user of this machine and whom the
-socket vouches for (migrations, seeds, `mariadb --socket=.data/run/s`); and `shop`, with the rights to read and change
-rows and no others, whose password is made anew at each start and stays in memory.
+socket vouches for (migrations, seeds, `mariadb --socket=.data/run/s`); and `shop`, which may read and change rows, in
+each table what it needs there (RIGHTS), and whose password is made anew at each start and stays in memory.
 """
 
 import contextlib
@@ -33,7 +33,12 @@ from core.system import Stop, say
 
 DATABASE = "shop"
 APPLICATION = "shop"
-RIGHTS = "SELECT, INSERT, UPDATE, DELETE"
+RIGHTS = {  # table → what the shop needs there; what it has told the audit trail, it can neither change nor remove
+    **dict.fromkeys(("cart_items", "categories", "products", "sessions", "users"), "SELECT, INSERT, UPDATE, DELETE"),
+    "audit_entries": "SELECT, INSERT",
+    "import_parts": "SELECT, INSERT, DELETE",
+    "schema_migrations": "SELECT",
+}
 PATIENCE = 60  # seconds for it to answer; recovery after a crash takes a while
 PR_SET_PDEATHSIG = 1
 LONGEST_DIRECTORY = 80  # the name of a unix socket has 104 characters at most
@@ -293,11 +298,17 @@ def die_with(parent):
 
 
 def accounts_sql(password):
-    """Return what the database runs at each start: the schema's database and the two accounts with their rights."""
+    """Return what the database runs at each start: the schema's database and the two accounts with their rights.
+
+    Rights are given with CREATE, which is taken back: else they could not be given before the migration of a table.
+    """
+    account = f"{APPLICATION}@localhost"
     return (
         f"CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;\n"
-        f"CREATE OR REPLACE USER {APPLICATION}@localhost IDENTIFIED BY '{password}';\n"
-        f"GRANT {RIGHTS} ON {DATABASE}.* TO {APPLICATION}@localhost;\n"
+        f"CREATE OR REPLACE USER {account} IDENTIFIED BY '{password}';\n"
+    ) + "".join(
+        f"GRANT CREATE, {rights} ON {place} TO {account};\nREVOKE CREATE ON {place} FROM {account};\n"
+        for place, rights in ((f"{DATABASE}.{table}", rights) for table, rights in RIGHTS.items())
     )
 
 

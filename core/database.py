@@ -26,7 +26,8 @@ log = logging.getLogger("bodega.database")
 
 AGAIN = {1205, 1213, 1020, 1467}  # lock wait, deadlock, and what MariaDB says in place of 1213
 LOST = {0, 2002, 2003, 2006, 2013, 2014, 2055, 1040, 1047, 1053, 1129, 1203, 1927, 3168, 4031}
-REFUSED = {1044, 1045, 1049, 1130, 1142, 1143, 1227, 1698, 2012, 2059, 2061}
+REFUSED = {1044, 1045, 1049, 1130, 1227, 1698, 2012, 2059, 2061}
+DENIED = {1142, 1143}  # one statement, on one table or column
 TOO_LONG = {1028, 1317, 1969, 3024}
 TOO_MANY = {1461}  # prepared statements of all connections
 UNFINISHED = {1054, 1146, 1305}  # no such column, table, function: a migration is pending
@@ -136,7 +137,7 @@ def prepare(cursor, statement):
         cursor.execute("DEALLOCATE PREPARE bodega_check")
     except DatabaseError as error:
         code, message = number(error), str(error.args[-1])
-        if code in LOST | AGAIN | TOO_LONG | TOO_MANY | REFUSED - {1142, 1143}:
+        if code in LOST | AGAIN | TOO_LONG | TOO_MANY | REFUSED:
             raise
         line = statement.first_line
         if near := re.search(r"near '(.*)' at line (\d+)\Z", message, re.S):
@@ -282,6 +283,9 @@ class Database:
         if code in LOST | REFUSED:
             self._down_until = time.monotonic() + 0.5
             log.error("The database %s is out of reach: %s", self.url.place, error)
+            return ServiceUnavailable(UNREACHABLE)
+        if code in DENIED:
+            log.error("The account %r lacks a right, see README: %s", self.url.user, error)
             return ServiceUnavailable(UNREACHABLE)
         if code in UNFINISHED:
             log.error("The schema is not the one this version needs: %s. Type: python3 server.py migrate", error)

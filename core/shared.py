@@ -113,19 +113,20 @@ class SharedLock:
 
     def __init__(self):
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - locked for as long as we live
+        self._number = self._file.fileno()
         self._own = threading.Lock()  # file locks do not part threads
 
     def __enter__(self):
         self._own.acquire()
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX)
+            fcntl.lockf(self._number, fcntl.LOCK_EX)
         except BaseException:
             self._own.release()
             raise
 
     def __exit__(self, *_):
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_UN)
+            fcntl.lockf(self._number, fcntl.LOCK_UN)
         finally:
             self._own.release()
 

@@ -11,10 +11,15 @@ from decimal import Decimal
 from core.app import LARGEST_ID, add_filter, app, existing_id
 from core.auth import PUBLIC
 from core.errors import Conflict, InsufficientStock, NotFound, ValidationError
+from core.limits import Limit
 from core.validation import Body, Headers, Shape
 
 MOST_LINES = 100
 LONGER = 2  # what cart/add counts where the product was in the cart already
+# A line is stored for whoever asks, under any session id. Three thousand are the morning of an office with a thousand
+# shoppers, or thirty storefronts that bring a full cart each. What a stranger can store from one address in the 30 days
+# of CART_TTL is 360,000 lines, 370 MB with the longest session ids. One window, as each costs some of an add's time.
+FILLING = Limit("cart-add", "3000/6 hours")
 LARGEST_LINE = 2**63 - 1  # BIGINT
 
 SESSION_ID = r"[A-Za-z0-9._~-]{1,255}"
@@ -114,11 +119,19 @@ def show(db, session_id):
 
 
 @app.post(
-    "/api/cart/items", auth=PUBLIC, headers=SESSION, body=NEW_ITEM, status=201, message="Added to the cart.", **ADDING
+    "/api/cart/items",
+    auth=PUBLIC,
+    limit=FILLING,
+    headers=SESSION,
+    body=NEW_ITEM,
+    status=201,
+    message="Added to the cart.",
+    **ADDING,
 )
 @app.post(
     "/api/cart/<session_id:session>/items",
     auth=PUBLIC,
+    limit=FILLING,
     body=NEW_ITEM,
     status=201,
     message="Added to the cart.",

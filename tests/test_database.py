@@ -252,13 +252,24 @@ def test_a_row_that_is_locked_for_a_moment_is_waited_for(db, make, sql):
 
 
 def test_constraints_are_conflicts(db, make, sql):
-    tea = make.product()
+    tea = make.product(category_id=make.category())
     db.transaction(add(1, tea))
 
     with pytest.raises(Conflict):
         db.transaction(lambda session: session._cursor.execute("UPDATE cart_items SET quantity = 0"))
     with pytest.raises(Conflict):
-        db.transaction(lambda session: session._cursor.execute("DELETE FROM products"))
+        db.transaction(lambda session: session._cursor.execute("DELETE FROM categories"))
+
+
+def test_a_statement_that_the_account_may_not_run_leaves_the_others_alone(db, sql, accounts, caplog):
+    if accounts.application == accounts.owner:
+        pytest.skip("TEST_DATABASE_URL is an account that may do all")
+
+    with pytest.raises(ServiceUnavailable):
+        db.transaction(lambda session: session._cursor.execute("DELETE FROM schema_migrations"))
+
+    assert db.transaction(lambda session: session.one("cart/refusal", session_id="a", product_id=1)) is None
+    assert "lacks a right" in caplog.text and "schema_migrations" in caplog.text
 
 
 def test_a_mistake_in_a_call_is_named(db):

@@ -223,12 +223,44 @@ def test_its_socket_is_open_to_this_user_alone(first):
     assert len(str(run / "s")) < 104
 
 
-def test_the_application_may_read_and_change_rows_and_nothing_else(private):
-    grants = [next(iter(row.values())) for row in execute(private.application, "SHOW GRANTS")]
-
-    assert len(grants) == 2
+def granted(login):
+    """Return what an account may do beside logging in: {table: rights}."""
+    grants = [next(iter(row.values())) for row in execute(login, "SHOW GRANTS")]
     assert grants[0].startswith("GRANT USAGE ON *.* TO `shop`@`localhost`")
-    assert grants[1] == "GRANT SELECT, INSERT, UPDATE, DELETE ON `shop`.* TO `shop`@`localhost`"
+    found = [re.fullmatch(r"GRANT (.*) ON `shop`.`(\w+)` TO `shop`@`localhost`", grant) for grant in grants[1:]]
+    return {match[2]: match[1] for match in found}
+
+
+def test_the_application_may_read_and_change_the_rows_of_each_table_as_it_needs_and_nothing_else(private):
+    assert granted(private.application) == embedded.RIGHTS
+
+
+def test_the_application_may_add_to_the_audit_trail_and_change_nothing_of_it(private):
+    execute(
+        private.application,
+        "INSERT INTO audit_entries (user_id, user_name, entity, entity_id, action) VALUES (1, 'a', 'product', 1, 'x')",
+    )
+
+    for statement in (
+        "UPDATE audit_entries SET action = 'y'",
+        "DELETE FROM audit_entries",
+        "REPLACE INTO audit_entries SELECT * FROM audit_entries",
+        "INSERT INTO audit_entries SELECT * FROM audit_entries AS a ON DUPLICATE KEY UPDATE action = 'y'",
+        "UPDATE schema_migrations SET checksum = ''",
+        "DELETE FROM schema_migrations",
+    ):
+        with pytest.raises(pymysql.MySQLError) as refused:
+            execute(private.application, statement)
+        assert database.number(refused.value) == 1142, statement
+    assert execute(private.application, "SELECT action FROM audit_entries") == [{"action": "x"}]
+
+
+def test_data_of_an_earlier_version_gets_the_rights_of_this_one_at_the_next_start(data):
+    with embedded.Embedded(data, tell=lambda line: None) as accounts:
+        execute(accounts.owner, "GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO shop@localhost")
+
+    with embedded.Embedded(data, tell=lambda line: None) as accounts:
+        assert granted(accounts.application) == embedded.RIGHTS
 
 
 @pytest.mark.parametrize(

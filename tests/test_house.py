@@ -11,6 +11,7 @@ import pytest
 from bottle import Bottle
 
 import server
+from commands.embedded import RIGHTS
 from core import auth, migrations
 from core.app import app
 from core.statements import Statements
@@ -304,6 +305,18 @@ def test_every_table_is_utf8mb4_innodb_and_has_a_way_back(migration):
 
 def test_migrations_are_numbered_without_gaps():
     assert [migration.version for migration in migrations.files()] == list(range(1, len(migrations.files()) + 1))
+
+
+def test_every_table_has_its_rights_and_the_readme_tells_them():
+    """Without, the shop is refused what a later migration has added; README has them for a database of one's own."""
+    texts = [migration.up for migration in migrations.files()] + [migrations.TABLE]
+    tables = {name for text in texts for name in re.findall(r"^CREATE TABLE (?:IF NOT EXISTS )?(\w+)", text, re.M)}
+    gone = {name for text in texts for name in re.findall(r"^DROP TABLE (\w+)", text, re.M)}
+
+    told = re.findall(r"^ +GRANT (.*) ON shop\.(\w+) TO shop;$", (ROOT / "README.md").read_text("utf-8"), re.M)
+
+    assert set(RIGHTS) == tables - gone, "commands/embedded.py, RIGHTS: say what the shop needs of each table"
+    assert {table: rights for rights, table in told} == RIGHTS
 
 
 # The project as a whole

@@ -29,8 +29,9 @@ def limited(accounts, sql):
     settings = dataclasses.replace(SETTINGS, rate_limits=True, trusted_proxies=(ipaddress.ip_network("10.0.0.1"),))
     app = TestApp(server.shop(settings, accounts.application), extra_environ={"REMOTE_ADDR": "10.0.0.1"})
 
-    def post(path, body, address="198.51.100.1"):
-        return app.post_json(f"/api/users/{path}", body, headers={"X-Forwarded-For": address}, status="*")
+    def post(path, body, address="198.51.100.1", **headers):
+        path = path if path.startswith("/") else f"/api/users/{path}"
+        return app.post_json(path, body, headers={"X-Forwarded-For": address, **headers}, status="*")
 
     yield post
     server.shop(SETTINGS, accounts.application)
@@ -126,6 +127,25 @@ def test_one_address_that_tries_many_accounts_is_stopped(limited):
     statuses = [limited("login", {"username": f"user{n}", "password": "x"}).status_int for n in range(55)]
 
     assert collections.Counter(statuses) == {401: 50, 429: 5}
+
+
+@pytest.mark.slow
+def test_one_address_fills_no_end_of_carts_whatever_it_calls_them(limited, make):
+    """A line is stored for whoever asks; both forms of the request count, with any session id."""
+    line = {"product_id": make.product(stock=5), "quantity": 1}
+    first = limited("/api/cart/items", line, **{"Session-ID": "first"})
+    statuses = collections.Counter(
+        limited("/api/cart/items", {}, **{"Session-ID": f"header-{n}"}).status_int for n in range(1499)
+    )
+    statuses += collections.Counter(limited(f"/api/cart/path-{n}/items", {}).status_int for n in range(1500))
+
+    refused = [limited("/api/cart/items", line, **{"Session-ID": "new"}), limited("/api/cart/new/items", line)]
+    elsewhere = limited("/api/cart/new/items", line, "198.51.100.2")
+
+    assert first.headers["RateLimit-Policy"] == '"cart-add";q=3000;w=21600'
+    assert (first.status_int, statuses, elsewhere.status_int) == (201, {400: 2999}, 201)
+    assert [answer.status_int for answer in refused] == [429, 429]
+    assert 1 <= int(refused[0].headers["Retry-After"]) <= 6 * 3600
 
 
 def test_limits_can_be_turned_off(client):
