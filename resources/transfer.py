@@ -238,9 +238,9 @@ def find_categories(db, rows, problems):
     named = {row["category"]: None for _, row in rows if row.get("category") is not None}
     names = list(named)
     for part in parts(names, BATCH):
-        for found in db.many("categories/hold_named", names=text_of(part)):
+        for found in db.many("categories/named", names=text_of(part)):
             named[part[found["position"] - 1]] = found["id"]
-    ids = sorted({row["category_id"] for _, row in rows if row.get("category_id") is not None})
+    ids = sorted({*named.values(), *(row.get("category_id") for _, row in rows)} - {None})
     held = {found["id"] for part in parts(ids, BATCH) for found in db.many("categories/hold", ids=text_of(part))}
     for number, row in rows:
         if row.get("category_id") is not None and row["category_id"] not in held:
@@ -248,7 +248,7 @@ def find_categories(db, rows, problems):
         if "category" in row:
             name = row.pop("category")
             row["category_id"] = named.get(name)
-            if name is not None and named[name] is None:
+            if name is not None and row["category_id"] not in held:
                 problems.add(number, "category", NO_CATEGORY)
 
 

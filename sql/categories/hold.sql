@@ -8,5 +8,5 @@
 -- plan: the document's rows, then categories by primary key; in a subquery as in products/lock_many
 SELECT c.id
 FROM (SELECT DISTINCT t.id FROM JSON_TABLE(%(ids)s, '$[*]' COLUMNS (id INT PATH '$')) AS t) AS j
-STRAIGHT_JOIN categories AS c ON c.id = j.id
+STRAIGHT_JOIN categories AS c FORCE INDEX (PRIMARY) ON c.id = j.id
 LOCK IN SHARE MODE

@@ -8,10 +8,11 @@
 -- allow: filesort on derived (the same ids)
 -- allow: temporary table on derived in MySQL (the same)
 -- plan: the document's rows, then products by primary key: STRAIGHT_JOIN, or all of products might be locked
---       first. The document stands in a subquery, which FOR UPDATE leaves alone: MySQL cannot lock it (error 3569).
+--       first; FORCE INDEX, or all of a small one are. The document stands in a subquery, which FOR UPDATE leaves alone:
+--       MySQL cannot lock it (error 3569).
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, p.stock_quantity, p.is_active
 FROM (SELECT DISTINCT t.id FROM JSON_TABLE(%(ids)s, '$[*]' COLUMNS (id INT PATH '$')) AS t) AS j
-STRAIGHT_JOIN products AS p ON p.id = j.id
+STRAIGHT_JOIN products AS p FORCE INDEX (PRIMARY) ON p.id = j.id
 ORDER BY p.id
 FOR UPDATE

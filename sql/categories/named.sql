@@ -1,15 +1,14 @@
--- The categories of these names, compared as the column compares them; they cannot be deleted until the transaction ends.
+-- The categories of these names, compared as the column compares them; categories/hold keeps them from being deleted.
 -- used by: POST /api/products/import
 -- returns: many
 -- params:
 --   names  JSON: [name, …]
 -- sample: names='["Lamps", "Sound"]'
 -- allow: temporary table on document (the names of one import)
--- plan: the document's rows, then uq_categories_name; in a subquery as in products/lock_many
+-- plan: the document's rows, then uq_categories_name
 SELECT j.position, c.id
 FROM (
     SELECT DISTINCT t.position, t.name
     FROM JSON_TABLE(%(names)s, '$[*]' COLUMNS (position FOR ORDINALITY, name VARCHAR(100) PATH '$')) AS t
 ) AS j
 STRAIGHT_JOIN categories AS c ON c.name = j.name COLLATE utf8mb4_unicode_520_ci
-LOCK IN SHARE MODE
