@@ -34,7 +34,7 @@ def way(request, monkeypatch):
         kinds = itertools.cycle([0, 1])
         real = server.Database.transaction
 
-        def mixed(database, work):
+        def mixed(database, work, *rest):
             def with_estimates(db):
                 one = db.one
                 db.one = lambda name, **given: (
@@ -42,7 +42,7 @@ def way(request, monkeypatch):
                 )
                 return work(db)
 
-            return real(database, with_estimates)
+            return real(database, with_estimates, *rest)
 
         monkeypatch.setattr(server.Database, "transaction", mixed)
     return request.param

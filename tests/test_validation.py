@@ -99,7 +99,7 @@ def hostile_requests(route, text):
     """Yield (method, address, body, headers), each with the text in one place where the route takes one."""
     path = re.sub(r"<\w+:\w+>", "1", route.rule)
     body, query, headers = (route.config.get(kind) for kind in ("body", "query", "headers"))
-    fine = {name: "1" for name in headers.fields} if headers else {}
+    fine = dict.fromkeys(headers.fields, "1") if headers else {}
     for name in body.fields if body else ():
         examples = {n: r.get("meta", {}).get("example", "1") for n, r in body.fields.items()}
         needed = {n: example for n, example in examples.items() if body.fields[n].get("required")}
