@@ -387,13 +387,13 @@ def test_a_word_that_a_third_has_is_found_without_the_index_of_words(large, monk
     asked = []
     real = server.Database.transaction
 
-    def spying(database, work):
+    def spying(database, work, *rest):
         def noting(db):
             many = db.many
             db.many = lambda name, **given: (asked.append(name), many(name, **given))[1]
             return work(db)
 
-        return real(database, noting)
+        return real(database, noting, *rest)
 
     monkeypatch.setattr(server.Database, "transaction", spying)
 
