@@ -36,6 +36,7 @@ class DatabaseUrl:
     unix_socket: str | None = None
     ssl_ca: str | None = None
     driver: str = "pymysql"  # or "mysqldb"; see core/drivers.py
+    tls: bool = True  # to another machine; False: ?ssl=off
 
     @property
     def place(self):
@@ -232,7 +233,7 @@ def database_url(name, text):
         # Whatever may be the password, also in a URL that lacks its scheme, its @ or the % of a special character.
         shown = re.sub(r"\A([a-z0-9+]*:/+)?([^:/?#@]*):.*@", r"\1\2:***@", text, flags=re.S | re.I)
         shown = re.sub(r":(?!/|\*\*\*@|[0-9]+(?:[/?#]|\Z))[^/?#@]*", ":***", shown)
-        shown = re.sub(r"([?&](?!(?:unix_socket|ssl_ca|charset)=)[^=&]*)=[^&]*", r"\1=***", shown)
+        shown = re.sub(r"([?&](?!(?:unix_socket|ssl_ca|ssl|charset)=)[^=&]*)=[^&]*", r"\1=***", shown)
         return Malformed(
             f"{name} is {shown!r}: {what}. Wanted is mysql://user:password@host:3306/database, "
             "with special characters in the password percent-encoded (@ is %40)."
@@ -252,13 +253,17 @@ def database_url(name, text):
         raise wrong("a # must be percent-encoded (%23)")
     options = parse_qs(url.query, keep_blank_values=True)
     for option, given in options.items():
-        if option not in ("unix_socket", "ssl_ca", "charset"):
-            raise wrong(f"the option {option} is not known; unix_socket and ssl_ca are")
+        if option not in ("unix_socket", "ssl_ca", "ssl", "charset"):
+            raise wrong(f"the option {option} is not known; unix_socket, ssl_ca and ssl are")
         if len(given) > 1 or not given[0]:
             raise wrong(f"the option {option} wants one value")
     if options.get("charset", ["utf8mb4"]) != ["utf8mb4"]:
         raise wrong("the charset can only be utf8mb4")
+    if options.get("ssl", ["off"]) != ["off"]:
+        raise wrong("the option ssl can only be off; without it, another machine is spoken to by TLS")
     ssl_ca = options.get("ssl_ca", [None])[0]
+    if ssl_ca and "ssl" in options:
+        raise wrong("ssl=off and ssl_ca exclude each other")
     if ssl_ca and not pathlib.Path(ssl_ca).is_file():
         raise wrong(f"there is no file {ssl_ca}")
     return DatabaseUrl(
@@ -270,4 +275,5 @@ def database_url(name, text):
         unix_socket=options.get("unix_socket", [None])[0],
         ssl_ca=ssl_ca,
         driver=DRIVER_OF[url.scheme],
+        tls="ssl" not in options,
     )

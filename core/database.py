@@ -306,6 +306,13 @@ def refusal(url, error):
             f"There is no database {url.database!r} there, or {url.user!r} may not use it. Create it and grant the "
             f"rights: CREATE DATABASE `{url.database}` CHARACTER SET utf8mb4; GRANT ALL ON `{url.database}`.* TO …;"
         )
+    if code in LOST and re.search(r"\b(SSL|TLS)\b", str(error.args[-1])):
+        return (
+            f"The database {url.place} does not prove that it is {url.host}, so the password was not sent. Give it a "
+            "certificate for that name, and name its CA in DATABASE_URL if this machine does not know it "
+            "(?ssl_ca=/path/to/ca.pem); or say that it may be spoken to in the clear, in a network that is yours alone "
+            f"(?ssl=off). (It said: {error.args[-1]})"
+        )
     if code in LOST:
         said = error.args[-1]
         return f"The database {url.place} cannot be reached. Start it, or correct DATABASE_URL. (It said: {said})"

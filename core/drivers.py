@@ -83,6 +83,14 @@ def _is_local(url):
     return bool(url.unix_socket) or url.host in ("127.0.0.1", "::1", "localhost")
 
 
+def _is_verified(url):
+    """Whether to speak by TLS alone, and only to who proves to be that host.
+
+    Whoever answers in its place could ask for the password in the clear, or for one encrypted with a key of his own.
+    """
+    return bool(url.ssl_ca) or (url.tls and not _is_local(url))
+
+
 def _pymysql(url, timeout, patience, scripts):
     return QuickConnection(
         **_common(url, timeout),
@@ -91,8 +99,8 @@ def _pymysql(url, timeout, patience, scripts):
         read_timeout=patience,
         write_timeout=patience,
         client_flag=CLIENT.MULTI_STATEMENTS if scripts else 0,  # never FOUND_ROWS: see sql/cart/add.sql
-        ssl=_tls(url.ssl_ca) if url.ssl_ca else None,
-        ssl_disabled=_is_local(url) and not url.ssl_ca,
+        ssl=_tls(url.ssl_ca) if _is_verified(url) else None,
+        ssl_disabled=not _is_verified(url),
         program_name="bodega",
     )
 
@@ -118,17 +126,20 @@ def _mysqldb(url, timeout, patience, scripts):
     }
     if url.unix_socket:
         options |= {"host": "localhost", "unix_socket": url.unix_socket}
-    # Without a CA file as PyMySQL does it: within this machine in the clear, else by TLS where the server can. That is
-    # what MariaDB's C library makes of these two words; MySQL's takes them at their word, and is stricter.
-    mode = "VERIFY_IDENTITY" if url.ssl_ca else "PREFERRED" if _is_local(url) else "REQUIRED"
-    return MySQLdb.connections.Connection(**options, ssl={"ca": url.ssl_ca} if url.ssl_ca else {}, ssl_mode=mode)
+    # PREFERRED: within this machine MariaDB's C library speaks in the clear, as PyMySQL does. MySQL's speaks by TLS
+    # where the server can: in the clear it refuses MySQL's default login.
+    mode = "VERIFY_IDENTITY" if _is_verified(url) else "PREFERRED" if _is_local(url) else "DISABLED"
+    system = ssl.get_default_verify_paths()
+    trusted = {"ca": url.ssl_ca} if url.ssl_ca else {"ca": system.cafile, "capath": system.capath}
+    files = {name: path for name, path in trusted.items() if path} if _is_verified(url) else {}
+    return MySQLdb.connections.Connection(**options, ssl=files, ssl_mode=mode)
 
 
 _contexts = {}
 
 
 def _tls(ca):
-    """Return the TLS settings for this CA file, made once: building them takes 24 ms."""
+    """Return the TLS settings for this CA file, None for those of this machine; made once, as that takes 24 ms."""
     if ca not in _contexts:
         _contexts[ca] = ssl.create_default_context(cafile=ca)
         _contexts[ca].verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)  # MySQL's own CA lacks an extension

@@ -213,7 +213,7 @@ def free_port():
 
 def as_url(login):
     """Return a DatabaseUrl as the text of DATABASE_URL."""
-    options = {"unix_socket": login.unix_socket, "ssl_ca": login.ssl_ca}
+    options = {"unix_socket": login.unix_socket, "ssl_ca": login.ssl_ca, "ssl": None if login.tls else "off"}
     query = urlencode({name: value for name, value in options.items() if value})
     who = f"{quote(login.user, safe='')}:{quote(login.password, safe='')}"
     scheme = "mysql" if login.driver == "pymysql" else f"mysql+{login.driver}"

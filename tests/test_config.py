@@ -161,7 +161,7 @@ def test_what_is_not_given_fits_what_is_on_any_machine(monkeypatch, cores, given
 def test_a_database_url_has_driver_user_password_host_port_and_database(scheme, driver):
     url = database(f"{scheme}://ada:secret@db.example:3307/shop")
 
-    assert dataclasses.astuple(url) == ("shop", "ada", "secret", "db.example", 3307, None, None, driver)
+    assert dataclasses.astuple(url) == ("shop", "ada", "secret", "db.example", 3307, None, None, driver, True)
 
 
 def test_the_port_is_3306_and_the_host_this_machine_unless_it_says_otherwise():
@@ -185,6 +185,11 @@ def test_a_unix_socket_is_an_option():
     assert url.place == "shop on /run/my sql.sock"
 
 
+def test_only_the_url_lets_another_machine_be_spoken_to_in_the_clear():
+    assert database("mysql://u@h/shop").tls
+    assert not database("mysql://u@h/shop?ssl=off").tls
+
+
 def test_a_ca_file_that_exists_is_taken(tmp_path):
     ca = tmp_path / "ca.pem"
     ca.touch()
@@ -200,7 +205,9 @@ BAD_URLS = {
     "mysql://h:65536/shop": "its host or port cannot be read",
     "mysql://[::1/shop": "its host or port cannot be read",
     "mysql://h/shop#1": "a # must be percent-encoded (%23)",
-    "mysql://h/shop?sslmode=on": "the option sslmode is not known; unix_socket and ssl_ca are",
+    "mysql://h/shop?sslmode=on": "the option sslmode is not known; unix_socket, ssl_ca and ssl are",
+    "mysql://h/shop?ssl=on": "the option ssl can only be off; without it, another machine is spoken to by TLS",
+    "mysql://h/shop?ssl=off&ssl_ca=/etc/hosts": "ssl=off and ssl_ca exclude each other",
     "mysql://h/shop?unix_socket=": "the option unix_socket wants one value",
     "mysql://h/shop?ssl_ca=/a&ssl_ca=/b": "the option ssl_ca wants one value",
     "mysql://h/shop?ssl_ca=/nonexistent/ca.pem": "there is no file /nonexistent/ca.pem",

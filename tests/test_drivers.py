@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import datetime
 import io
+import ipaddress
 import os
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from commands.embedded import user
 from core import config, drivers, system
-from core.database import LOST, Database
+from core.database import LOST, Database, refusal
 from core.drivers import DatabaseError, connect, number
 from core.results import LARGEST_PACKET, QuickConnection
 from core.statements import Statements
@@ -338,15 +339,20 @@ def test_what_answers_and_is_no_database_is_lost(login, said):
 
 
 @contextlib.contextmanager
-def between(login):
-    """Stand between the driver and the database: give the way in and an Event that stops the answers."""
+def between(login, host="127.0.0.1", sent=None):
+    """Stand between the driver and the database: give the way in and an Event that stops the answers.
+
+    `sent`: a bytearray that gets what the driver sends.
+    """
     frozen = threading.Event()
     with contextlib.ExitStack() as stack:
-        door = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        door = stack.enter_context(socket.create_server((host, 0)))
 
         def forward(source, target, may_freeze):
             with contextlib.suppress(OSError):
                 while data := source.recv(65536):
+                    if sent is not None and not may_freeze:
+                        sent.extend(data)
                     if not (may_freeze and frozen.is_set()):
                         target.sendall(data)
 
@@ -359,7 +365,7 @@ def between(login):
                 threading.Thread(target=forward, args=(server, client, True), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
-        yield dataclasses.replace(login, unix_socket=None, host="127.0.0.1", port=door.getsockname()[1]), frozen
+        yield dataclasses.replace(login, unix_socket=None, host=host, port=door.getsockname()[1]), frozen
 
 
 def test_a_database_that_falls_silent_is_lost_and_not_waited_for(login):
@@ -429,9 +435,11 @@ def test_the_shop_serves_by_either_driver(start, login, make, sql):
 
 # TLS
 
+ELSEWHERE = "127.0.0.2"  # stands for another machine: only what is known to be this one is taken for it
+
 
 def certificates(folder):
-    """Write ca.pem, other-ca.pem, and server.pem with server.key for localhost, signed by the first."""
+    """Write ca.pem, other-ca.pem, and server.pem with server.key for localhost and ELSEWHERE, signed by the first."""
     now = datetime.datetime.now(datetime.UTC)
 
     def sign(name, signer=None, extensions=()):
@@ -445,8 +453,9 @@ def certificates(folder):
             builder = builder.add_extension(extension, critical=False)
         return builder.sign(signer[1] if signer else key, hashes.SHA256()), key
 
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(ELSEWHERE))]
     ca, other = sign("ca"), sign("other ca")
-    certificate, key = sign("server", ca, [x509.SubjectAlternativeName([x509.DNSName("localhost")])])
+    certificate, key = sign("server", ca, [x509.SubjectAlternativeName(names)])
     for name, (signed, _) in {"ca": ca, "other-ca": other, "server": (certificate, key)}.items():
         (folder / f"{name}.pem").write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     (folder / "server.key").write_bytes(
@@ -527,13 +536,6 @@ def test_a_server_without_tls_is_refused_where_there_is_a_ca_file(login, encrypt
 
 
 @pytest.mark.slow
-def test_without_a_ca_file_another_machine_is_spoken_to_by_tls_where_it_can(secure, monkeypatch):
-    monkeypatch.setattr(drivers, "_is_local", lambda url: False)
-
-    assert cipher(dataclasses.replace(secure, ssl_ca=None))
-
-
-@pytest.mark.slow
 def test_within_this_machine_nobody_pays_for_tls(secure):
     with refused() as codes:  # this one insists on it
         connect(dataclasses.replace(secure, ssl_ca=None), 2)
@@ -541,8 +543,78 @@ def test_within_this_machine_nobody_pays_for_tls(secure):
     assert codes == [1045]
 
 
-def test_without_a_ca_file_another_machine_without_tls_is_spoken_to_all_the_same(login, monkeypatch):
-    monkeypatch.setattr(drivers, "_is_local", lambda url: False)
+@pytest.fixture
+def known(encrypted, monkeypatch):
+    """`known(name)`: this machine knows this CA, and no other."""
 
-    with between(login) as (way, _):
-        assert execute(way, "SELECT 1 AS n") == [{"n": 1}]
+    def of_this_machine(name):
+        monkeypatch.setenv("SSL_CERT_FILE", str(encrypted[1] / name))
+        monkeypatch.setenv("SSL_CERT_DIR", str(encrypted[1] / "none"))
+        monkeypatch.setattr(drivers, "_contexts", {})
+
+    return of_this_machine
+
+
+@pytest.mark.slow
+def test_another_machine_is_spoken_to_by_tls_where_a_known_ca_vouches_for_it(secure, known):
+    known("ca.pem")
+
+    with between(dataclasses.replace(secure, ssl_ca=None), ELSEWHERE) as (way, _):
+        assert cipher(way)
+
+
+@pytest.mark.slow
+def test_another_machine_that_nobody_vouches_for_gets_no_password_and_what_to_set_is_said(secure, known):
+    known("other-ca.pem")
+    sent = bytearray()
+
+    between_us = between(dataclasses.replace(secure, ssl_ca=None), ELSEWHERE, sent)
+    with between_us as (way, _), pytest.raises(DatabaseError) as caught:
+        connect(way, 2)
+
+    assert number(caught.value) in LOST
+    assert b"shop" not in sent  # neither the account's name nor what follows it
+    assert "?ssl_ca=/path/to/ca.pem" in refusal(way, caught.value) and "?ssl=off" in refusal(way, caught.value)
+
+
+def test_another_machine_without_tls_gets_no_password_unless_the_url_says_so(login):
+    sent = bytearray()
+
+    with between(login, ELSEWHERE, sent) as (way, _), pytest.raises(DatabaseError) as caught:
+        connect(way, 2)
+    with between(login, ELSEWHERE) as (way, _):
+        answered = execute(dataclasses.replace(way, tls=False), "SELECT 1 AS n")
+
+    assert number(caught.value) in LOST
+    assert b"shop" not in sent
+    assert "?ssl=off" in refusal(way, caught.value)
+    assert answered == [{"n": 1}]
+
+
+@pytest.mark.parametrize("way_in", [b"mysql_clear_password", b"sha256_password", b"caching_sha2_password"])
+def test_who_answers_in_the_place_of_another_machine_and_asks_for_the_password_gets_none(login, way_in):
+    """Each of these gives it away: in the clear, or encrypted with the key of whoever asks."""
+    can = 0x000FF7FF & ~0x0800  # all but TLS
+    greeting = b"\x0a8.4.0\0" + bytes(4) + b"saltsalt\0" + can.to_bytes(4, "little")[:2] + b"\x2d\x02\0"
+    greeting += can.to_bytes(4, "little")[2:] + b"\x15" + bytes(10) + b"saltsaltsalt\0" + way_in + b"\0"
+    switch = b"\xfe" + way_in + b"\0" + b"saltsaltsaltsaltsalt\0"
+    got = []
+
+    with socket.create_server((ELSEWHERE, 0)) as other:
+
+        def ask():
+            with other.accept()[0] as client, contextlib.suppress(OSError):
+                client.settimeout(5)
+                client.sendall(len(greeting).to_bytes(3, "little") + b"\0" + greeting)
+                got.append(client.recv(65536))
+                client.sendall(len(switch).to_bytes(3, "little") + b"\2" + switch)
+                got.append(client.recv(65536))
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        with refused() as codes:
+            connect(dataclasses.replace(login, unix_socket=None, host=ELSEWHERE, port=other.getsockname()[1]), 2)
+        asking.join(10)
+
+    assert codes[0] in LOST
+    assert b"".join(got) == b""
