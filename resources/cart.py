@@ -170,6 +170,8 @@ def change(db, session_id, product_id, body):
         raise Conflict("This product is no longer sold. Remove it from the cart.")
     if body["quantity"] > line["stock_quantity"]:
         raise InsufficientStock(in_stock(line["stock_quantity"]), line["stock_quantity"])
+    if body["quantity"] != line["quantity"]:  # what spoke against it is gone since: stock has come, or the line
+        return change(db, session_id, product_id, body)
     return item(line)
 
 

@@ -182,3 +182,14 @@ def test_a_category_is_not_deleted_under_products_that_are_coming(client, root, 
 
     assert deleting() == 409
     assert sql("SELECT category_id FROM products") == [{"category_id": id}]
+
+
+def test_a_quantity_is_set_also_where_the_line_comes_only_meanwhile(client, make, meanwhile, sql):
+    tea = make.product()
+    line = "INSERT INTO cart_items (session_id, product_id, quantity) VALUES ('s', %s, 2)"
+    meanwhile("cart/set", lambda: sql(line, [tea]))
+
+    changed = client.put_json(f"/api/cart/items/{tea}", {"quantity": 5}, headers={"Session-ID": "s"})
+
+    assert (changed.status_int, changed.json["data"]["quantity"]) == (200, 5)
+    assert sql("SELECT quantity FROM cart_items") == [{"quantity": 5}]
