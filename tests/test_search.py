@@ -6,7 +6,7 @@ import time
 import unicodedata
 
 import pytest
-from conftest import SETTINGS, execute
+from conftest import SETTINGS, TABLES, execute
 from test_products import get, names
 from webtest import TestApp
 
@@ -367,7 +367,8 @@ def large(accounts):
     seed.fill(accounts.owner, 20_000, clear=True)
     app = TestApp(server.shop(SETTINGS, accounts.application))
     yield app
-    seed.in_transaction(accounts.owner, lambda db: seed._begin(db, clear=True))
+    for table in TABLES:
+        execute(accounts.owner, f"DELETE FROM {table}")
 
 
 @pytest.mark.slow
