@@ -223,7 +223,7 @@ def origins(name, text):
 
 
 def database_url(name, text):
-    """Parse mysql://user:password@host:port/database?unix_socket=…&ssl_ca=…
+    """Parse mysql://user:password@host:port/database?unix_socket=…&ssl_ca=…, or ?ssl=off
 
     mysql:// and mysql+pymysql:// mean PyMySQL; mysql+mysqldb:// means mysqlclient, the driver written in C.
     User and password may be percent-encoded. The message for a malformed one never shows the password.

@@ -60,9 +60,10 @@ class Limits:
         self.enabled = enabled
         self.trusted = trusted_proxies
         self._memory = memory or host_memory()
-        self._elsewhere = _connected(storage) if storage else None
+        self._address, self._elsewhere = storage, None
         self._away_until = 0.0  # by the monotonic clock; after a failure only
         self._asking = threading.Lock()
+        self._counted(lambda *_: None)  # so that a client that is not installed stops the start
 
     def apply(self, callback, route):
         """Wrap the routes that declare a limit; note the client's address on all of them."""
@@ -84,12 +85,15 @@ class Limits:
 
         One that does not is left alone for AWAY seconds, and then asked by one request while the others go on without.
         """
-        if self._elsewhere and self._is_to_be_asked():
+        if self._address and self._is_to_be_asked():
             try:
+                self._elsewhere = self._elsewhere or _connected(self._address)
                 counted = work(self._elsewhere, self._elsewhere)
-            except StorageError as error:
+            except Stop:
+                raise
+            except Exception as error:  # each client has kinds of its own; a Redis Cluster's begin when it is made
                 self._away_until = time.monotonic() + AWAY
-                log.error("RATE_LIMIT_STORAGE does not answer; this host counts by itself: %s", error.storage_error)
+                log.error("RATE_LIMIT_STORAGE does not answer; this host counts by itself: %s", error)
             else:
                 self._away_until = 0.0
                 return counted
@@ -202,8 +206,11 @@ def _wait(counters, item, key):
 
 def _connected(address):
     """Return the storage at this address; raise Stop where its client is not installed."""
+    options = within = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+    if address.startswith("redis+sentinel:"):  # else its sentinels are waited for without end, or asked for 10 s
+        options = {**within, "sentinel_kwargs": {**within, "retry": None}}
     try:
-        return storage_from_string(address, wrap_exceptions=True, socket_timeout=0.5, socket_connect_timeout=0.5)
+        return storage_from_string(address, **options)
     except ConfigurationError:
         raise Stop(
             "RATE_LIMIT_STORAGE needs a package that is not installed. Type this, then start again:\n\n"

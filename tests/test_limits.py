@@ -9,7 +9,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import SETTINGS, as_url
+from conftest import SETTINGS, as_url, free_port
 from webtest import TestApp
 
 import server
@@ -17,6 +17,7 @@ from core import system
 from core.errors import RateLimited
 from core.limits import AWAY, Limits, client_address
 from core.shared import SharedMemoryStorage
+from core.system import Stop
 
 PASSWORD = "Correct-Horse-7"
 ALICE = {"username": "alice", "email": "alice@example.com", "password": PASSWORD}
@@ -297,6 +298,24 @@ def test_a_redis_counts_for_several_hosts_and_while_it_is_away_each_counts_by_it
     assert apart == {400: 60, 429: 10}
     assert again == {400: 30, 429: 10}
     assert SILENT in hosts[0].log
+
+
+@pytest.mark.parametrize("scheme", ["redis", "redis+sentinel", "redis+cluster"])
+def test_a_storage_that_is_away_at_the_start_stops_nothing(scheme):
+    started = time.monotonic()
+
+    limits = Limits(storage=f"{scheme}://127.0.0.1:{free_port()}/name")
+    for _ in range(5):
+        limits.login_failed("name alice", "203.0.113.9")
+    with pytest.raises(RateLimited):
+        limits.before_login("name alice", "203.0.113.9")
+
+    assert time.monotonic() - started < 8  # the client of sentinels asks them for 10 s by itself
+
+
+def test_a_client_that_is_not_installed_stops_the_start_and_is_named():
+    with pytest.raises(Stop, match=r"pip install 'limits\[redis\]'"):
+        Limits(storage="valkey://127.0.0.1:6379")
 
 
 @pytest.mark.slow
