@@ -30,7 +30,7 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
 
-from commands import admin, bench, check, migrate, openapi, purge, routes, seed, serve, test
+from commands import admin, bench, check, migrate, openapi, optimize, purge, routes, seed, serve, test
 from core import auth, cli, migrations
 from core import openapi as openapi_document
 from core.app import app
@@ -57,6 +57,7 @@ COMMANDS = {
     "bench": bench,
     "admin": admin,
     "purge": purge,
+    "optimize": optimize,
     "routes": routes,
     "openapi": openapi,
     "test": test,

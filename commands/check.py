@@ -2,7 +2,7 @@
 
 import re
 
-from commands import plans, times
+from commands import optimize, plans, times
 from commands.embedded import owner_url
 from core import migrations
 from core.database import Session, connect, problem_of
@@ -39,6 +39,9 @@ def run(options, config, shop):
                 problems += filter(None, refused.values())
                 _tell(problems, state, statements, url)
                 wrong = 1 if problems else 0
+                if not problems and not state.pending and (told := optimize.left_out(Session(cursor, statements))):
+                    say(told)
+                    wrong = 1
                 sound = [statement for statement in statements if not refused[statement.name]]
                 if options.plans:
                     wrong = max(wrong, check_plans(cursor, statements, sound))

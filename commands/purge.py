@@ -1,5 +1,6 @@
 """Remove sessions that are over and carts that nobody has touched for long; safe while the shop serves."""
 
+from commands import optimize
 from commands.embedded import owner_url
 from core.database import Database
 from core.statements import Statements
@@ -19,7 +20,9 @@ def run(options, config, shop):
         database = Database(url, Statements(ROOT / "sql"), 10)
         sessions = purge_sessions(database, config.session_idle)
         carts = purge_carts(database, config.cart_ttl)
-    say(f"{sessions} sessions and {carts} carts removed.")
+        say(f"{sessions} sessions and {carts} carts removed.")
+        if told := optimize.due(url):
+            say(told)
     return 0
 
 

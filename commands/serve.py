@@ -13,13 +13,14 @@ import secrets
 import signal
 import socket
 
-from commands import seed
+from commands import optimize, seed
 from commands.embedded import Embedded, require_free
 from commands.transaction import in_transaction
 from commands.watch import Watch
 from core import logs
 from core.cache import Generation
 from core.config import load
+from core.database import DatabaseError, refusal
 from core.limits import host_memory
 from core.migrations import Migrator
 from core.system import Stop, pages, say
@@ -68,7 +69,8 @@ def run(options, config, shop):
                 logs.configure(renewed.log_level)
                 return application
 
-            application.readiness.look()
+            if application.readiness.look():
+                _look_at_words(url, config, application.readiness.statements)
             open_doors(sockets, config.host, config.port)
             say(f"Serving on http://{_shown(config.host)}:{config.port} (Ctrl-C stops).")
             return Watch(application, sockets, config.threads, wire, database).run()
@@ -123,6 +125,16 @@ def _embedded(stack, config):
             seed.fill(accounts.owner, PRODUCTS_AT_FIRST, clear=True)  # a first start that was cut short left some
         private.fresh.unlink()
     return accounts.application, private.process
+
+
+def _look_at_words(url, config, statements):
+    """Say so where the index of words has lost some."""
+    try:
+        told = optimize.warning(url, config.database_timeout, statements)
+    except DatabaseError as error:
+        told = refusal(url, error)
+    if told:
+        log.warning(told)
 
 
 def listen(host, port, count):

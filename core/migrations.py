@@ -22,6 +22,8 @@ NO_SUCH_TABLE = 1146
 LOCK_PATIENCE = 120  # seconds that one `migrate` waits for another
 LONGEST_STATEMENT = 24 * 3600  # seconds; an index on a large table takes its time
 
+ALL_WORDS = "SET SESSION innodb_ft_enable_stopword = OFF"  # an index of words made in this session has them all
+
 TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version     INT          NOT NULL,
@@ -218,6 +220,7 @@ class Migrator:
 
     def _run(self, cursor, migration, way):
         """Run one file, statement by statement as the server parts them; raise Stop where one fails."""
+        cursor.execute(ALL_WORDS)  # each time: a file may set it back, and any ALTER may rebuild an index
         done = 0
         try:
             cursor.execute(getattr(migration, way))
