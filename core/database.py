@@ -143,6 +143,11 @@ def prepare(cursor, statement):
         if near := re.search(r"near '(.*)' at line (\d+)\Z", message, re.S):
             line += int(near[2]) - 1
             message = f"syntax error near '{near[1].strip()[:60]}'"
+        elif denied := re.search(
+            r"\A(\w+) command denied .*?(\w+)\W?\Z", message
+        ):  # only owners hear that there is none
+            line = statement.line_of(denied[2])
+            message = f"there is no table {denied[2]}, or the account has no right to {denied[1]} there"
         elif quoted := re.search(r"'([^']+)'|FUNCTION (\S+)", message):
             line = statement.line_of((quoted[1] or quoted[2]).rsplit(".")[-1])
         raise Problem(statement.path, line, message) from None

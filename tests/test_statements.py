@@ -409,6 +409,18 @@ def total(database):
     return database.transaction(lambda db: db.one("products/count", **FILTERS))
 
 
+def test_an_edit_with_an_unknown_table_is_refused_and_its_line_is_named(live, sql, caplog):
+    """The shop's account may not hear that there is none: the server says that it has no right there."""
+    database, path = live
+    text = path.read_text().replace("FROM products", "FROM no_such_table")
+    line = text[: text.index("\nFROM no_such_table")].count("\n") + 2
+
+    edit(path, text)
+
+    assert total(database) == {"total": 0}
+    assert f"sql/products/count.sql:{line}: " in caplog.text and "no_such_table" in caplog.text
+
+
 def test_an_edit_with_an_unknown_column_is_refused_within_the_same_request(live, sql, caplog):
     database, path = live
 
