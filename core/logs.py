@@ -182,8 +182,8 @@ def configure(level):
     """Send the log of this process to standard error, from this level on ("debug" … "error")."""
     global _writer  # noqa: PLW0603 - logging itself has one such for all of the process
     if _writer is None:
-        _writer = Writer(sys.stderr.fileno() if sys.stderr else os.open(os.devnull, os.O_WRONLY))
+        _writer = Writer(sys.__stderr__.fileno() if sys.__stderr__ else os.open(os.devnull, os.O_WRONLY))
         _writer.setFormatter(Logfmt())
-        logging.root.addHandler(_writer)
+    logging.root.handlers[:] = [_writer]
     logging.root.setLevel(level.upper())
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each queued request says nothing
