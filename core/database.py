@@ -58,10 +58,11 @@ class Session:
     Parameters are given by name and must be exactly the ones that the file declares.
     """
 
-    def __init__(self, cursor, statements, cache=None):
+    def __init__(self, cursor, statements, cache=None, again=False):
         self._cursor = cursor
         self._statements = statements
         self._rows = cache.rows if cache else {}  # what the header of a file lets be kept → the cache.Memory for it
+        self.again = again  # whether all of it has run before, and others were in the way
         self.begun = False
         self.changed = set()  # tables
 
@@ -216,7 +217,7 @@ class Database:
             try:
                 connection = connect(self.url, self.timeout, patience) if patience else self._pool.connection()
                 with connection.cursor() as cursor:
-                    session = Session(cursor, self.statements, None if patience else self._cache)
+                    session = Session(cursor, self.statements, None if patience else self._cache, again=attempt > 1)
                     result = work(session)
                 committing = session.begun
                 if committing:

@@ -140,6 +140,8 @@ def show(db, session_id):
 def add(db, session_id, body):
     """Put a product into the cart, or more of it if it is there already."""
     whose, quantity = {"session_id": session_id, "product_id": body["product_id"]}, body["quantity"]
+    if db.again:  # many add to this cart at once: wait in line for its lines, rather than be in each other's way again
+        db.many("cart/lock", session_id=session_id)
     done = body["product_id"] <= LARGEST_ID and db.run("cart/add", **whose, quantity=quantity)
     if not done:
         refuse(db.one("cart/refusal", **whose))

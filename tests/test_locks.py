@@ -21,10 +21,6 @@ WRITE, READ = "FOR UPDATE", "LOCK IN SHARE MODE"
 
 # statement → how it is called with the ids of `rows`, which rows of which table it locks, and against what
 LOCKED = {
-    "cart/add": (
-        lambda db, ids: db.run("cart/add", session_id="s", product_id=ids["products"][2], quantity=1),
-        ("cart_items", (0, 1), (WRITE, READ)),
-    ),
     "cart/lock": (
         lambda db, ids: db.many("cart/lock", session_id="s"),
         ("cart_items", (0, 1), (WRITE, READ)),

@@ -1,7 +1,5 @@
 -- Put a product into a cart, or more of it if it is there already: as one step, so that simultaneous adds lose
 -- nothing, make one line and never promise more than the stock.
--- It locks the lines that the cart has before it makes one, so that others who add to this cart wait their turn: the
--- count of lines is for that alone, it never refuses.
 -- Counts 1 (a new line) or 2 (a longer one), and 0 where it refuses: no such product, withdrawn, or not enough stock.
 -- (The connection must not ask for "found rows": a refusal would count 1.)
 -- used by: POST /api/cart/items
@@ -12,14 +10,13 @@
 --   quantity    how many more
 -- sample: session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items), product_id=(SELECT MIN(id) FROM
 --     products), quantity=1
--- plan: products by primary key, uq_cart_items_session_product; the plan of the locking count is the same
+-- plan: products by primary key, uq_cart_items_session_product
 INSERT INTO cart_items (session_id, product_id, quantity)
 SELECT %(session_id)s, p.id, %(quantity)s
 FROM products AS p
 WHERE p.id = %(product_id)s
   AND p.is_active = 1
   AND p.stock_quantity >= %(quantity)s
-  AND (SELECT COUNT(*) FROM cart_items AS c WHERE c.session_id = %(session_id)s FOR UPDATE) >= 0
 ON DUPLICATE KEY UPDATE
     cart_items.quantity = IF(
         cart_items.quantity + %(quantity)s <= p.stock_quantity,

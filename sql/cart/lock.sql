@@ -1,5 +1,5 @@
 -- The lines of a cart, locked, and for how long each has not been touched.
--- used by: server.py purge
+-- used by: server.py purge, POST /api/cart/items
 -- returns: many
 -- params:
 --   session_id  whose cart
