@@ -5,6 +5,7 @@ PyMySQL is always there. mysqlclient (its module is MySQLdb, written in C) is us
 mysql+mysqldb://; whoever wants that installs it.
 """
 
+import contextlib
 import math
 import ssl
 import sys
@@ -12,13 +13,24 @@ import sys
 import pymysql
 from pymysql.constants import CLIENT, FIELD_TYPE
 
-from core.results import CONVERTERS, QuickConnection, moment
+from core.results import CONVERTERS, QuickConnection, lost_in_garbage, moment
 from core.system import Stop
 
 try:
     import MySQLdb.connections
     import MySQLdb.converters
     import MySQLdb.cursors
+
+    class Cursor(MySQLdb.cursors.DictCursor):
+        """mysqlclient's cursor; where it cannot read an answer, the connection is lost, as for PyMySQL."""
+
+        _query = lost_in_garbage(MySQLdb.cursors.DictCursor._query)
+
+        def give_up(self):
+            """Close the connection without a word."""
+            with contextlib.suppress(MySQLdb.MySQLError):
+                self.connection.close()
+
 except ImportError as missing:
     MySQLdb, MISSING = None, str(missing)
 
@@ -122,7 +134,7 @@ def _mysqldb(url, timeout, patience, scripts):
         "conv": {**MySQLdb.converters.conversions, **READ_AS},
         "binary_prefix": True,  # bytes are no text; PyMySQL says so too
         "multi_statements": scripts,
-        "cursorclass": MySQLdb.cursors.DictCursor,
+        "cursorclass": Cursor,
     }
     if url.unix_socket:
         options |= {"host": "localhost", "unix_socket": url.unix_socket}

@@ -7,6 +7,7 @@ PyMySQL's. The protocol: dev.mysql.com/doc/dev/mysql-server/latest/page_protocol
 """
 
 import datetime
+import functools
 from decimal import Decimal
 
 from pymysql.connections import Connection, MySQLResult
@@ -14,6 +15,7 @@ from pymysql.constants import CR, FIELD_TYPE, SERVER_STATUS
 from pymysql.err import OperationalError
 from pymysql.protocol import FieldDescriptorPacket, MysqlPacket
 
+NUMBERS = range(1000, 10_000)  # of the errors of servers, and of drivers
 LARGEST_PACKET = 2**24 - 1  # bytes; what is longer goes on in the next packet
 MOST_KNOWN = 1000  # kinds of results whose columns are remembered
 BINARY = 63  # the number of the character set of what is no text
@@ -85,13 +87,43 @@ def _row(data, columns):
     return row
 
 
+def lost_in_garbage(speak):
+    """Make what speaks with the server raise OperationalError 2013, lost, where an answer breaks off or makes no sense.
+
+    A server that is killed may leave half an answer, in which a driver then finds an IndexError, a UnicodeDecodeError
+    or an error without a number.
+    """
+
+    @functools.wraps(speak)
+    def speaking(speaker, *args, **options):
+        try:
+            return speak(speaker, *args, **options)
+        except Exception as error:
+            if error.args and error.args[0] in NUMBERS:  # by either driver
+                raise
+            speaker.give_up()
+            raise OperationalError(
+                CR.CR_SERVER_LOST, f"the answer of the database makes no sense: {error!r}"
+            ) from error
+
+    return speaking
+
+
 class QuickConnection(Connection):
     """PyMySQL's connection, whose plain cursor gives dicts."""
+
+    connect = lost_in_garbage(Connection.connect)
+    _read_ok_packet = lost_in_garbage(Connection._read_ok_packet)
 
     def __init__(self, **options):
         self._columns = {}  # what the server says of the columns, in bytes → (columns, description)
         super().__init__(**options)
 
+    def give_up(self):
+        """Close without a word."""
+        self._force_close()
+
+    @lost_in_garbage
     def _read_query_result(self, unbuffered=False):
         if unbuffered:
             return super()._read_query_result(unbuffered)
@@ -115,6 +147,8 @@ class QuickConnection(Connection):
         if length == LARGEST_PACKET:
             return body + self.next_packet()
         if length and body[0] == 0xFF:
+            if body[3:4] != b"#":  # it marks the state that belongs to every error
+                raise OperationalError(CR.CR_SERVER_LOST, "the answer of the database makes no sense")
             MysqlPacket(body, self.encoding).raise_for_error()
         return body
 
