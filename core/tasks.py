@@ -135,7 +135,8 @@ class Inquiry(Task):
 
     def build_response_header(self):
         """Return the head of the answer."""
-        self.request.headers["CONNECTION"] = "close"  # the body may be on its way
+        self.request.headers["CONNECTION"] = "close"
+        self.channel.refused = True  # the body may be on its way
         return super().build_response_header()
 
 

@@ -131,7 +131,7 @@ def leaving(received):
 def both():
     """A server that may answer from memory, and one that never does."""
     app, cache = new_app(), Cache(3600, 0, 32_000_000)
-    words = Query(page={"type": "integer"}, word={"type": "string"})
+    words = Query(page={"type": "integer"}, word={"type": "string", "maxlength": 100})
 
     def show(id):
         """Show a thing."""
