@@ -2,7 +2,7 @@
 -- have; those that the fewest have come first.
 -- used by: python3 server.py check, python3 server.py, to see whether the index has them
 -- returns: many
--- allow: full scan on products up to 1000 rows (the newest; by primary key)
+-- allow: full scan on products (LIMIT ends it after the newest 1000, by the primary key)
 -- allow: temporary table and filesort on derived (the newest 1000 products)
 -- plan: the end of the primary key
 SELECT w.word, COUNT(*) AS products
