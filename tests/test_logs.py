@@ -199,13 +199,13 @@ def test_a_long_value_is_cut_and_says_so(key):
     line = record(**{key: "x" * 60_000})
 
     assert f" {key}={'x' * (LONGEST - 1)}…" in line
-    assert len(line) < LONGEST + 100
+    assert len(line) < LONGEST + 300
 
 
 def test_a_long_message_is_cut_and_says_so():
     line = record("What the database said: " + "x " * 60_000)
 
-    assert line.endswith('x…"') and len(line) < 5000
+    assert 'x…"' in line and len(line) < 5000
 
 
 @pytest.mark.slow
