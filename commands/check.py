@@ -7,7 +7,7 @@ from commands.embedded import owner_url
 from core import migrations
 from core.database import Session, connect, problem_of
 from core.statements import Statements, missing
-from core.system import ROOT, pages, say
+from core.system import ROOT, pages, say, tell
 
 HELP = "check every SQL file against the schema; names file and line of what is wrong"
 PATIENCE = 60  # seconds for one statement: the samples' own and the counts of a large catalogue
@@ -31,7 +31,7 @@ def run(options, config, shop):
     statements = Statements(ROOT / "sql", tables=migrations.tables(migrations.files()))
     problems = statements.problems + missing(ROOT / "sql", pages(ROOT))
     with owner_url(config) as url:
-        state = migrations.Migrator(url, say).state()
+        state = migrations.Migrator(url, tell).state()
         connection = connect(url, 10, PATIENCE)
         try:
             with connection.cursor() as cursor:

@@ -29,7 +29,7 @@ import time
 
 from core import database, system
 from core.config import DatabaseUrl
-from core.system import Stop, say
+from core.system import Stop, tell
 
 DATABASE = "shop"
 APPLICATION = "shop"
@@ -59,7 +59,7 @@ class Accounts:
 class Embedded:
     """`with Embedded(data_dir) as accounts:` runs the database; the file `fresh` exists until it is first filled."""
 
-    def __init__(self, data_dir, tell=say):
+    def __init__(self, data_dir, tell=tell):
         self.data = pathlib.Path(data_dir)
         self.tell = tell
         self.fresh = self.data / "fresh"
@@ -118,7 +118,6 @@ class Embedded:
                 maker,
                 "--no-defaults",
                 f"--datadir={half}",
-                f"--user={user()}",
                 "--auth-root-authentication-method=socket",
                 f"--auth-root-socket-user={user()}",
                 "--skip-test-db",

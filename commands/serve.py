@@ -23,7 +23,7 @@ from core.config import load
 from core.database import DatabaseError, refusal
 from core.limits import host_memory
 from core.migrations import Migrator
-from core.system import Stop, pages, say
+from core.system import Stop, pages, say, tell
 
 HELP = "serve the shop (the default)"
 PRODUCTS_AT_FIRST = 500
@@ -118,7 +118,7 @@ def _embedded(stack, config):
     """Start the embedded database, migrate it, fill it the first time; return our login and its process."""
     private = Embedded(config.data_dir)
     accounts = stack.enter_context(private)
-    Migrator(accounts.owner, say).up()
+    Migrator(accounts.owner, tell).up()
     if private.fresh.exists():
         held = in_transaction(accounts.owner, lambda db: db.one("seed/counts"))
         if not held["products"]:  # somebody may have typed migrate and seed before

@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from core import system
-from core.system import ROOT, Stop, say
+from core.system import ROOT, Stop, tell
 
 OLDEST = (3, 11)
 VENV = ROOT / ".venv"
@@ -106,11 +106,11 @@ def _make(testing, embedded):
     if not PYTHON.exists() or not INSTALLED.exists() or THIS not in INSTALLED.read_text().split():
         if VENV.exists():
             shutil.rmtree(str(VENV))  # a start that was cut short left half of it, or the system has a new Python
-        say(f"Making .venv for this Python ({sys.version_info[0]}.{sys.version_info[1]}).")
+        tell(f"Making .venv for this Python ({sys.version_info[0]}.{sys.version_info[1]}).")
         python = getattr(sys, "_base_executable", None) or sys.executable  # not the one that was just removed
         _run([python, "-m", "venv", str(VENV)], "The virtual environment .venv could not be made")
     lists = _lists(testing)
-    say(f"Installing {' and '.join(str(p.relative_to(ROOT)) for p in lists)} into .venv.")
+    tell(f"Installing {' and '.join(str(p.relative_to(ROOT)) for p in lists)} into .venv.")
     install(PYTHON, lists, "The packages could not be installed")
     INSTALLED.write_text("\n".join(_marks(testing)) + "\n")
 

@@ -7,6 +7,7 @@ mysql+mysqldb://; whoever wants that installs it.
 
 import contextlib
 import math
+import shlex
 import ssl
 import sys
 
@@ -121,7 +122,8 @@ def _mysqldb(url, timeout, patience, scripts):
     if not MySQLdb:
         raise Stop(
             "DATABASE_URL asks for mysql+mysqldb://, and the package mysqlclient cannot be imported "
-            f"({MISSING}). Type this, then start again:\n\n    {sys.executable} -m pip install mysqlclient\n\n"
+            f"({MISSING}). Type this, then start again:\n\n"
+            f"    {shlex.quote(sys.executable)} -m pip install mysqlclient\n\n"
             "pip compiles it: that needs a C compiler, pkg-config, and the headers of Python and of the database's "
             "C library (on Debian: gcc pkg-config python3-dev libmariadb-dev). "
             "Or let DATABASE_URL begin with mysql://, which needs none of it."

@@ -38,8 +38,13 @@ class Stop(Exception):
 
 
 def say(line):
-    """Tell the person at the terminal what is being done, in one line."""
+    """Tell the person at the terminal what was asked for, in one line."""
     print(line, flush=True)
+
+
+def tell(line):
+    """Tell the person what is being prepared, beside what a command was asked for: on standard error."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def pages(root=ROOT):
@@ -92,7 +97,7 @@ def install(packages, why):
     if os.geteuid() != 0:
         typed = "sudo apt-get update && sudo " + " ".join(command)
         raise Stop(f"{why}. Type this, then start again:\n\n    {typed}\n")
-    say(f"{why}; installing {' '.join(packages)} with apt-get.")
+    tell(f"{why}; installing {' '.join(packages)} with apt-get.")
     quiet = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     log = b""
     for step in (["apt-get", "update"], command):

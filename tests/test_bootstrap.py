@@ -202,7 +202,9 @@ def test_packages_are_installed_with_their_hashes_and_written_down_last(place, r
     assert installs(ran) == ["venv", ["requirements.txt", "requirements.txt"]]
     assert "--require-hashes" in ran[1]
     assert bootstrap._installed(True)
-    assert capsys.readouterr().out.splitlines() == [
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.splitlines() == [
         f"Making .venv for this Python ({HERE}).",
         "Installing requirements.txt and tests/requirements.txt into .venv.",
     ]

@@ -211,6 +211,15 @@ def test_a_command_without_a_running_server_has_the_database_for_as_long_as_it_t
 # Who may do what
 
 
+@pytest.mark.slow
+def test_a_folder_may_have_any_name_and_preparations_are_not_told_on_standard_output(tmp_path):
+    """mariadb-install-db would give a path with a space to chown in pieces."""
+    done = command("migrate", "status", DATA_DIR=str(tmp_path / 'My Shöp\'s "data"'))
+
+    assert done.stdout.startswith("migration ") and "0001_categories" in done.stdout, done.stderr
+    assert done.stderr.startswith("Making a private MariaDB in ")
+
+
 def test_it_has_no_network(private):
     assert execute(private.owner, "SELECT @@skip_networking AS off") == [{"off": 1}]
 
