@@ -194,12 +194,13 @@ def everything(client, query):
 
 @pytest.fixture
 def catalogue(client, make):
-    """Forty lamps and mugs, among them equal prices, in two categories; every second is red, every fifth withdrawn."""
+    """Forty lamps and mugs, among them equal prices, in two categories; every second is red, every third sold out, every fifth withdrawn."""
     lights, other = make.category("Lights"), make.category("Other")
     for n in range(40):
         make.product(
             f"{'Red' if n % 2 else 'Blue'} lamp {n * 7 % 40:02}",
             price=str(5 + n % 4),
+            stock=n % 3,
             description="A re-design for tables" if n % 3 else "Not the middle: stared, tired",
             category_id=lights if n % 4 else other,
             is_active=n % 5 != 0,
@@ -209,7 +210,7 @@ def catalogue(client, make):
 
 
 @pytest.mark.parametrize("sort", SORTS)
-@pytest.mark.parametrize("filtered", [{}, {"min_price": "6", "max_price": "7"}])
+@pytest.mark.parametrize("filtered", [{}, {"min_price": "6", "max_price": "7"}, {"in_stock": "true"}])
 def test_reading_and_the_index_find_the_same_in_the_same_order(client, catalogue, monkeypatch, sort, filtered):
     query = {"search": "red lamp", "sort": sort, "per_page": 3, "category_id": catalogue, **filtered}
     by_index = everything(client, query)
