@@ -1,5 +1,6 @@
 """What every answer is like: the envelope, request ids, CORS, methods, bodies and the log."""
 
+import io
 import json
 import logging
 
@@ -308,3 +309,21 @@ def test_thousands_of_unknown_fields_are_refused_as_fast_as_one(client):
     errors = answer.json["error"]["details"]["errors"]
     assert answer.status_int == 400
     assert len(errors) == 12  # the two that are required and ten of the others
+
+
+def test_a_crash_in_a_handler_is_logged_with_the_id_of_its_request():
+    crashing, told = new_app(), io.StringIO()
+    crashing.get("/crash", callback=lambda: 1 / 0)
+    crashing.install(Envelope())
+    handler = logging.StreamHandler(told)
+    handler.setFormatter(Logfmt())
+    logging.getLogger("bodega.request").addHandler(handler)
+    try:
+        answer = TestApp(Edge(crashing, Cors(()))).get("/crash", headers={"X-Request-ID": "the-one"}, status=500)
+    finally:
+        logging.getLogger("bodega.request").removeHandler(handler)
+
+    line, traceback = told.getvalue().split("\n", 1)
+    assert answer.headers["X-Request-ID"] == "the-one"
+    assert "a bug in GET /crash" in line and line.endswith(" request_id=the-one")
+    assert "ZeroDivisionError" in traceback

@@ -291,3 +291,16 @@ def test_whatever_is_sent_the_answer_is_one_that_the_document_describes(stocked,
     assert {f"{route.method} {route.rule}" for route in ROUTES if route.config["auth"] not in known} & reached == set()
     missed = {f"{route.method} {route.rule}" for route in ROUTES if route.config["auth"] in known} - reached
     assert len(missed) <= 2, missed  # random requests find their way nearly everywhere
+
+
+def test_what_is_answered_with_304_says_that_it_takes_if_none_match():
+    document = json.loads(openapi.text(app))
+    known = {}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            names = {(p["in"], p["name"]) for p in operation.get("parameters", []) if "name" in p}
+            known[method, path] = ("header", "If-None-Match") in names, "304" in operation["responses"]
+
+    assert known["get", "/api/products"] == known["get", "/api/products/{id}"] == (True, True)
+    assert known["get", "/api/cart"] == (False, False)
+    assert all(takes == answers for takes, answers in known.values())
