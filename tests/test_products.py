@@ -76,6 +76,34 @@ def test_the_dearest_price_that_can_be_is_a_bound_that_can_be(client, make):
     assert names(client.get("/api/products?min_price=99999999.99&max_price=99999999.99")) == ["Dear"]
 
 
+FILTERS = {
+    "min_price": ({"min_price": "12"}, lambda n: n % 4 >= 2),
+    "max_price": ({"max_price": "12"}, lambda n: n % 4 <= 2),
+    "in_stock": ({"in_stock": "true"}, lambda n: n % 3 > 0),
+    "category": ({"category_id": "even"}, lambda n: n % 2 == 0),
+}
+
+
+@pytest.mark.parametrize("sort", ["newest", "oldest", "price", "-price", "name", "-name"])
+@pytest.mark.parametrize("filtered", FILTERS)
+def test_a_filter_holds_in_every_order_on_pages_and_behind_cursors(client, make, sort, filtered):
+    query, passes = FILTERS[filtered]
+    even, odd = make.category("Even"), make.category("Odd")
+    for n in range(12):
+        make.product(f"Thing {n:02}", price=10 + n % 4, stock=n % 3, category_id=odd if n % 2 else even)
+    query = {"sort": sort, "per_page": 4} | query | ({"category_id": even} if filtered == "category" else {})
+    expected = [f"Thing {n:02}" for n in range(12) if passes(n)]
+
+    pages = [client.get("/api/products", {**query, "page": page}).json["data"] for page in (1, 2, 3)]
+    behind = [pages[0]]
+    while after := behind[-1]["pagination"]["next"]:
+        behind.append(client.get("/api/products", {**query, "after": after}).json["data"])
+
+    assert sorted(item["name"] for page in pages for item in page["items"]) == expected
+    assert sorted(item["name"] for page in behind for item in page["items"]) == expected
+    assert {page["pagination"]["total"] for page in pages} == {len(expected)}
+
+
 def test_in_stock_filters_both_ways(client, make):
     make.product("There", stock=1)
     make.product("Sold out", stock=0)

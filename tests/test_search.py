@@ -194,7 +194,7 @@ def everything(client, query):
 
 @pytest.fixture
 def catalogue(client, make):
-    """Forty lamps and mugs, among them equal prices, in two categories; every second is red, every third sold out, every fifth withdrawn."""
+    """Forty lamps of four prices in two categories; every other is red, every third sold out, every fifth withdrawn."""
     lights, other = make.category("Lights"), make.category("Other")
     for n in range(40):
         make.product(
