@@ -134,7 +134,7 @@ def failures(route):
         found.add(errors.AuthenticationRequired)
     if route.config["auth"] in (OWNER, ADMIN):
         found.add(errors.Forbidden)
-    if route.config.get("limit"):
+    if route.config.get("limit") or route.config.get("budget"):
         found.add(errors.RateLimited)
     if WILDCARD.search(route.rule):
         found.add(errors.NotFound)

@@ -188,3 +188,10 @@ def test_a_flood_of_searches_leaves_the_shop_to_its_visitors(large, accounts, st
     assert refused and {answer.status for answer in refused} <= {429, 503}
     assert all(int(answer.headers["Retry-After"]) >= 1 for answer in refused)
     assert any(answer.status == 200 for answer in answers)
+
+
+def test_the_document_says_that_a_route_with_a_budget_may_refuse(client):
+    document = client.get("/api/openapi.json").json
+
+    assert "429" in document["paths"]["/api/products"]["get"]["responses"]
+    assert "429" not in document["paths"]["/api/categories"]["get"]["responses"]
