@@ -93,6 +93,17 @@ def shop(accounts):
 
 
 @pytest.fixture
+def wired(accounts):
+    """`wired(settings)`: WebTest on the shop wired with other settings, until the test ends; `url`: of its database."""
+
+    def wire(settings=SETTINGS, url=None, **extra):
+        return TestApp(server.shop(settings, url or accounts.application), **extra)
+
+    yield wire
+    server.shop(SETTINGS, accounts.application)  # the routes are those of the one app, whoever wires them
+
+
+@pytest.fixture
 def sql(accounts):
     """`sql(statement, args)`: run anything as the owner, committed; the tables are empty at the beginning."""
     for table in TABLES:

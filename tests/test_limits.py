@@ -10,9 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import SETTINGS, as_url, free_port
-from webtest import TestApp
 
-import server
 from core import system
 from core.errors import RateLimited
 from core.limits import AWAY, Limits, client_address
@@ -25,17 +23,16 @@ WRONG = {"username": "alice", "password": "wrong"}
 
 
 @pytest.fixture
-def limited(accounts, sql):
+def limited(wired, sql):
     """The wired shop with its limits on, behind a trusted proxy at 10.0.0.1: `limited(path, body, address)`."""
     settings = dataclasses.replace(SETTINGS, rate_limits=True, trusted_proxies=(ipaddress.ip_network("10.0.0.1"),))
-    app = TestApp(server.shop(settings, accounts.application), extra_environ={"REMOTE_ADDR": "10.0.0.1"})
+    app = wired(settings, extra_environ={"REMOTE_ADDR": "10.0.0.1"})
 
     def post(path, body, address="198.51.100.1", **headers):
         path = path if path.startswith("/") else f"/api/users/{path}"
         return app.post_json(path, body, headers={"X-Forwarded-For": address, **headers}, status="*")
 
-    yield post
-    server.shop(SETTINGS, accounts.application)
+    return post
 
 
 def test_registrations_are_limited_for_an_address_and_say_so_in_headers(limited):

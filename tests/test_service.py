@@ -1,20 +1,15 @@
 """Health and readiness, through the wired shop."""
 
-from conftest import SETTINGS, free_port
-from webtest import TestApp
+from conftest import free_port
 
-import server
 from core.config import DatabaseUrl
 
 
-def test_health_does_not_touch_the_database(accounts):
-    shop = server.shop(SETTINGS, DatabaseUrl("nowhere", port=free_port()))
-    try:
-        client = TestApp(shop)
-        assert client.get("/api/health").json["data"] == {"status": "alive"}
-        assert client.get("/api/ready", status=503).json["error"]["code"] == "SERVICE_UNAVAILABLE"
-    finally:
-        server.shop(SETTINGS, accounts.application)
+def test_health_does_not_touch_the_database(wired):
+    client = wired(url=DatabaseUrl("nowhere", port=free_port()))
+
+    assert client.get("/api/health").json["data"] == {"status": "alive"}
+    assert client.get("/api/ready", status=503).json["error"]["code"] == "SERVICE_UNAVAILABLE"
 
 
 def test_ready_when_the_schema_is_current(client):

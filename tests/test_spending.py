@@ -10,9 +10,7 @@ from bottle import Bottle
 from conftest import SETTINGS, as_url, execute
 from limits import parse_many
 from test_search import large
-from webtest import TestApp
 
-import server
 from core import search, spending
 from core.app import app
 from core.errors import RateLimited, ServiceUnavailable
@@ -25,11 +23,11 @@ TOO_SHORT = "/api/products?search=a+e+i&sort=price&facets=true"
 
 
 @pytest.fixture
-def counting(accounts, sql, monkeypatch):
+def counting(wired, sql, monkeypatch):
     """The shop with its limits on, and answers kept; every request that costs anything is counted."""
     monkeypatch.setattr(spending, "FREE", 1)
     settings = dataclasses.replace(SETTINGS, rate_limits=True, cache_ttl=60, totals_ttl=60)
-    return TestApp(server.shop(settings, accounts.application))
+    return wired(settings)
 
 
 def allow(monkeypatch, rows):
@@ -141,11 +139,8 @@ def test_a_place_is_given_back_whatever_becomes_of_the_request():
         ("sort=name&page=900", 0, 0),  # passing over 18,000 entries of an index takes 2 ms
     ],
 )
-def test_what_a_request_costs_is_known_from_its_words_its_facets_and_its_place(
-    large, accounts, monkeypatch, query, least, most
-):
-    settings = dataclasses.replace(SETTINGS, rate_limits=True)
-    shop = TestApp(server.shop(settings, accounts.application))
+def test_what_a_request_costs_is_known_from_its_words_its_facets_and_its_place(large, wired, query, least, most):
+    shop = wired(dataclasses.replace(SETTINGS, rate_limits=True))
 
     answer = shop.get(f"/api/products?{query}")
 

@@ -10,9 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import bcrypt
 import pytest
 from conftest import SETTINGS, as_url, command, connections_of
-from webtest import TestApp
 
-import server
 from core.app import app, new_app
 from core.auth import PUBLIC, require_declared
 from core.database import DatabaseError
@@ -527,12 +525,10 @@ def test_a_route_without_auth_stops_the_start():
         require_declared(bare)
 
 
-def test_tokens_of_another_secret_are_worthless(client, alice, accounts):
-    other = TestApp(server.shop(dataclasses.replace(SETTINGS, secret_key="another-secret" * 4), accounts.application))
-    try:
-        refused = other.get("/api/users/me", headers=bearer(alice[1]), status="*")
-    finally:
-        server.shop(SETTINGS, accounts.application)
+def test_tokens_of_another_secret_are_worthless(client, alice, wired):
+    other = wired(dataclasses.replace(SETTINGS, secret_key="another-secret" * 4))
+
+    refused = other.get("/api/users/me", headers=bearer(alice[1]), status="*")
 
     assert refused.status_int == 401
 
