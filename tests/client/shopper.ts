@@ -23,6 +23,7 @@ function explain({ error }: Problem): string {
     case "NOT_FOUND":
     case "CONFLICT":
       return error.message;
+    case "RATE_LIMITED":
     case "SERVICE_UNAVAILABLE":
     case "INTERNAL_ERROR":
       return "try again later";
