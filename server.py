@@ -84,7 +84,7 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
     cache = Cache(0 if reload else config.cache_ttl, config.totals_ttl, config.cache_size, generation)
     database = Database(url, statements, config.database_timeout, cache)
     passwords = Passwords(config.bcrypt_cost, places=max(1, config.threads // 2))
-    tokens = Tokens(config.secret_key, config.session_ttl, config.session_idle)
+    tokens = Tokens(config.secret_key, config.session_ttl, config.session_idle, config.reauth_after)
     limits = Limits(config.rate_limits, config.rate_limit_storage, config.trusted_proxies, tries)
 
     app.uninstall(True)

@@ -21,6 +21,7 @@ def run(options, config, shop):
     with owner_url(config) as url:
         account = in_transaction(url, lambda db: set_role(db, options.name, role))
     name, word = account["username"], "no administrator" if options.revoke else "an administrator"
+    say(f"{name} has the e-mail address {account['email']} and registered on {account['created_at']:%Y-%m-%d} (UTC).")
     if account["role"] == role:
         say(f"{name} is {word} already.")
     else:

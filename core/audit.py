@@ -9,7 +9,9 @@ import logging
 
 from bottle import request
 
+from core.auth import PUBLIC
 from core.envelope import dump
+from core.errors import Forbidden
 
 log = logging.getLogger("bodega.audit")
 
@@ -46,13 +48,14 @@ def _store(db, user, batch):
 
 
 class Audit:
-    """The plugin that writes what the handler noted."""
+    """The plugin that writes what the handler noted, and who was not let through to it."""
 
     name = "audit"
     api = 2
 
     def apply(self, callback, route):
         """Wrap every route."""
+        refused = f"{route.config.get('auth', PUBLIC)}_access"
 
         def audited(**arguments):
             done = False
@@ -60,6 +63,9 @@ class Audit:
                 result = callback(**arguments)
                 done = True
                 return result
+            except Forbidden:
+                note(refused, outcome="failure", user_id=request.environ.get("bodega.user_id", "unknown"))
+                raise
             finally:
                 here = {
                     "address": request.environ["bodega.address"],

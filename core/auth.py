@@ -29,12 +29,22 @@ KNOWN = (PUBLIC, USER, OWNER, ADMIN)
 TOKEN_BYTES = 32  # 256 bits
 BEARER = re.compile(r"Bearer +([A-Za-z0-9_-]{43})\Z", re.I)
 COMMONEST = frozenset(FREQUENCY_LISTS["passwords"])  # 30,000, lower case
+RESERVED = re.compile(  # names that speak for the shop, or that mail and programs give a meaning (RFC 2142)
+    r"_*(abuse|accounts?|admin|administrator|api|billing|bodega|contact|customer_?service|guest|help|helpdesk|hostmaster"
+    r"|info|mail|mailer_?daemon|me|moderator|no_?reply|nobody|null|office|official|operator|orders|owner|payments?"
+    r"|postmaster|privacy|root|sales|security|service|shop|staff|store|superuser|support|sysadmin|system|team|undefined"
+    r"|webmaster|www)_*\Z",
+    re.I,
+)
 LEAST_PRIORITY = 19
+INVALID_TOKEN = "This token is not valid, or not any more. Log in again."  # noqa: S105 - a sentence
 LONGEST_PASSWORD = 128  # characters
 LONGEST_AUTHORIZATION = 200  # characters of the header; a token has 43
+SHORTEST_HINT = 3  # characters of a name that no password may hold
+SHOP = "bodega"
 UNACCEPTABLE = (
-    "Must be 8 to 128 characters, with an upper-case letter, a lower-case letter and a digit, "
-    "and none of the commonest passwords."
+    "Must be 8 to 128 characters, with an upper-case letter, a lower-case letter and a digit, none of the commonest "
+    "passwords, and without your name, the first part of your e-mail address or the shop's name."
 )
 
 
@@ -47,27 +57,40 @@ def require_declared(app):
             raise LookupError(f"{route.method} {route.rule} says auth=OWNER, and its path names no account: <id:id>")
 
 
-def is_acceptable(password):
-    """Whether a password may be chosen (specification.md: 8+, upper, lower, digit; ASVS 6.2.4: not a common one)."""
+def is_acceptable(password, *hints):
+    """Whether a password may be chosen (specification.md: 8+, upper, lower, digit; ASVS 6.2.4: not a common one).
+
+    `hints`: what whoever knows the account would try (ASVS 6.1.2); the password must hold none of it, in any case.
+    """
+    guessable = [hint.lower() for hint in (*hints, SHOP) if len(hint) >= SHORTEST_HINT]
     return (
         8 <= len(password) <= LONGEST_PASSWORD
         and any(c.isupper() for c in password)
         and any(c.islower() for c in password)
         and any(c.isdecimal() for c in password)
         and password.lower() not in COMMONEST
+        and not any(hint in password.lower() for hint in guessable)
     )
+
+
+def is_reserved(name):
+    """Whether a name may not be chosen, because others would take its owner for the shop (`admin`, `_Support_`)."""
+    return RESERVED.match(name) is not None
 
 
 class Passwords:
     """bcrypt, within a budget: in this process one hash is made at a time, at the least priority, and few wait for it.
 
     `places`: how many may be made or wait at once; each holds a serving thread meanwhile. A login flood costs what is
-    left over, and whoever comes when all places are taken is told so at once.
+    left over, and whoever comes when all places are taken is told so at once. One place is never a stranger's, where
+    there are several: a flood leaves room for those who log in to their account from where they did before.
     """
 
     def __init__(self, cost, places):
         self.cost = cost
-        self._budget = threading.BoundedSemaphore(places)
+        self._highest = cost  # that an account's hash was seen to have; more than `cost` where that was lowered
+        self._places = threading.BoundedSemaphore(places)
+        self._strangers = threading.BoundedSemaphore(max(1, places - 1))
         self._nobody = bcrypt.hashpw(_digest(secrets.token_hex()), bcrypt.gensalt(cost))
 
     @functools.cached_property
@@ -75,27 +98,43 @@ class Passwords:
         return ThreadPoolExecutor(1, "bcrypt", initializer=_step_back)
 
     @contextlib.contextmanager
-    def budget(self):
+    def budget(self, stranger=True):
         """Reserve a place for one hash; raise ServiceUnavailable where none is free."""
-        if not self._budget.acquire(blocking=False):
-            raise ServiceUnavailable("Too many logins at once. Try again in a moment.")
-        try:
+        with contextlib.ExitStack() as taken:
+            for places in (self._strangers, self._places) if stranger else (self._places,):
+                if not places.acquire(blocking=False):
+                    raise ServiceUnavailable("Too many logins at once. Try again in a moment.")
+                taken.callback(places.release)
             yield
-        finally:
-            self._budget.release()
 
     def hash(self, password):
         """Return the hash to store, as text. Call within `budget`."""
         return self._pool.submit(bcrypt.hashpw, _digest(password), bcrypt.gensalt(self.cost)).result().decode()
 
     def verify(self, password, stored):
-        """Whether this password has this hash; with None it takes as long and is False. Call within `budget`."""
+        """Whether this password has this hash; with None it takes as long and is False. Call within `budget`.
+
+        Every False is the same work, whatever BCRYPT_COST was when the hash was made: 2^cost, as each further cost
+        takes as long as all the lower ones together.
+        """
+        return self._pool.submit(self._is_of, _digest(password), stored).result()
+
+    def _is_of(self, digest, stored):
         against = stored.encode() if stored else self._nobody
-        return self._pool.submit(bcrypt.checkpw, _digest(password), against).result() and stored is not None
+        self._highest = max(self._highest, _cost_of(against))
+        if bcrypt.checkpw(digest, against) and stored is not None:
+            return True
+        for cost in range(_cost_of(against), self._highest):
+            bcrypt.hashpw(digest, bcrypt.gensalt(cost))
+        return False
 
     def is_outdated(self, stored):
         """Whether a stored hash is cheaper than BCRYPT_COST asks for by now."""
-        return int(stored.split("$")[2]) < self.cost
+        return _cost_of(stored.encode()) < self.cost
+
+
+def _cost_of(stored):
+    return int(stored.split(b"$")[2])
 
 
 def _digest(password):
@@ -112,10 +151,11 @@ def _step_back():
 class Tokens:
     """Session tokens: shown once, kept as HMAC-SHA-256 under SECRET_KEY, so that a stolen table opens nothing."""
 
-    def __init__(self, key, ttl, idle):
+    def __init__(self, key, ttl, idle, reauth_after=0):
         self._key = hashlib.sha256(b"bodega.token." + key.encode()).digest()
         self.ttl = ttl  # seconds that a session lasts at the most
         self.idle = idle  # seconds that it may go unused
+        self.reauth_after = reauth_after  # seconds since the login until the password is asked for again
         self.grain = max(1, min(300, idle // 10))  # last use is recorded this exactly, not on every request
 
     def new(self):
@@ -185,7 +225,8 @@ class Auth:
         token = self.tokens.hash(given[1])
         found = self.database.transaction(lambda db: self._current(db, token))
         if found is None:
-            raise AuthenticationRequired("This token is not valid, or not any more. Log in again.")
+            raise AuthenticationRequired(INVALID_TOKEN)
+        request.environ["bodega.user_id"] = found["id"]  # for the log
         return {**found, "token": token}
 
     def _current(self, db, token):

@@ -60,8 +60,9 @@ class Config:
     log_level: str = "info"
     data_dir: pathlib.Path = ROOT / ".data"
     bcrypt_cost: int = 12
-    session_ttl: int = 7 * 24 * 3600  # seconds, like the two below
+    session_ttl: int = 7 * 24 * 3600  # seconds, like the three below
     session_idle: int = 24 * 3600
+    reauth_after: int = 15 * 60
     cart_ttl: int = 30 * 24 * 3600
     cache_ttl: float = 5.0  # seconds that answers are kept; 0: not at all
     cache_size: int = 16 * 1024 * 1024  # bytes of them, for each worker
@@ -107,6 +108,7 @@ def load(environ=None, env_file=ROOT / ".env", **options):
         bcrypt_cost=read("BCRYPT_COST", Config.bcrypt_cost, whole(4, 16)),
         session_ttl=read("SESSION_TTL", Config.session_ttl, duration),
         session_idle=read("SESSION_IDLE", Config.session_idle, duration),
+        reauth_after=read("REAUTH_AFTER", Config.reauth_after, duration_or_none),
         cart_ttl=read("CART_TTL", Config.cart_ttl, duration),
         cache_ttl=read("CACHE_TTL", Config.cache_ttl, seconds(0, 3600)),
         cache_size=read("CACHE_SIZE", Config.cache_size >> 20, whole(1, 4096)) << 20,
@@ -171,6 +173,11 @@ def duration(name, text):
     if not 1 <= length <= 10 * 365 * 86400:
         raise Malformed(f"{name} is {text!r}; wanted is a time such as 30m, 12h, 7d, or a number of seconds.")
     return length
+
+
+def duration_or_none(name, text):
+    """Parse a time as `duration` does, or 0."""
+    return 0 if text == "0" else duration(name, text)
 
 
 def networks(name, text):

@@ -25,6 +25,7 @@ PROTECTION = (  # an answer is data: where a browser is led to show it as a page
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),  # a page of ours has its own
     ("Referrer-Policy", "no-referrer"),
 )
+REFUSALS = {"401", "403", "429"}  # whoever is refused is named in the log: by address, and by account where known
 SECRET_ARGUMENTS = {"session_id"}  # parts of a path that open something; the log shows the route instead
 
 
@@ -58,7 +59,8 @@ class Edge:
             body = _send(errors.InternalError(), start)
         seconds = time.perf_counter() - started
         method, path = environ["REQUEST_METHOD"], shown_path(environ)
-        logs.access("request", environ[ENVIRON_ID], sent[0], method=method, path=path, seconds=seconds)
+        who = _who(environ) if sent[0] in REFUSALS else {}
+        logs.access("request", environ[ENVIRON_ID], sent[0], method=method, path=path, seconds=seconds, **who)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else body
 
     def headers(self, request_id, origin):
@@ -102,6 +104,12 @@ def shown_path(environ):
         parts = environ["PATH_INFO"].split("/")
         return "/".join(parts[:3]) + "/…" if len(parts) > 3 else "/".join(parts)
     return route.rule if SECRET_ARGUMENTS & environ["route.url_args"].keys() else environ["PATH_INFO"]
+
+
+def _who(environ):
+    """Return whose request this is, as far as the plugins found out."""
+    found = {name: environ.get(f"bodega.{name}") for name in ("user_id", "address")}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _send(error, start):

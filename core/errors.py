@@ -81,6 +81,14 @@ class Forbidden(ApiError):
     message = "This account may not do this."
 
 
+class ReauthenticationRequired(ApiError):
+    """The login is too old for this, and the password does not stand beside it."""
+
+    default_status = 403
+    code = "REAUTHENTICATION_REQUIRED"
+    message = "This login is too old for that. Send your password too, as current_password, or log in again first."
+
+
 class NotFound(ApiError):
     """There is nothing here."""
 

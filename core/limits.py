@@ -13,6 +13,7 @@ import re
 import sys
 import threading
 import time
+from typing import NamedTuple
 
 from bottle import request
 from limits import parse_many
@@ -36,14 +37,26 @@ class Limit:
         self.items = parse_many(windows)
 
 
-# Failed logins. For one account from one address the delay grows with each window, up to an hour. All addresses
-# together can slow an account down too, for a minute at a time; an address from which somebody logged in to it before
-# is spared that, so that strangers do not lock its owner out. An account is what was typed: whether there is one must
-# not show.
-PAIR_FAILURES = Limit("login-pair", "5/10 seconds; 10/minute; 20/10 minutes; 40/hour")
-ACCOUNT_FAILURES = Limit("login-account", "20/minute")
+# Failed logins. For one account from one address the delay grows with each window, up to a day; name and e-mail address
+# count together. Only the shortest windows go by what was typed: were those together too, a few tries would tell that
+# this name and that address are one account. All addresses together slow an account down too, with fewer tries a minute
+# the more failed in the hour and the day, but always for a minute at a time; an address from which somebody logged in
+# to it before is spared that. So strangers do not lock its owner out, wherever he is.
+TYPED_FAILURES = Limit("login-typed", "5/10 seconds; 10/minute")
+PAIR_FAILURES = Limit("login-pair", "20/10 minutes; 40/hour; 100/day")
+ACCOUNT_FAILURES = Limit("login-account", "20/minute; 100/hour; 300/day")
+AFTER_AN_HOUR_OF_IT, AFTER_A_DAY_OF_IT = 5, 2  # tries a minute, when the account's hour, its day is used up
 KNOWN = Limit("login-known", "1000000/30 days")  # not a limit: notes who has logged in from where
 ADDRESS_FAILURES = Limit("login-address", "50/minute; 200/10 minutes")
+
+
+class Guess(NamedTuple):
+    """A try to log in. `typed`: the name or e-mail address, in one form; `account`: whose it is, or again what was
+    typed where there is no such account."""
+
+    typed: str
+    account: str
+    address: str
 
 
 class Limits:
@@ -144,38 +157,47 @@ class Limits:
         if left < 0:
             raise RateLimited(wait)
 
-    def before_login(self, account, address):
-        """Raise RateLimited while the delay after failed logins lasts. `account`: what names it, in one form."""
+    def knows(self, guess):
+        """Whether somebody has logged in to this account from this address; everybody has where limits are off."""
+        return not self.enabled or bool(self._counted(lambda _, notes: notes.get(_known(guess))))
+
+    def before_login(self, guess):
+        """Raise RateLimited while the delay after failed logins lasts."""
         if not self.enabled:
             return
 
         def waits(counters, notes):
-            known = notes.get(_known(account, address))
-            return [
-                _wait(counters, item, key)
-                for limit, item, key in _failures(account, address)
-                if not (known and limit is ACCOUNT_FAILURES) and counters.get(key) >= item.amount
-            ]
+            known = notes.get(_known(guess))
+            minute, hour, day = [(item, key) for limit, item, key in _failures(guess) if limit is ACCOUNT_FAILURES]
+            allowed = minute[0].amount
+            for (item, key), fewer in ((hour, AFTER_AN_HOUR_OF_IT), (day, AFTER_A_DAY_OF_IT)):
+                allowed = fewer if counters.get(key) >= item.amount else allowed
+            full = [] if known or counters.get(minute[1]) < allowed else [minute]
+            for limit, item, key in _failures(guess):
+                if limit is not ACCOUNT_FAILURES and counters.get(key) >= item.amount:
+                    full.append((item, key))
+            return [_wait(counters, item, key) for item, key in full]
 
         if found := self._counted(waits):
             raise RateLimited(max(found))
 
-    def login_failed(self, account, address):
+    def login_failed(self, guess):
         """Count a failed login."""
         if not self.enabled:
             return
-        failures = _failures(account, address)
+        failures = _failures(guess)
         self._counted(lambda counters, _: [counters.incr(key, item.get_expiry()) for _, item, key in failures])
 
-    def login_succeeded(self, account, address):
+    def login_succeeded(self, guess):
         """Forget the failures of this account from this address, and remember the address."""
         if not self.enabled:
             return
 
         def remember(counters, notes):
-            notes.incr(_known(account, address), KNOWN.items[0].get_expiry())
-            for item in PAIR_FAILURES.items:
-                counters.clear(item.key_for(PAIR_FAILURES.name, account, address))
+            notes.incr(_known(guess), KNOWN.items[0].get_expiry())
+            for limit, _, key in _failures(guess):
+                if limit in (TYPED_FAILURES, PAIR_FAILURES):
+                    counters.clear(key)
 
         self._counted(remember)
 
@@ -188,15 +210,20 @@ def host_memory():
     return SharedMemoryStorage(wrap_exceptions=True), SharedMemoryStorage(wrap_exceptions=True)
 
 
-def _failures(account, address):
+def _failures(guess):
     """Return the windows that count a failed login: (limit, window, key)."""
-    counted = {PAIR_FAILURES: (account, address), ACCOUNT_FAILURES: (account,), ADDRESS_FAILURES: (address,)}
+    counted = {
+        TYPED_FAILURES: (guess.typed, guess.address),
+        PAIR_FAILURES: (guess.account, guess.address),
+        ACCOUNT_FAILURES: (guess.account,),
+        ADDRESS_FAILURES: (guess.address,),
+    }
     return [(limit, item, item.key_for(limit.name, *who)) for limit, who in counted.items() for item in limit.items]
 
 
-def _known(account, address):
+def _known(guess):
     """Return the key of the note that somebody has logged in to this account from this address."""
-    return KNOWN.items[0].key_for(KNOWN.name, account, address)
+    return KNOWN.items[0].key_for(KNOWN.name, guess.account, guess.address)
 
 
 def _wait(counters, item, key):

@@ -95,7 +95,7 @@ def _operation(route, parts):
         example = {n: r["meta"]["example"] for n, r in body.fields.items() if "example" in r.get("meta", {})}
         if example:
             content["example"] = example
-        operation["requestBody"] = {"required": True, "content": {JSON: content}}
+        operation["requestBody"] = {"required": body.required, "content": {JSON: content}}
     elif takes := route.config.get("takes"):
         schema = {"type": "string", "examples": [takes.example]}
         operation["requestBody"] = {"required": True, "content": {takes.media_type: {"schema": schema}}}

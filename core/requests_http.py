@@ -17,7 +17,7 @@ HEAD = """\
 @host = http://127.0.0.1:8080
 
 # An administrator, for the last part: register the account, then python3 server.py admin NAME.
-@admin = admin
+@admin = keeper
 @password = Blue-Door-42
 """
 LIFE = {  # what is not named here stands in the last part
@@ -79,7 +79,8 @@ def text(document):
     parts += [_heading(REST), ADMIN_LOGIN]
     rest = sorted(operations.values(), key=lambda found: (METHODS.index(found[0]), found[1]))
     last = [found for found in rest if found[0] == "delete"]
-    last.sort(key=lambda found: found[2]["tags"] == ["categories"])  # a category goes after its products
+    # A category goes after its products, what belongs to something before that.
+    last.sort(key=lambda found: (found[2]["tags"] == ["categories"], -found[1].count("/")))
     for found in [found for found in rest if found not in last] + last:
         parts.append(_request(*found, FROM | OWN, LOGINS[True]))
     return "\n".join(parts)

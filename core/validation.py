@@ -134,6 +134,8 @@ class Body(Schema):
     What holds nothing but numbers is remembered by its bytes, as query strings are; nothing else is: passwords.
     """
 
+    required = True
+
     def __init__(self, **fields):
         whole = {"coerce": to_whole}
         super().__init__(
@@ -151,6 +153,17 @@ class Body(Schema):
 
     def _check_raw(self, raw):
         return self.check(parsed(raw))
+
+
+class OptionalBody(Body):
+    """A body that may be left out, and then has no fields: of a DELETE, for example."""
+
+    required = False
+
+    def read(self, environ):
+        """Return the checked body of a request, or the defaults where there is none."""
+        empty = environ.get("CONTENT_LENGTH") in (None, "", "0")
+        return self.check({}) if empty else super().read(environ)
 
 
 class Upload:

@@ -38,7 +38,7 @@ def test_every_change_tells_who_did_what_with_before_and_after(client, root, mak
         ("changed", created, changed),
         ("created", None, created),
     ]
-    assert {(e["entity"], e["entity_id"], e["user_name"]) for e in entries} == {("product", id, "root")}
+    assert {(e["entity"], e["entity_id"], e["user_name"]) for e in entries} == {("product", id, "keeper")}
     assert set(entries[0]) == {
         *("id", "created_at", "user_id", "user_name", "entity", "entity_id", "action", "before", "after")
     }

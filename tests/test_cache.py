@@ -324,7 +324,7 @@ def test_what_is_not_for_everybody_without_a_limit_cannot_be_declared_as_kept(me
 
 # Real servers of two workers, which keep everything for an hour unless it is voided
 
-ROOT = {"username": "root", "email": "root@example.com", "password": "Correct-Horse-7"}
+ROOT = {"username": "keeper", "email": "keeper@example.com", "password": "Correct-Horse-7"}
 
 
 @pytest.fixture(scope="module")

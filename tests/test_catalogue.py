@@ -15,9 +15,9 @@ LARGEST = 2**31 - 1
 @pytest.fixture
 def root(client, sql):
     """An administrator's header."""
-    register(client, "root")
-    sql("UPDATE users SET role = 'admin' WHERE username = 'root'")
-    return bearer(login(client, "root"))
+    register(client, "keeper")
+    sql("UPDATE users SET role = 'admin' WHERE username = 'keeper'")
+    return bearer(login(client, "keeper"))
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ def test_if_match_star_means_that_it_exists_and_weak_tags_never_match(client, ro
 @pytest.fixture
 def boss(served, sql):
     """A real server, and an administrator's header as keywords."""
-    body = {"username": "root", "email": "root@example.com", "password": "Correct-Horse-7"}
+    body = {"username": "keeper", "email": "keeper@example.com", "password": "Correct-Horse-7"}
     served.request("/api/users/register", "POST", body)
     sql("UPDATE users SET role = 'admin'")
     del body["email"]

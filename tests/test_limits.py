@@ -1,6 +1,7 @@
 """Limits: how often something may be tried, from where, and what the shared counters promise."""
 
 import collections
+import contextlib
 import dataclasses
 import ipaddress
 import signal
@@ -12,8 +13,10 @@ import pytest
 from conftest import SETTINGS, as_url, free_port
 
 from core import system
-from core.errors import RateLimited
-from core.limits import AWAY, Limits, client_address
+from core.app import app
+from core.auth import Passwords
+from core.errors import RateLimited, ServiceUnavailable
+from core.limits import AWAY, Guess, Limits, client_address
 from core.shared import SharedMemoryStorage
 from core.system import Stop
 
@@ -26,12 +29,15 @@ WRONG = {"username": "alice", "password": "wrong"}
 def limited(wired, sql):
     """The wired shop with its limits on, behind a trusted proxy at 10.0.0.1: `limited(path, body, address)`."""
     settings = dataclasses.replace(SETTINGS, rate_limits=True, trusted_proxies=(ipaddress.ip_network("10.0.0.1"),))
-    app = wired(settings, extra_environ={"REMOTE_ADDR": "10.0.0.1"})
+    shop = wired(settings, extra_environ={"REMOTE_ADDR": "10.0.0.1"})
 
     def post(path, body, address="198.51.100.1", **headers):
         path = path if path.startswith("/") else f"/api/users/{path}"
-        return app.post_json(path, body, headers={"X-Forwarded-For": address, **headers}, status="*")
+        return shop.post_json(path, body, headers={"X-Forwarded-For": address, **headers}, status="*")
 
+    post.put = lambda path, body, token: shop.put_json(
+        path, body, headers={"X-Forwarded-For": "198.51.100.1", "Authorization": f"Bearer {token}"}, status="*"
+    )
     return post
 
 
@@ -113,6 +119,125 @@ def test_an_address_that_has_logged_in_before_is_not_slowed_down_by_strangers(li
     assert limited("login", right, "198.51.100.1").status_int == 200
 
 
+EMAIL = {"email": "alice@example.com"}
+RIGHT = {"username": "alice", "password": PASSWORD}
+
+
+@pytest.fixture
+def hours(monkeypatch):
+    """`hours(n)`: let so much time pass for the counters."""
+    clock, passed = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + passed[0])
+
+    def wait(number):
+        passed[0] += number * 3600
+
+    return wait
+
+
+def guesses(limited, hours, number, bodies, addresses):
+    """Guess so often, each time as soon as it is let through or a minute later; return the statuses."""
+    statuses = []
+    for n in range(number):
+        body, address = bodies[n % len(bodies)], addresses[n % len(addresses)]
+        statuses.append(limited("login", {**body, "password": "wrong"}, address).status_int)
+        hours(1 / 60)
+    return statuses
+
+
+@pytest.mark.parametrize("bodies", [[{"username": "alice"}], [{"username": "alice"}, EMAIL]])
+def test_name_and_address_of_an_account_count_together_by_the_hour_and_the_day(limited, hours, bodies):
+    limited("register", ALICE)
+
+    by_the_hour = guesses(limited, hours, 59, bodies, ["203.0.113.9"])
+    by_the_day = []
+    for _ in range(4):
+        hours(10 / 60)
+        by_the_day += guesses(limited, hours, 50, bodies, ["203.0.113.9"])
+
+    assert by_the_hour == [401] * 40 + [429] * 19
+    assert by_the_day.count(401) == 100 - 40
+
+
+@pytest.mark.parametrize("body", [{"username": "alice"}, EMAIL])
+def test_an_account_that_is_not_there_is_slowed_down_like_one_that_is(limited, hours, body):
+    unknown = guesses(limited, hours, 45, [body], ["203.0.113.9"])
+    limited("register", ALICE)
+
+    known = guesses(limited, hours, 45, [body], ["203.0.113.10"])
+
+    assert known == unknown == [401] * 40 + [429] * 5
+
+
+def test_strangers_who_guess_all_day_leave_the_owner_some_tries_a_minute_wherever_he_is(limited, hours):
+    limited("register", ALICE)
+    bodies, strangers = [{"username": "alice"}, EMAIL], [f"203.0.{n // 250}.{n % 250}" for n in range(400)]
+
+    for n in range(20):  # 20 a minute, as long as hour and day allow it
+        for stranger in strangers[20 * n : 20 * n + 20]:
+            limited("login", {**bodies[n % 2], "password": "wrong"}, stranger)
+        hours(1 / 60)
+    hours(1 / 60)
+
+    assert [limited("login", WRONG, f"203.1.0.{n}").status_int for n in range(6)] == [401] * 5 + [429]
+    refused = limited("login", RIGHT, "198.51.100.7")
+    assert (refused.status_int, int(refused.headers["Retry-After"]) <= 60) == (429, True)
+    hours(1 / 60)
+    assert limited("login", RIGHT, "198.51.100.7").status_int == 200
+
+
+def test_a_flood_of_guesses_leaves_the_budget_of_hashes_a_place_for_known_addresses():
+    passwords = Passwords(cost=4, places=3)
+
+    with passwords.budget(), passwords.budget():
+        with pytest.raises(ServiceUnavailable), passwords.budget():
+            pass
+        with passwords.budget(stranger=False), pytest.raises(ServiceUnavailable), passwords.budget(stranger=False):
+            pass
+    with passwords.budget(), passwords.budget():  # all were given back
+        pass
+
+
+def test_who_logs_in_from_a_known_address_is_no_stranger_to_the_budget(limited, monkeypatch):
+    limited("register", ALICE)
+    limited("login", RIGHT, "198.51.100.1")
+    passwords = next(plugin for plugin in app.plugins if plugin.name == "auth")._tools["passwords"]
+
+    with contextlib.ExitStack() as flood:
+        for _ in range(SETTINGS.threads // 2 - 1):
+            flood.enter_context(passwords.budget())
+        known = limited("login", RIGHT, "198.51.100.1")
+        stranger = limited("login", RIGHT, "198.51.100.2")
+        unknown = limited("login", {"username": "nobody_here", "password": "x"}, "198.51.100.1")
+
+    assert [answer.status_int for answer in (known, stranger, unknown)] == [200, 503, 503]
+
+
+def test_telling_which_addresses_are_taken_is_limited_by_the_hour(limited, hours):
+    id = limited("register", ALICE).json["data"]["id"]
+    token = limited("login", RIGHT).json["data"]["token"]
+    statuses = []
+
+    for n in range(130):
+        statuses.append(limited.put(f"/api/users/{id}", {"email": f"a{n}@example.com"}, token).status_int)
+        hours(2 / 3600)
+
+    assert collections.Counter(statuses) == {200: 120, 429: 10}
+
+
+def test_a_wrong_current_password_counts_as_a_failed_login(limited):
+    id = limited("register", ALICE).json["data"]["id"]
+    token = limited("login", RIGHT).json["data"]["token"]
+    wrong = {"email": "new@example.com", "current_password": "Wrong-Horse-7"}
+
+    refused = [limited.put(f"/api/users/{id}", wrong, token) for _ in range(6)]
+    right = limited.put(f"/api/users/{id}", {**wrong, "current_password": PASSWORD}, token)
+
+    assert [answer.status_int for answer in refused] == [403] * 5 + [429]
+    assert refused[0].json["error"]["code"] == "REAUTHENTICATION_REQUIRED"
+    assert right.status_int == 429
+
+
 def test_a_successful_login_forgets_the_failures(limited):
     limited("register", ALICE)
 
@@ -165,6 +290,11 @@ def test_a_limit_holds_and_tells_its_time_when_the_clock_is_set(limited, monkeyp
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
 
 
+def guess(account, address):
+    """Return a guess at this account's password, from this address."""
+    return Guess(account, account, address)
+
+
 @pytest.fixture
 def crowded():
     """Limits whose tables are small, so that a crowd is soon more than they hold."""
@@ -173,27 +303,27 @@ def crowded():
 
 def test_logins_from_everywhere_do_not_make_a_failure_forgotten(crowded):
     for _ in range(5):
-        crowded.login_failed("name alice", "203.0.113.9")
+        crowded.login_failed(guess("name alice", "203.0.113.9"))
 
     for n in range(2000):
-        crowded.login_succeeded(f"name stranger{n}", f"2001:db8:{n:x}::/64")
+        crowded.login_succeeded(guess(f"name stranger{n}", f"2001:db8:{n:x}::/64"))
 
     with pytest.raises(RateLimited):
-        crowded.before_login("name alice", "203.0.113.9")
+        crowded.before_login(guess("name alice", "203.0.113.9"))
 
 
 def test_tries_from_everywhere_do_not_make_it_forgotten_where_the_owner_logs_in(crowded):
     """Else a stranger with many addresses locks the owner out, a minute at a time."""
-    crowded.login_succeeded("name alice", "198.51.100.1")
+    crowded.login_succeeded(guess("name alice", "198.51.100.1"))
     for n in range(20):
-        crowded.login_failed("name alice", f"203.0.113.{n}")
+        crowded.login_failed(guess("name alice", f"203.0.113.{n}"))
 
     for n in range(2000):
-        crowded.login_failed(f"name {n}", f"2001:db8:{n:x}::/64")
+        crowded.login_failed(guess(f"name {n}", f"2001:db8:{n:x}::/64"))
 
-    crowded.before_login("name alice", "198.51.100.1")
+    crowded.before_login(guess("name alice", "198.51.100.1"))
     with pytest.raises(RateLimited):
-        crowded.before_login("name alice", "198.51.100.2")
+        crowded.before_login(guess("name alice", "198.51.100.2"))
 
 
 PROXIES = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1"))

@@ -185,9 +185,13 @@ def test_a_request_under_way_is_answered_by_the_worker_that_retires(served):
 def test_a_write_through_a_worker_is_seen_by_all_others_while_they_are_replaced(served, keeping, sql, make):
     id = make.product(price="10.00")
     password = "Blue-Kettle-42"
-    served.request("/api/users/register", "POST", {"username": "root", "email": "r@example.com", "password": password})
+    served.request(
+        "/api/users/register", "POST", {"username": "keeper", "email": "r@example.com", "password": password}
+    )
     sql("UPDATE users SET role = 'admin'")
-    token = served.request("/api/users/login", "POST", {"username": "root", "password": password}).json["data"]["token"]
+    token = served.request("/api/users/login", "POST", {"username": "keeper", "password": password}).json["data"][
+        "token"
+    ]
     clients = keeping(served, 24)
 
     def seen(client):

@@ -1,18 +1,21 @@
--- Open a session, if the password is still the one that was checked: a login takes a while, and a new password ends
--- every session of the old one. Counts 0 where it was changed, or the account deleted, meanwhile.
+-- Open a session, if password and e-mail address are still the ones that were checked: a login takes a while, and a
+-- new one of these ends every session before it. Counts 0 where it was changed, or the account deleted, meanwhile.
 -- used by: POST /api/users/login
 -- returns: count
 -- params:
 --   token_hash  64 hexadecimal digits
 --   user_id     whose
+--   email       whose address is
 --   verified    the hash that the login was checked against
 --   ttl         seconds that it lasts at the most
 -- sample: token_hash='0a', user_id=(SELECT COALESCE(MAX(id), 1) FROM users), ttl=86400,
+--   email=(SELECT email FROM users ORDER BY id DESC LIMIT 1),
 --   verified=(SELECT password_hash FROM users ORDER BY id DESC LIMIT 1)
 -- plan: users by primary key, locked: a change that is under way is waited for
 INSERT INTO sessions (token_hash, user_id, expires_at)
 SELECT %(token_hash)s, u.id, CURRENT_TIMESTAMP + INTERVAL %(ttl)s SECOND
 FROM users AS u
 WHERE u.id = %(user_id)s
+  AND u.email = %(email)s
   AND u.password_hash = %(verified)s
 FOR UPDATE

@@ -9,7 +9,8 @@
 -- plan: primary keys
 SELECT
     u.id, u.username, u.role,
-    TIMESTAMPDIFF(SECOND, s.last_used_at, CURRENT_TIMESTAMP) AS unused_for
+    TIMESTAMPDIFF(SECOND, s.last_used_at, CURRENT_TIMESTAMP) AS unused_for,
+    TIMESTAMPDIFF(SECOND, s.created_at, CURRENT_TIMESTAMP) AS logged_in_for
 FROM sessions AS s
 JOIN users AS u ON u.id = s.user_id
 WHERE s.token_hash = %(token_hash)s

@@ -1,5 +1,5 @@
 -- End all sessions of an account, but for one.
--- used by: POST /api/users/logout?everywhere=true, PUT /api/users/{id}
+-- used by: POST /api/users/logout?everywhere=true, PUT /api/users/{id}, DELETE /api/users/{id}/sessions
 -- returns: count
 -- params:
 --   user_id  whose

@@ -1,5 +1,5 @@
 -- Until when a session lasts.
--- used by: POST /api/users/login
+-- used by: POST /api/users/login, PUT and DELETE /api/users/{id}
 -- returns: one
 -- params:
 --   token_hash  64 hexadecimal digits

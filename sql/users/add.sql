@@ -5,7 +5,7 @@
 -- params:
 --   username       as given; compared without case
 --   email          in lower case
---   password_hash  bcrypt's, or * while it is being made
+--   password_hash  bcrypt's
 -- sample: username='alice', email='alice@example.com', password_hash='*'
 INSERT INTO users (username, email, password_hash)
 VALUES (%(username)s, %(email)s, %(password_hash)s)

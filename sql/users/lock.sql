@@ -1,0 +1,11 @@
+-- Lock an account until the end of the transaction: what was checked before is looked at again, and then holds.
+-- used by: PUT and DELETE /api/users/{id}
+-- returns: one
+-- params:
+--   id
+-- sample: id=(SELECT COALESCE(MAX(id), 1) FROM users)
+-- plan: primary key
+SELECT id, password_hash
+FROM users
+WHERE id = %(id)s
+FOR UPDATE
