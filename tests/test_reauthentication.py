@@ -7,9 +7,6 @@ import bcrypt
 import pytest
 from conftest import SETTINGS
 from test_users import PASSWORD, at_once, bearer, during, events, login, open_shop, register
-from webtest import TestApp
-
-import server
 
 __all__ = ["open_shop"]  # a fixture
 
@@ -67,15 +64,11 @@ def test_what_takes_nothing_over_needs_no_password(client, old):
     assert (nothing.status_int, nothing.json["error"]["code"]) == (400, "VALIDATION_ERROR")
 
 
-def test_reauth_after_0_always_asks(client, alice, accounts):
-    strict = TestApp(server.shop(dataclasses.replace(SETTINGS, reauth_after=0), accounts.application))
-    headers = bearer(alice[1])
-    try:
-        asked = strict.put_json(f"/api/users/{alice[0]}", {"password": NEW}, headers=headers, status="*")
-        given = {"password": NEW, "current_password": PASSWORD}
-        right = strict.put_json(f"/api/users/{alice[0]}", given, headers=headers, status="*")
-    finally:
-        server.shop(SETTINGS, accounts.application)
+def test_reauth_after_0_always_asks(client, alice, wired):
+    wired(dataclasses.replace(SETTINGS, reauth_after=0))
+
+    asked = ask(client, "PUT", *alice, {"password": NEW})
+    right = ask(client, "PUT", *alice, {"password": NEW, "current_password": PASSWORD})
 
     assert (asked.status_int, right.status_int) == (403, 200)
 
