@@ -139,6 +139,16 @@ def test_whoever_was_overtaken_by_a_new_password_changes_nothing(client, old, sq
     assert sql("SELECT password_hash FROM users") == [{"password_hash": changed}]
 
 
+def test_a_session_that_was_ended_while_a_hash_was_made_changes_nothing(client, alice, sql, monkeypatch):
+    make, stored = bcrypt.hashpw, sql("SELECT password_hash FROM users")
+    monkeypatch.setattr(bcrypt, "hashpw", lambda given, salt: (sql("DELETE FROM sessions"), make(given, salt))[1])
+
+    refused = ask(client, "PUT", *alice, {"password": NEW})
+
+    assert refused.status_int == 401
+    assert sql("SELECT password_hash FROM users") == stored
+
+
 @pytest.mark.parametrize(("method", "body"), SENSITIVE)
 def test_an_old_password_is_worth_nothing_once_it_was_changed_in_this_session(
     client, old, sql, monkeypatch, method, body
