@@ -147,8 +147,7 @@ ALTERED = {
 @pytest.mark.parametrize("way", ALTERED)
 def test_an_answer_that_breaks_off_or_is_garbled_at_any_byte_is_a_503(puppet, login, make, caplog, way):
     few = login.driver == "mysqldb" and way != "cut off"  # all but values is read by its C library
-    if few and way == "flipped":
-        pytest.skip("a letter that is another is a letter")
+    least = -1 if few and way == "flipped" else 0 if few else 300  # a letter that is another one is a letter
     caplog.set_level("CRITICAL")
     make.products(2, category_id=make.category("Tea"), description="fine")
     answers = recorded(login, run)
@@ -167,7 +166,7 @@ def test_an_answer_that_breaks_off_or_is_garbled_at_any_byte_is_a_503(puppet, lo
 
     # With the right length, another letter of a name is a name; half of an answer is none.
     assert found.keys() <= {"503", "read"}, found
-    assert found["503"] > (0 if few else 300) and (found["read"] == 0 or way != "cut off"), found
+    assert found["503"] > least and (found["read"] == 0 or way != "cut off"), found
 
 
 @pytest.mark.slow
