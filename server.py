@@ -95,7 +95,7 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
         Auth(database, passwords, tokens),
         Validation(),
         readiness,
-        Spending(limits, places=max(1, config.threads // 8)),
+        Spending(limits, config.threads),
         database,
     ):
         app.install(plugin)

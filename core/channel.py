@@ -140,12 +140,12 @@ class Channel(HTTPChannel):
             return False
         head, body = answer
         sent = self.send(head + body)
-        left = [memoryview(head)[sent:], memoryview(body)[max(0, sent - len(head)) :]]
-        for piece in left if sent < len(head) + len(body) and self.connected else []:
-            if piece:  # it leaves when the socket takes more
-                self.outbufs[0].append(piece)
-                self.total_outbufs_len += len(piece)
-        self._left()
+        if sent < len(head) + len(body) and self.connected:  # the rest leaves when the socket takes more
+            for piece in (memoryview(head)[sent:], memoryview(body)[max(0, sent - len(head)) :]):
+                if piece:
+                    self.outbufs[0].append(piece)
+                    self.total_outbufs_len += len(piece)
+            self._left()
         return True
 
     def service(self):

@@ -1,11 +1,11 @@
 """What requests cost the database: a budget for each address, and few expensive ones at a time.
 
 A route declares `budget=Budget("search", "600000/minute")`, and its handler names `spend`: before it runs a statement,
-it says what that will cost, in rows that the database looks at (5 to 10 µs each), by what is known of it. A request
-that costs next to nothing is let through. The others take one of few places, or wait for one briefly: the threads,
-and the database's time, that they leave are for those who look at lists, products and carts. Whoever is over the
-budget gets a 429, whoever finds all places taken a 503, both with Retry-After. What is answered from memory costs
-nothing.
+it says what that will cost, in rows that the database looks at (5 to 10 µs each), by what is known of it. What costs
+next to nothing is let through; what costs more is counted. What is dear (words too short for the index, words that
+tens of thousands have) also takes one of few places, or waits for one: the threads, and the database's time, that are
+left are for those who look at lists, products and carts. Whoever is over the budget gets a 429, whoever finds all
+places taken a 503, both with Retry-After. What is answered from memory costs nothing.
 
 Measured with a million products on 2 cores, in a flood of expensive searches from 20 addresses: docs/performance.md.
 """
@@ -18,8 +18,9 @@ from limits import parse_many
 from core.errors import ServiceUnavailable
 
 FREE = 2_000  # rows that a request may cost before it is counted
+DEAR = 9_000  # rows from which on it needs a place: searches by words that are too short cost more, others seldom
 ENTRIES = 50  # entries of an index that are passed over in the time that a row takes
-WAIT = 0.2  # seconds for a place
+WAIT = 1  # seconds for a place
 FULL = "Many searches are under way. Try again in a moment, or search for rarer or longer words."
 
 
@@ -34,17 +35,17 @@ class Budget:
 class Spending:
     """The plugin that gives a handler `spend(rows)`, where the route declares a `budget`.
 
-    `limits`: the core.limits.Limits that counts. `places`: how many requests of this worker may be expensive at once;
-    as many again may wait for a place. Each holds a serving thread and its connection.
+    `limits`: the core.limits.Limits that counts. `threads`: those of this worker. One request for eight of them may be
+    dear at once, and half of them may work on such a request or wait for its place.
     """
 
     name = "spending"
     api = 2
 
-    def __init__(self, limits, places):
+    def __init__(self, limits, threads):
         self._limits = limits
-        self._places = threading.BoundedSemaphore(places)
-        self._engaged = threading.BoundedSemaphore(2 * places)  # those who have a place, and those who wait for one
+        self._places = threading.BoundedSemaphore(max(1, threads // 8))
+        self._engaged = threading.BoundedSemaphore(max(2, threads // 2))  # who has a place, and who waits for one
 
     def apply(self, callback, route):
         """Wrap the routes that declare a budget."""
@@ -59,10 +60,9 @@ class Spending:
                 def spend(rows):
                     nonlocal spent
                     before, spent = spent, spent + rows
-                    if spent < FREE:
-                        return
-                    self._limits.spend(budget, rows if before >= FREE else spent)
-                    if before < FREE:
+                    if spent >= FREE:
+                        self._limits.spend(budget, rows if before >= FREE else spent)
+                    if before < DEAR <= spent:
                         place.enter_context(self._place())
 
                 return callback(**arguments, spend=spend)

@@ -65,8 +65,8 @@ def test_who_only_looks_at_lists_and_products_has_nothing_counted(counting, make
         assert answer.status_int == 200 and "RateLimit" not in answer.headers
 
 
-def routed(places):
-    """Return (`ask(rows)`, a Spending with so many places) on a route that works until `ask.done` is set."""
+def routed(threads):
+    """Return (`ask(rows)`, `done`): a route with a budget on so many threads, which works until `done` is set."""
     done = threading.Event()
     bottle = Bottle()
     route = bottle.get("/", callback=lambda: None, budget=Budget("test", "1000/minute")) and bottle.routes[0]
@@ -76,18 +76,18 @@ def routed(places):
         done.wait(20)
         return "done"
 
-    plugin = Spending(Limits(enabled=False), places)
+    plugin = Spending(Limits(enabled=False), threads)
     return plugin.apply(handler, route), done
 
 
-def test_few_expensive_requests_run_at_once_few_wait_and_the_rest_is_refused_at_once():
-    ask, done = routed(places=2)
+def test_few_dear_requests_run_at_once_some_wait_and_the_rest_is_refused_at_once():
+    ask, done = routed(threads=16)
     outcomes = []
 
     def one():
         began = time.monotonic()
         try:
-            outcomes.append(ask(rows=spending.FREE))
+            outcomes.append(ask(rows=spending.DEAR))
         except ServiceUnavailable as error:
             outcomes.append((error.headers["Retry-After"], time.monotonic() - began))
 
@@ -98,14 +98,15 @@ def test_few_expensive_requests_run_at_once_few_wait_and_the_rest_is_refused_at_
     while len(outcomes) < 10 and time.monotonic() < deadline:
         time.sleep(0.02)
     refused = list(outcomes)
-    cheap = threading.Thread(target=lambda: outcomes.append(("cheap", ask(rows=spending.FREE - 1))))
-    cheap.start()
+    ordinary = threading.Thread(target=lambda: outcomes.append(("ordinary", ask(rows=spending.DEAR - 1))))
+    ordinary.start()
     done.set()
-    for thread in [*threads, cheap]:
+    for thread in [*threads, ordinary]:
         thread.join(10)
 
-    assert len(refused) == 10 and all(after == "1" for after, _ in refused)  # 8 at once, 2 after a short wait
-    assert outcomes.count("done") == 2 and ("cheap", "done") in outcomes
+    assert len(refused) == 10 and all(after == "1" for after, _ in refused)
+    assert sum(waited < spending.WAIT / 2 for _, waited in refused) == 4  # 2 have places, 6 wait for theirs
+    assert outcomes.count("done") == 2 and ("ordinary", "done") in outcomes
 
 
 def test_a_place_is_given_back_whatever_becomes_of_the_request():
@@ -113,10 +114,10 @@ def test_a_place_is_given_back_whatever_becomes_of_the_request():
     bottle.get("/", callback=lambda: None, budget=Budget("test", "1000/minute"))
 
     def broken(spend):
-        spend(spending.FREE)
+        spend(spending.DEAR)
         raise RateLimited(1)
 
-    ask = Spending(Limits(enabled=False), places=1).apply(broken, bottle.routes[0])
+    ask = Spending(Limits(enabled=False), threads=1).apply(broken, bottle.routes[0])
 
     for _ in range(5):
         with pytest.raises(RateLimited):
