@@ -19,7 +19,7 @@ TABLE = b"name,price,description\r\n" + ROW * 300  # 300 KB
 LENGTH = b"Content-Length: %d\r\n" % len(TABLE)
 CODING = b"Transfer-Encoding: chunked\r\n"
 EXPECT = b"Expect: 100-continue\r\n"
-PERSON = {"username": "root", "email": "root@example.com", "password": "Correct-Horse-7"}
+PERSON = {"username": "keeper", "email": "keeper@example.com", "password": "Correct-Horse-7"}
 
 
 @pytest.fixture
