@@ -4,14 +4,17 @@ import functools
 
 from core.database import Session, connect
 from core.statements import Statements
-from core.system import ROOT
+from core.system import ROOT, Stop
 
 PATIENCE = 600  # seconds for one statement
 
 
 @functools.cache
 def _statements():
-    return Statements(ROOT / "sql")
+    statements = Statements(ROOT / "sql")
+    if statements.problems:
+        raise Stop("\n".join(map(str, statements.problems)) + "\nMend them; python3 server.py check looks again.")
+    return statements
 
 
 def in_transaction(url, work):

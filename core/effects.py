@@ -22,12 +22,26 @@ BEHIND += r"|CROSS|INNER|LEFT|NATURAL|OUTER|RIGHT"  # words that may stand behin
 NAME = rf"(?:`[\w$]+`|(?!(?:{BEHIND})\b)[\w$]+)"
 WITH = rf"{NAME}(?: …)? AS …"  # a common table expression; … is what stood in parentheses
 READS = re.compile(rf"(?:WITH (?:RECURSIVE )?{WITH}(?: , {WITH})* )?SELECT\b.*", re.I)
+
+
+def _modified(verb, *words):
+    """Return the pattern of a verb with all the words behind it that only modify it.
+
+    Without a possessive `*+`, which Python 3.11.2, Debian 12's, takes for something else.
+    """
+    word = rf" (?:{'|'.join(words)})\b"
+    return rf"{verb}(?:{word})*(?!{word})"
+
+
 INSERTS = re.compile(
-    rf"INSERT(?: (?:LOW_PRIORITY|DELAYED|HIGH_PRIORITY|IGNORE|INTO))*+ ({NAME})(?: .*)?|TRUNCATE(?: TABLE)? ({NAME})",
+    _modified("INSERT", "LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "IGNORE", "INTO")
+    + rf" ({NAME})(?: .*)?|TRUNCATE(?: TABLE)? ({NAME})",
     re.I,
 )
-UPDATES = re.compile(r"UPDATE(?: (?:LOW_PRIORITY|IGNORE))*+ (.+?) SET (.+?)(?: (?:WHERE|ORDER|LIMIT)\b.*)?", re.I)
-DELETES = r"DELETE(?: (?:LOW_PRIORITY|QUICK|IGNORE))*+"
+UPDATES = re.compile(
+    _modified("UPDATE", "LOW_PRIORITY", "IGNORE") + r" (.+?) SET (.+?)(?: (?:WHERE|ORDER|LIMIT)\b.*)?", re.I
+)
+DELETES = _modified("DELETE", "LOW_PRIORITY", "QUICK", "IGNORE")
 DELETES_FROM = re.compile(rf"{DELETES} FROM ({NAME})(?: (?:AS )?{NAME})?(?: (?:PARTITION|WHERE|ORDER|LIMIT) .*)?", re.I)
 DELETES_OF = re.compile(rf"{DELETES} (?:FROM (.+?) USING|(?!FROM )(.+?) FROM) (.+?)(?: WHERE .*)?", re.I)
 JOIN = re.compile(r" , | (?:(?:INNER|CROSS|NATURAL|LEFT|RIGHT|OUTER) )*(?:STRAIGHT_)?JOIN ", re.I)

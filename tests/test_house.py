@@ -372,3 +372,12 @@ def test_the_names_of_tests_are_sentences():
         for node in tree_of(path).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 assert node.name.count("_") >= 3, f"{path.name}: {node.name}"
+
+
+def test_no_pattern_is_possessive():
+    # Python 3.11.2, which is Debian 12's, takes `(…)*+` for something else: there every statement was refused.
+    possessive = re.compile(r"\)[*+?]\+|\(\?>")
+
+    found = [page.name for page in PROGRAM if possessive.search(page.read_text())]
+
+    assert not found
