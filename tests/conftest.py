@@ -12,6 +12,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +29,8 @@ import server
 from commands.embedded import Accounts, Embedded
 from core import config, database, migrations
 from core.system import ROOT
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored, and so had all that we start
 
 ORIGIN = "http://front.example"
 TABLES = ("audit_entries", "cart_items", "products", "categories", "users")
