@@ -44,7 +44,7 @@ from core.envelope import Envelope
 from core.limits import Limits
 from core.readiness import Readiness
 from core.spending import Spending
-from core.statements import Statements, missing
+from core.statements import Statements, missing, require_sound
 from core.validation import Validation
 from resources import audit_log, cart, categories, docs, products, service, transfer, users
 
@@ -74,9 +74,7 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
     """
     needed = before.migrations if before else migrations.files()
     statements = Statements(ROOT / "sql", reload, migrations.tables(needed))
-    problems = statements.problems + missing(ROOT / "sql", pages())
-    if problems:
-        raise Stop("\n".join(map(str, problems)) + "\nMend them; python3 server.py check looks again.")
+    require_sound(statements.problems + missing(ROOT / "sql", pages()))
     readiness = Readiness(url, config.database_timeout, statements, needed)
     if before:
         readiness.replace(before)

@@ -3,8 +3,8 @@
 import functools
 
 from core.database import Session, connect
-from core.statements import Statements
-from core.system import ROOT, Stop
+from core.statements import Statements, require_sound
+from core.system import ROOT
 
 PATIENCE = 600  # seconds for one statement
 
@@ -12,8 +12,7 @@ PATIENCE = 600  # seconds for one statement
 @functools.cache
 def _statements():
     statements = Statements(ROOT / "sql")
-    if statements.problems:
-        raise Stop("\n".join(map(str, statements.problems)) + "\nMend them; python3 server.py check looks again.")
+    require_sound(statements.problems)
     return statements
 
 

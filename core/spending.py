@@ -13,9 +13,8 @@ Measured with a million products on 2 cores, in a flood of expensive searches fr
 import contextlib
 import threading
 
-from limits import parse_many
-
 from core.errors import ServiceUnavailable
+from core.limits import Limit
 
 FREE = 2_000  # rows that a request may cost before it is counted
 DEAR = 9_000  # rows from which on it needs a place: searches by words that are too short cost more, others seldom
@@ -24,12 +23,8 @@ WAIT = 1  # seconds for a place
 FULL = "Many searches are under way. Try again in a moment, or search for rarer or longer words."
 
 
-class Budget:
+class Budget(Limit):
     """What each address may spend on a route, in rows: `Budget("search", "600000/minute")`."""
-
-    def __init__(self, name, windows):
-        self.name = name
-        self.items = parse_many(windows)
 
 
 class Spending:

@@ -26,6 +26,7 @@ import re
 import threading
 
 from core import effects, samples
+from core.system import Stop
 
 log = logging.getLogger("bodega.sql")
 
@@ -198,6 +199,12 @@ def _check(s):
     for param in s.params:
         if param not in used:
             raise Problem(s.path, 1, f"parameter {param} is declared and not used")
+
+
+def require_sound(problems):
+    """Raise Stop with what is wrong, a line each, if anything is."""
+    if problems:
+        raise Stop("\n".join(map(str, problems)) + "\nMend them; python3 server.py check looks again.")
 
 
 def missing(folder, sources):
