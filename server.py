@@ -30,7 +30,7 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
 
-from commands import admin, bench, check, migrate, openapi, optimize, purge, routes, seed, serve, test
+from commands import admin, check, migrate, openapi, optimize, purge, routes, seed, serve, test
 from core import auth, cli, migrations
 from core import openapi as openapi_document
 from core.app import app
@@ -54,7 +54,6 @@ COMMANDS = {
     "migrate": migrate,
     "seed": seed,
     "check": check,
-    "bench": bench,
     "admin": admin,
     "purge": purge,
     "optimize": optimize,

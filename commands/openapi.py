@@ -1,6 +1,6 @@
-"""Print the OpenAPI document of this API, or the requests that are made from it."""
+"""Print the OpenAPI document of this API."""
 
-from core import openapi, requests_http
+from core import openapi
 from core.app import app
 from core.system import say
 
@@ -8,11 +8,10 @@ HELP = "print the OpenAPI 3.1 document"
 
 
 def arguments(parser):
-    """Declare the options."""
-    parser.add_argument("--http", action="store_true", help="print every request, for REST Client: requests.http")
+    """Declare the options: none."""
 
 
 def run(options, config, shop):
     """Print it."""
-    say(requests_http.text(openapi.document(app)).rstrip("\n") if options.http else openapi.text(app).decode())
+    say(openapi.text(app).decode())
     return 0

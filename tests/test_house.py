@@ -129,7 +129,7 @@ def test_every_resource_and_every_command_is_wired():
 
     assert {module.__name__.split(".")[1] for module in server.RESOURCES} == files["resources"] - {"__init__"}
     helpers = {"__init__", "embedded", "catalogue", "transaction", "plans"}
-    helpers |= {"figures", "load", "processlist", "shopper", "times", "watch", "wrk"}
+    helpers |= {"times", "watch"}
     assert set(server.COMMANDS) == files["commands"] - helpers
     assert all(module.__name__ == f"commands.{name}" for name, module in server.COMMANDS.items())
 
