@@ -5,14 +5,14 @@
     python3 server.py test     the same preparation, then the whole test suite
     python3 server.py --help   the other commands
 
-Only the standard library is needed to start; see core/bootstrap.py.
+Only the standard library is needed to start; see core/setup/bootstrap.py.
 """
 
 import os
 import sys
 
-from core import bootstrap
-from core.system import ROOT, Stop, pages, program
+from core.setup import bootstrap
+from core.setup.system import ROOT, Stop, pages, program
 
 
 def _prepare(words):
@@ -31,24 +31,26 @@ if __name__ == "__main__":
         sys.exit(130)
 
 from commands import admin, check, migrate, openapi, optimize, purge, routes, seed, serve, test
-from core import auth, cli, migrations
-from core import openapi as openapi_document
+from core import cli
 from core.app import app
-from core.audit import Audit
-from core.auth import Auth, Passwords, Tokens
 from core.cache import Cache
-from core.cors import Cors
-from core.database import Database
-from core.edge import Edge
-from core.envelope import Envelope
-from core.limits import Limits
-from core.readiness import Readiness
-from core.spending import Spending
-from core.statements import Statements, missing, require_sound
-from core.validation import Validation
-from resources import audit_log, cart, categories, docs, products, service, transfer, users
+from core.contract import openapi as openapi_document
+from core.contract.envelope import Envelope
+from core.contract.validation import Validation
+from core.db import migrations
+from core.db.database import Database
+from core.db.readiness import Readiness
+from core.db.statements import Statements, missing, require_sound
+from core.identity import auth
+from core.identity.audit import Audit
+from core.identity.auth import Auth, Passwords, Tokens
+from core.identity.budgets import Spending
+from core.identity.limits import Limits
+from core.serving.cors import Cors
+from core.serving.middleware import Edge
+from resources import audit, cart, categories, docs, products, products_csv, service, users
 
-RESOURCES = (users, products, transfer, categories, cart, audit_log, service, docs)
+RESOURCES = (users, products, products_csv, categories, cart, audit, service, docs)
 COMMANDS = {
     "serve": serve,
     "migrate": migrate,

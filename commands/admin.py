@@ -1,9 +1,10 @@
 """Give a registered account the role of an administrator, or take it back."""
 
-from commands.embedded import owner_url
 from commands.transaction import in_transaction
-from core import audit, logs
-from core.system import Stop, say
+from core import logs
+from core.identity import audit
+from core.setup.embedded import owner_url
+from core.setup.system import Stop, say
 
 HELP = "make a registered account an administrator (--revoke: no longer one)"
 

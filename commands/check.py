@@ -2,12 +2,12 @@
 
 import re
 
-from commands import optimize, plans, times
-from commands.embedded import owner_url
-from core import migrations
-from core.database import Session, connect, problem_of
-from core.statements import Statements, missing
-from core.system import ROOT, pages, say, tell
+from commands import check_plans, check_times, optimize
+from core.db import migrations
+from core.db.database import Session, connect, problem_of
+from core.db.statements import Statements, missing
+from core.setup.embedded import owner_url
+from core.setup.system import ROOT, pages, say, tell
 
 HELP = "check every SQL file against the schema; names file and line of what is wrong"
 PATIENCE = 60  # seconds for one statement: the samples' own and the counts of a large catalogue
@@ -44,9 +44,9 @@ def run(options, config, shop):
                     wrong = 1
                 sound = [statement for statement in statements if not refused[statement.name]]
                 if options.plans:
-                    wrong = max(wrong, check_plans(cursor, statements, sound))
+                    wrong = max(wrong, plans_status(cursor, statements, sound))
                 if options.times:
-                    times.report(cursor, sound)
+                    check_times.report(cursor, sound)
                 return wrong
         finally:
             connection.close()
@@ -64,19 +64,19 @@ def _tell(problems, state, statements, url):
     )
 
 
-def check_plans(cursor, statements, sound):
+def plans_status(cursor, statements, sound):
     """Print what speaks against the plans of the `sound` ones, a line each; return the exit status."""
     products = Session(cursor, statements).one("seed/counts")["products"]
-    if products < plans.FEWEST:
+    if products < check_plans.FEWEST:
         say(
-            f"There are {products} products, and plans say nothing about a shop of size below {plans.FEWEST}. Look at "
-            "them in a database that may be filled: python3 server.py seed --products 20000 (or 1000000)"
+            f"There are {products} products, and plans say nothing about a shop of size below {check_plans.FEWEST}. "
+            "Look at them in a database that may be filled: python3 server.py seed --products 20000 (or 1000000)"
         )
         return 2
     info = cursor.connection.get_server_info()  # 9.7.4, or 5.5.5-10.11.19-MariaDB-…
     server = "MariaDB" if "MariaDB" in info else "MySQL"
     version = re.match(r"(?:5\.5\.5-)?([0-9.]*)", info)[1]
-    report = plans.look(cursor, sound, server)
+    report = check_plans.look(cursor, sound, server)
     for problem in report.problems:
         say(str(problem))
     for hint in [] if report.unseen else report.hints:  # a plan of empty tables needs nothing

@@ -2,9 +2,9 @@
 
 import sys
 
-from commands.embedded import owner_url
-from core.migrations import Migrator
-from core.system import Stop, say
+from core.db.migrations import Migrator
+from core.setup.embedded import owner_url
+from core.setup.system import Stop, say
 
 HELP = "apply migrations (up, the default), take the newest back (down), or show them (status)"
 

@@ -14,11 +14,11 @@ import contextlib
 import sys
 import time
 
-from commands.embedded import owner_url
 from commands.transaction import in_transaction
-from core.database import Session, connect
-from core.migrations import ALL_WORDS, LONGEST_STATEMENT
-from core.system import Stop, say
+from core.db.database import Session, connect
+from core.db.migrations import ALL_WORDS, LONGEST_STATEMENT
+from core.setup.embedded import owner_url
+from core.setup.system import Stop, say
 
 HELP = "make the index of words anew: after very many changes, or where it leaves words out"
 REBUILD = "ALTER TABLE products FORCE"  # whole: not before it is done do searches use the new one

@@ -3,7 +3,7 @@
 import inspect
 
 from core.app import app
-from core.system import say
+from core.setup.system import say
 
 HELP = "list every route"
 

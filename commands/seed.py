@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import orjson
 from tqdm import tqdm
 
-from commands import catalogue
-from commands.embedded import owner_url
+from commands import seed_catalogue
 from commands.transaction import in_transaction
-from core.database import AGAIN, CLASHES, DatabaseError
-from core.drivers import number
-from core.system import Stop, say
+from core.db.database import AGAIN, CLASHES, DatabaseError
+from core.db.drivers import number
+from core.setup.embedded import owner_url
+from core.setup.system import Stop, say
 
 HELP = "fill the catalogue with believable products"
 MOST = 10_000_000
@@ -72,7 +72,7 @@ def fill(url, products, clear=False):
             time.sleep(random.uniform(0, 0.2 * attempt))  # noqa: S311 - jitter
     else:
         raise Stop("The catalogue was changed by others again and again. Nothing was changed here; try again later.")
-    say(f"The catalogue has {products} products in {len(catalogue.KINDS)} categories.")
+    say(f"The catalogue has {products} products in {len(seed_catalogue.KINDS)} categories.")
 
 
 def _fill(db, products, clear):
@@ -84,8 +84,8 @@ def _fill(db, products, clear):
         db.run("seed/clear_cart_items")
         db.run("seed/clear_products")
         db.run("seed/clear_categories")
-    db.run("seed/add_categories", rows=orjson.dumps(catalogue.categories()).decode())
-    rows = catalogue.products(products)
+    db.run("seed/add_categories", rows=orjson.dumps(seed_catalogue.categories()).decode())
+    rows = seed_catalogue.products(products)
     with (
         ThreadPoolExecutor(1) as maker,
         tqdm(total=products, unit=" products", disable=None, leave=False) as progress,

@@ -2,7 +2,8 @@
 
 This process binds the sockets, starts the embedded database if there is no DATABASE_URL, and watches over the workers,
 each with a listening socket of its own (SO_REUSEPORT: the kernel shares out the connections evenly) and one database
-connection for each of its threads. SIGHUP takes edited files of sql/ and edited settings, see commands/watch.py.
+connection for each of its threads. SIGHUP takes edited files of sql/ and edited settings, see
+core/serving/supervisor.py.
 """
 
 import contextlib
@@ -14,16 +15,16 @@ import signal
 import socket
 
 from commands import optimize, seed
-from commands.embedded import Embedded, require_free
 from commands.transaction import in_transaction
-from commands.watch import Watch
 from core import logs
 from core.cache import Generation
 from core.config import load
-from core.database import DatabaseError, refusal
-from core.limits import host_memory
-from core.migrations import Migrator
-from core.system import Stop, pages, say, tell
+from core.db.database import DatabaseError, refusal
+from core.db.migrations import Migrator
+from core.identity.limits import host_memory
+from core.serving.supervisor import Watch
+from core.setup.embedded import Embedded, require_free
+from core.setup.system import Stop, pages, say, tell
 
 HELP = "serve the shop (the default)"
 PRODUCTS_AT_FIRST = 500

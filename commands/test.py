@@ -7,8 +7,8 @@ import subprocess
 import sys
 import sysconfig
 
-from core import bootstrap, system
-from core.system import ROOT
+from core.setup import bootstrap, system
+from core.setup.system import ROOT
 
 HELP = "run the tests; further arguments go to pytest"
 FURTHER = {  # programs that some tests need (one of them will do), and the package that has them

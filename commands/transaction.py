@@ -2,9 +2,9 @@
 
 import functools
 
-from core.database import Session, connect
-from core.statements import Statements, require_sound
-from core.system import ROOT
+from core.db.database import Session, connect
+from core.db.statements import Statements, require_sound
+from core.setup.system import ROOT
 
 PATIENCE = 600  # seconds for one statement
 

@@ -10,7 +10,7 @@ PATH_SCHEMAS = {}  # path filter → the JSON Schema of what it takes, for the A
 
 
 def new_app():
-    """Return a Bottle that leaves every failure to us: core/envelope.py and core/edge.py."""
+    """Return a Bottle that leaves every failure to us: core/contract/envelope.py and core/serving/middleware.py."""
     bare = Bottle()
     bare.uninstall(True)  # its JSON and template plugins; the envelope takes their place
     bare.catchall = False

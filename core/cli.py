@@ -6,9 +6,9 @@ import pathlib
 import sys
 
 from core import config
-from core.database import UNFINISHED, DatabaseError, number, refusal
+from core.db.database import UNFINISHED, DatabaseError, number, refusal
 from core.errors import ApiError
-from core.system import Stop
+from core.setup.system import Stop
 
 
 class Parser(argparse.ArgumentParser):

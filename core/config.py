@@ -35,7 +35,7 @@ class DatabaseUrl:
     port: int = 3306
     unix_socket: str | None = None
     ssl_ca: str | None = None
-    driver: str = "pymysql"  # or "mysqldb"; see core/drivers.py
+    driver: str = "pymysql"  # or "mysqldb"; see core/db/drivers.py
     tls: bool = True  # to another machine; False: ?ssl=off
 
     @property

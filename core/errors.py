@@ -1,6 +1,6 @@
 """The ways in which a request fails: one class for each code of the API contract.
 
-Handlers raise them; core/envelope.py turns them into JSON. A message is a sentence for a person that says what
+Handlers raise them; core/contract/envelope.py turns them into JSON. A message is a sentence for a person that says what
 to do, and never a library's or the database's own words. `details` is what the contract promises for the code.
 """
 

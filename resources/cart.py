@@ -9,10 +9,10 @@ import secrets
 from decimal import Decimal
 
 from core.app import LARGEST_ID, add_filter, app, existing_id
-from core.auth import PUBLIC
+from core.contract.validation import Body, Headers, Shape
 from core.errors import Conflict, InsufficientStock, NotFound, ValidationError
-from core.limits import Limit
-from core.validation import Body, Headers, Shape
+from core.identity.auth import PUBLIC
+from core.identity.limits import Limit
 
 MOST_LINES = 100
 LONGER = 2  # what cart/add counts where the product was in the cart already

@@ -2,12 +2,13 @@
 
 from bottle import response
 
-from core import audit, fields
 from core.app import app
-from core.auth import ADMIN, PUBLIC
 from core.cache import CATALOGUE
+from core.contract import fields
+from core.contract.validation import Body, Shape
 from core.errors import Conflict, DuplicateName, NotFound, ValidationError
-from core.validation import Body, Shape
+from core.identity import audit
+from core.identity.auth import ADMIN, PUBLIC
 
 CATEGORY = Shape(
     "Category",

@@ -5,8 +5,8 @@ import pathlib
 from bottle import HTTPResponse, request, response
 
 from core.app import app
-from core.auth import PUBLIC
 from core.cache import REVALIDATE
+from core.identity.auth import PUBLIC
 
 HERE = pathlib.Path(__file__).parent
 HTML, CSS, JS = (f"text/{kind}; charset=UTF-8" for kind in ("html", "css", "javascript"))

@@ -4,17 +4,18 @@ from decimal import Decimal
 
 from bottle import response
 
-from core import audit, fields
 from core.app import app
-from core.auth import ADMIN, PUBLIC
 from core.cache import CATALOGUE
-from core.envelope import dump, etag_of, matches
+from core.contract import fields
+from core.contract.envelope import dump, etag_of, matches
+from core.contract.fields import LARGEST_COUNT
+from core.contract.pagination import BY_RELEVANCE, KEYS, LONGEST_CURSOR, NUMBERS, last_of, pagination_of, place_of
+from core.contract.validation import Body, Headers, Query, Shape
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
-from core.fields import LARGEST_COUNT
-from core.listing import BY_RELEVANCE, KEYS, LONGEST_CURSOR, NUMBERS, last_of, pagination_of, place_of
-from core.search import RELEVANCE, Found, Search, SearchStatements
-from core.spending import ENTRIES, Budget, Priced
-from core.validation import Body, Headers, Query, Shape
+from core.identity import audit
+from core.identity.auth import ADMIN, PUBLIC
+from core.identity.budgets import ENTRIES, Budget, Priced
+from resources.products_search import RELEVANCE, Found, Search, SearchStatements
 
 SORTS = {  # sort=… → the statement that lists, and the column of the order, whose last value a cursor keeps
     "newest": ("products/list_newest", "created_at"),
@@ -96,7 +97,7 @@ SEARCH = SearchStatements(
     read_facets="products/read_facets",
 )
 
-FIELDS = {  # resources/transfer.py has the same for a table
+FIELDS = {  # resources/products_csv.py has the same for a table
     "name": fields.line(255, "Desk Lamp"),
     "description": fields.text("Warm or cool light."),
     "price": fields.AMOUNT,

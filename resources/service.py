@@ -1,12 +1,12 @@
 """The service itself: is it alive, and can it work? For load balancers and operators."""
 
-from core import openapi
 from core.app import app
-from core.auth import PUBLIC
 from core.cache import REVALIDATE
+from core.contract import openapi
+from core.contract.validation import Shape
+from core.db.migrations import State, applied
 from core.errors import ServiceUnavailable
-from core.migrations import State, applied
-from core.validation import Shape
+from core.identity.auth import PUBLIC
 
 STATUS = Shape("Status", status={"type": "string", "meta": {"example": "ready"}})
 

@@ -6,9 +6,11 @@ import re
 from bottle import request, response
 from email_validator import EmailNotValidError, validate_email
 
-from core import audit, errors
+from core import errors
 from core.app import app
-from core.auth import (
+from core.contract.validation import Body, OptionalBody, Query, Shape
+from core.identity import audit
+from core.identity.auth import (
     ADMIN,
     INVALID_TOKEN,
     LONGEST_PASSWORD,
@@ -19,8 +21,7 @@ from core.auth import (
     is_acceptable,
     is_reserved,
 )
-from core.limits import Guess, Limit
-from core.validation import Body, OptionalBody, Query, Shape
+from core.identity.limits import Guess, Limit
 
 USERNAME = {
     "type": "string",

@@ -7,8 +7,8 @@ import server
 from commands.serve import listen, open_doors
 from core import config, logs
 from core.app import app
-from core.auth import PUBLIC
-from core.http import Server
+from core.identity.auth import PUBLIC
+from core.serving.server import Server
 
 THREADS = 4
 

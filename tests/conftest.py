@@ -26,9 +26,10 @@ import pytest
 from webtest import TestApp
 
 import server
-from commands.embedded import Accounts, Embedded
-from core import config, database, migrations
-from core.system import ROOT
+from core import config
+from core.db import database, migrations
+from core.setup.embedded import Accounts, Embedded
+from core.setup.system import ROOT
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored, and so had all that we start
 

@@ -11,8 +11,8 @@ from conftest import as_url, environment, free_port
 from test_serve import RealServer, both_workers, eventually, workers
 
 from core import config
-from core.http import CONNECTIONS
-from core.system import ROOT
+from core.serving.server import CONNECTIONS
+from core.setup.system import ROOT
 
 UNIT = ROOT / "deploy" / "bodega.service"
 LINES = [line.split("=", 1) for line in UNIT.read_text().splitlines() if re.match(r"[A-Z]\w+=", line)]

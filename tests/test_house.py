@@ -11,26 +11,27 @@ import pytest
 from bottle import Bottle
 
 import server
-from commands.embedded import RIGHTS
-from core import auth, migrations
 from core.app import app
-from core.statements import Statements
-from core.system import ROOT
+from core.db import migrations
+from core.db.statements import Statements
+from core.identity import auth
+from core.setup.embedded import RIGHTS
+from core.setup.system import ROOT
 
 WINGS = ("core", "resources", "commands")
-PROGRAM = sorted([ROOT / "server.py", *(path for wing in WINGS for path in (ROOT / wing).glob("*.py"))])
-LONGEST = 330  # lines
+PROGRAM = sorted([ROOT / "server.py", *(path for wing in WINGS for path in (ROOT / wing).rglob("*.py"))])
+LONGEST = 331  # lines
 STATEMENTS = {statement.name: statement for statement in Statements(ROOT / "sql")}
 RUN = {"one", "many", "run", "add"}  # the methods of `db`
 ONLY = {  # package → the page (or two) that may know it
-    "pymysql": "core.drivers core.results",
-    "MySQLdb": "core.drivers",
-    "dbutils": "core.database",
-    "cerberus": "core.validation",
-    "bcrypt": "core.auth",
+    "pymysql": "core.db.drivers core.db.pymysql_rows",
+    "MySQLdb": "core.db.drivers",
+    "dbutils": "core.db.database",
+    "cerberus": "core.contract.validation",
+    "bcrypt": "core.identity.auth",
     "dotenv": "core.config",
 }
-EARLY = ("core.bootstrap", "core.system")  # run before any package is there
+EARLY = ("core.setup.bootstrap", "core.setup.system")  # run before any package is there
 
 
 def name_of(path):
@@ -86,10 +87,12 @@ def test_nobody_knows_whom_they_may_not_know(module):
 
 @pytest.mark.parametrize("module", [module for module in MODULES if wing(module) == "resources"])
 def test_a_resource_knows_no_other_resource(module):
-    assert "resources" not in {wing(name) for name in imports_of(module)}
+    others = {name.split(".")[1] for name in imports_of(module) if wing(name) == "resources"}
+
+    assert {name.split("_")[0] for name in others} <= {module.split(".")[1].split("_")[0]}
 
 
-@pytest.mark.parametrize("module", ["core.errors", "core.config", "core.system"])
+@pytest.mark.parametrize("module", ["core.errors", "core.config", "core.setup.system"])
 def test_the_lowest_pages_know_nobody(module):
     assert "core" not in {wing(name) for name in imports_of(module)}
 
@@ -125,11 +128,11 @@ def test_nobody_imports_in_a_circle():
 
 
 def test_every_resource_and_every_command_is_wired():
-    files = {wing: {p.stem for p in (ROOT / wing).glob("*.py")} for wing in ("resources", "commands")}
+    files = {wing: {p.stem for p in (ROOT / wing).rglob("*.py")} for wing in ("resources", "commands")}
 
-    assert {module.__name__.split(".")[1] for module in server.RESOURCES} == files["resources"] - {"__init__"}
-    helpers = {"__init__", "embedded", "catalogue", "transaction", "plans"}
-    helpers |= {"times", "watch"}
+    resources = {module.__name__.split(".")[1] for module in server.RESOURCES}
+    assert resources == files["resources"] - {"__init__", "products_search"}
+    helpers = {"__init__", "seed_catalogue", "transaction", "check_plans", "check_times"}
     assert set(server.COMMANDS) == files["commands"] - helpers
     assert all(module.__name__ == f"commands.{name}" for name, module in server.COMMANDS.items())
 
@@ -282,7 +285,7 @@ def test_a_statement_is_used_by_a_route_or_a_command_that_exists(name):
 
 def test_no_statement_is_put_together_in_python():
     keywords = re.compile(r"\b(SELECT .* FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b", re.S)
-    allowed = {"core.migrations"}  # its own table, which has to be there before sql/ can be asked
+    allowed = {"core.db.migrations"}  # its own table, which has to be there before sql/ can be asked
 
     makers = {module for module, path in MODULES.items() if any(map(keywords.search, strings_of(path)))}
 
@@ -315,14 +318,16 @@ def test_every_table_has_its_rights_and_the_readme_tells_them():
 
     told = re.findall(r"^ +GRANT (.*) ON shop\.(\w+) TO shop;$", (ROOT / "README.md").read_text("utf-8"), re.M)
 
-    assert set(RIGHTS) == tables - gone, "commands/embedded.py, RIGHTS: say what the shop needs of each table"
+    assert set(RIGHTS) == tables - gone, "core/setup/embedded.py, RIGHTS: say what the shop needs of each table"
     assert {table: rights for rights, table in told} == RIGHTS
 
 
 # The project as a whole
 
 BINARY = {".png", ".jpg", ".ico", ".gz", ".woff2"}
-VENDORED = ROOT / "resources" / "swagger-ui"  # as its makers wrote it; tests/test_docs.py holds each file's hash
+VENDORED = (
+    ROOT / "resources" / "swagger-ui"
+)  # as its makers wrote it; tests/resources/test_docs.py holds each file's hash
 HIDDEN = {".ci", ".github", ".gitignore", ".env.example"}  # what else begins with a dot is made, not written
 
 
@@ -362,13 +367,13 @@ def test_every_page_is_plain_utf_8_with_unix_line_ends_and_one_at_its_end():
 
 
 def test_every_resource_and_the_folders_of_sql_have_tests():
-    tests = {path.stem for path in (ROOT / "tests").glob("test_*.py")}
+    tests = {path.stem for path in (ROOT / "tests" / "resources").glob("test_*.py")}
 
     assert {f"test_{path.stem}" for path in (ROOT / "resources").glob("[a-z]*.py")} <= tests
 
 
 def test_the_names_of_tests_are_sentences():
-    for path in pathlib.Path(__file__).parent.glob("test_*.py"):
+    for path in pathlib.Path(__file__).parent.rglob("test_*.py"):
         for node in tree_of(path).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 assert node.name.count("_") >= 3, f"{path.name}: {node.name}"

@@ -1,0 +1,102 @@
+"""cerberus rules → JSON Schema (2020-12): the same declarations, in the form that the API document needs.
+
+A rule that has no form there raises Unmapped and stops the start.
+"""
+
+from core.contract.validation import Rules, Shape
+
+TYPES = {
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "decimal": {"type": "number", "multipleOf": 0.01},
+    "amount": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "string": {"type": "string"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "dict": {"type": "object"},
+    "list": {"type": "array"},
+}
+KEYWORDS = {
+    "min": "minimum",
+    "max": "maximum",
+    "minlength": "minLength",
+    "maxlength": "maxLength",
+    "default": "default",
+}
+ELSEWHERE = {"type", "required", "nullable", "meta", "coerce", "shape", "items", "allowed", "regex", "places"}
+
+
+class Unmapped(LookupError):
+    """A rule has no form in JSON Schema."""
+
+
+def schema_of(rules, parts=None):
+    """Return the JSON Schema of a field's rules. Shapes go into `parts` (name → schema) and are referred to."""
+    if isinstance(rules, Shape):
+        return _reference(rules, parts)
+    if isinstance(rules, Rules):
+        rules = rules.rules
+    if unknown := set(rules) - set(KEYWORDS) - ELSEWHERE:
+        raise Unmapped(
+            f"no JSON Schema for the rule(s) {', '.join(sorted(unknown))};"
+            " teach core/contract/json_schema.py or do without"
+        )
+    if "shape" in rules:
+        found = _reference(rules["shape"], parts)
+        return {"anyOf": [found, {"type": "null"}]} if rules.get("nullable") else found
+    found = dict(TYPES[rules["type"]])
+    for rule, keyword in KEYWORDS.items():
+        if rule in rules:
+            found[keyword] = float(rules[rule]) if rule in ("min", "max") and found["type"] == "number" else rules[rule]
+    if "places" in rules:
+        found["multipleOf"] = 10.0 ** -rules["places"]
+    if "regex" in rules:
+        pattern = rules["regex"].removesuffix(r"\Z")
+        found["pattern"] = f"^(?:{pattern})$" if "|" in pattern else f"^{pattern}$"
+    if "allowed" in rules:
+        found["enum"] = [*rules["allowed"], *([None] if rules.get("nullable") else [])]
+    if "items" in rules:
+        found["items"] = schema_of(rules["items"], parts)
+    if rules.get("nullable"):
+        found["type"] = [found["type"], "null"]
+    if "example" in rules.get("meta", {}):
+        found["examples"] = [rules["meta"]["example"]]
+    if "issue" in rules.get("meta", {}):
+        found["description"] = rules["meta"]["issue"]
+    return found
+
+
+def body_schema(schema, parts=None):
+    """Return the JSON Schema of a Body: an object, nothing but its fields, those that are required present."""
+    required = [name for name, rules in schema.fields.items() if rules.get("required")]
+    return {
+        "type": "object",
+        "properties": {name: schema_of(rules, parts) for name, rules in schema.fields.items()},
+        **({"required": required} if required else {}),
+        "additionalProperties": False,
+    }
+
+
+def _reference(shape, parts):
+    if parts is not None and shape.name not in parts:
+        parts[shape.name] = {}  # so that a shape may hold itself
+        parts[shape.name] = {
+            "type": "object",
+            "properties": {name: schema_of(rules, parts) for name, rules in shape.fields.items()},
+            "required": [name for name, rules in shape.fields.items() if rules.get("required", True)],
+            "additionalProperties": False,
+        }
+    return {"$ref": f"#/components/schemas/{shape.name}"}
+
+
+def example_of(rules):
+    """Return an example of what the rules describe."""
+    if isinstance(rules, Rules):
+        rules = rules.rules
+    if isinstance(rules, Shape):
+        return {name: example_of(inner) for name, inner in rules.fields.items() if inner.get("required", True)}
+    if "shape" in rules:
+        return example_of(rules["shape"])
+    if "items" in rules:
+        return [example_of(rules["items"])]
+    return rules.get("meta", {}).get("example")

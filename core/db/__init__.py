@@ -1,0 +1,1 @@
+"""SQL files in, rows out, one transaction: statements, connections, migrations."""

@@ -1,0 +1,160 @@
+"""The drivers: connections that behave alike, whoever does the work. The only page that knows
+mysqlclient, and beside results.py the only one that knows PyMySQL.
+
+PyMySQL is always there. mysqlclient (its module is MySQLdb, written in C) is used where DATABASE_URL begins with
+mysql+mysqldb://; whoever wants that installs it.
+"""
+
+import contextlib
+import math
+import shlex
+import ssl
+import sys
+
+import pymysql
+from pymysql.constants import CLIENT, FIELD_TYPE
+
+from core.db.pymysql_rows import CONVERTERS, QuickConnection, lost_in_garbage, moment
+from core.setup.system import Stop
+
+try:
+    import MySQLdb.connections
+    import MySQLdb.converters
+    import MySQLdb.cursors
+
+    class Cursor(MySQLdb.cursors.DictCursor):
+        """mysqlclient's cursor; where it cannot read an answer, the connection is lost, as for PyMySQL."""
+
+        _query = lost_in_garbage(MySQLdb.cursors.DictCursor._query)
+
+        def give_up(self):
+            """Close the connection without a word."""
+            with contextlib.suppress(MySQLdb.MySQLError):
+                self.connection.close()
+
+except ImportError as missing:
+    MySQLdb, MISSING = None, str(missing)
+
+# What `except` takes. The classes below these two differ between the drivers: tell errors apart by `number`.
+DatabaseError = (pymysql.MySQLError, MySQLdb.MySQLError) if MySQLdb else (pymysql.MySQLError,)
+READ_AS = {  # by mysqlclient
+    FIELD_TYPE.TINY: CONVERTERS[FIELD_TYPE.TINY],
+    FIELD_TYPE.DATETIME: moment,
+    FIELD_TYPE.TIMESTAMP: moment,
+}
+threadsafety = 1  # threads share this module, but no connection (PEP 249)
+
+AS_PYMYSQL = {2005: 2003, 2026: 2003, 2027: 2013}  # the C library has numbers of its own: unknown host, TLS, garbage
+
+
+def connect(url, timeout, patience=None, scripts=False):
+    """Open a connection to a `config.DatabaseUrl`; raise DatabaseError, or Stop where its driver is not installed.
+
+    Each statement is committed by itself until `begin()`; at READ COMMITTED a lone SELECT loses nothing by that.
+    `timeout` bounds connecting and each read and write, in seconds; `patience` replaces it for reads (commands
+    that run long statements); `scripts` allows several statements in one text (migrations).
+    """
+    connection = {"pymysql": _pymysql, "mysqldb": _mysqldb}[url.driver](url, timeout, patience or timeout, scripts)
+    try:
+        with connection.cursor() as cursor:
+            limit = (patience or timeout) * 0.9  # the server gives up before we do, so that nothing runs on there
+            maria = "MariaDB" in connection.get_server_info()
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            cursor.execute(
+                "SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = %s, sql_mode = 'ONLY_FULL_GROUP_BY,"
+                "STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', "
+                + ("max_statement_time = %s" if maria else "max_execution_time = %s"),
+                (max(1, int(limit / 2)), limit if maria else int(limit * 1000)),
+            )
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def number(error):
+    """Return MySQL's number of a DatabaseError, the same for both drivers; 0 where it has none."""
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    return AS_PYMYSQL.get(code, code)
+
+
+def _common(url, timeout):
+    return {
+        "port": url.port,
+        "user": url.user,
+        "password": url.password,
+        "database": url.database,
+        "charset": "utf8mb4",
+        "collation": "utf8mb4_unicode_520_ci",
+        "autocommit": True,
+        "local_infile": False,  # a server must not be able to ask for files of this machine
+        "connect_timeout": timeout,
+    }
+
+
+def _is_local(url):
+    return bool(url.unix_socket) or url.host in ("127.0.0.1", "::1", "localhost")
+
+
+def _is_verified(url):
+    """Whether to speak by TLS alone, and only to who proves to be that host.
+
+    Whoever answers in its place could ask for the password in the clear, or for one encrypted with a key of his own.
+    """
+    return bool(url.ssl_ca) or (url.tls and not _is_local(url))
+
+
+def _pymysql(url, timeout, patience, scripts):
+    return QuickConnection(
+        **_common(url, timeout),
+        host=url.host,
+        unix_socket=url.unix_socket,
+        read_timeout=patience,
+        write_timeout=patience,
+        client_flag=CLIENT.MULTI_STATEMENTS if scripts else 0,  # never FOUND_ROWS: see sql/cart/add.sql
+        ssl=_tls(url.ssl_ca) if _is_verified(url) else None,
+        ssl_disabled=not _is_verified(url),
+        program_name="bodega",
+    )
+
+
+def _mysqldb(url, timeout, patience, scripts):
+    if not MySQLdb:
+        raise Stop(
+            "DATABASE_URL asks for mysql+mysqldb://, and the package mysqlclient cannot be imported "
+            f"({MISSING}). Type this, then start again:\n\n"
+            f"    {shlex.quote(sys.executable)} -m pip install mysqlclient\n\n"
+            "pip compiles it: that needs a C compiler, pkg-config, and the headers of Python and of the database's "
+            "C library (on Debian: gcc pkg-config python3-dev libmariadb-dev). "
+            "Or let DATABASE_URL begin with mysql://, which needs none of it."
+        )
+    options = _common(url, math.ceil(timeout)) | {
+        # The C library takes "localhost" for its own unix socket, and no other spelling of it.
+        "host": "Localhost" if url.host == "localhost" else url.host,
+        "read_timeout": math.ceil(patience),  # it counts in whole seconds
+        "write_timeout": math.ceil(patience),
+        "conv": {**MySQLdb.converters.conversions, **READ_AS},
+        "binary_prefix": True,  # bytes are no text; PyMySQL says so too
+        "multi_statements": scripts,
+        "cursorclass": Cursor,
+    }
+    if url.unix_socket:
+        options |= {"host": "localhost", "unix_socket": url.unix_socket}
+    # PREFERRED: within this machine MariaDB's C library speaks in the clear, as PyMySQL does. MySQL's speaks by TLS
+    # where the server can: in the clear it refuses MySQL's default login.
+    mode = "VERIFY_IDENTITY" if _is_verified(url) else "PREFERRED" if _is_local(url) else "DISABLED"
+    system = ssl.get_default_verify_paths()
+    trusted = {"ca": url.ssl_ca} if url.ssl_ca else {"ca": system.cafile, "capath": system.capath}
+    files = {name: path for name, path in trusted.items() if path} if _is_verified(url) else {}
+    return MySQLdb.connections.Connection(**options, ssl=files, ssl_mode=mode)
+
+
+_contexts = {}
+
+
+def _tls(ca):
+    """Return the TLS settings for this CA file, None for those of this machine; made once, as that takes 24 ms."""
+    if ca not in _contexts:
+        _contexts[ca] = ssl.create_default_context(cafile=ca)
+        _contexts[ca].verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)  # MySQL's own CA lacks an extension
+    return _contexts[ca]

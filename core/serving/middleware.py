@@ -1,0 +1,120 @@
+"""The outermost layer, a WSGI application around Bottle's.
+
+Nothing passes without what every answer carries: a request id, CORS headers, PROTECTION and a line in the log. What
+breaks further in, before or beside the plugins, is caught here and leaves in the envelope too.
+"""
+
+import logging
+import re
+import secrets
+import time
+
+from core import errors, logs
+from core.app import methods_of
+from core.contract.envelope import JSON, failure
+from core.serving.memory_responder import FastLane, merged
+
+log = logging.getLogger("bodega.access")
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
+UNUSABLE = re.compile(r"[\x00-\x1f\x7f]")
+ENVIRON_ID = "bodega.request_id"
+ENVIRON_HEADERS = "bodega.headers"  # what is appended here leaves with every answer, errors too
+PROTECTION = (  # an answer is data: where a browser is led to show it as a page, it loads nothing, and in no frame
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),  # a page of ours has its own
+    ("Referrer-Policy", "no-referrer"),
+)
+REFUSALS = {"401", "403", "429"}  # whoever is refused is named in the log: by address, and by account where known
+SECRET_ARGUMENTS = {"session_id"}  # parts of a path that open something; the log shows the route instead
+
+
+class Edge:
+    """`Edge(bottle, cors)` is the application that a server serves.
+
+    `kept`: the cache.Memory in which the envelope keeps answers, or None.
+    """
+
+    def __init__(self, bottle, cors, kept=None):
+        self.bottle = bottle
+        self.cors = cors
+        self.lane = FastLane(self, kept) if kept else None
+
+    def __call__(self, environ, start_response):
+        """Answer one request (PEP 3333)."""
+        started = time.perf_counter()
+        sent = ["500"]
+        extra = self.headers(environ.get("HTTP_X_REQUEST_ID"), environ.get("HTTP_ORIGIN"))
+        environ[ENVIRON_ID] = extra[0][1]
+        environ[ENVIRON_HEADERS] = extra
+
+        def start(status, headers, exc_info=None):
+            sent[0] = status[:3]
+            return start_response(status, merged(headers, extra), exc_info)
+
+        try:
+            body = self._answer(environ, start)
+        except Exception:
+            log.exception("a crash outside of the handlers", extra={"request_id": environ[ENVIRON_ID]})
+            body = _send(errors.InternalError(), start)
+        seconds = time.perf_counter() - started
+        method, path = environ["REQUEST_METHOD"], shown_path(environ)
+        who = _who(environ) if sent[0] in REFUSALS else {}
+        logs.access("request", environ[ENVIRON_ID], sent[0], method=method, path=path, seconds=seconds, **who)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else body
+
+    def headers(self, request_id, origin):
+        """Return the headers that every answer carries; the first is X-Request-ID."""
+        if not request_id or not REQUEST_ID.match(request_id):
+            request_id = secrets.token_hex(8)
+        return [("X-Request-ID", request_id), *PROTECTION, *self.cors.headers(origin)]
+
+    @property
+    def uploads(self):
+        """What is taken beyond an ordinary body: {(method, path): bytes}."""
+        routes = [route for route in self.bottle.routes if route.config.get("takes")]
+        return {(route.method, route.rule): route.config["takes"].largest for route in routes}
+
+    def _answer(self, environ, start):
+        try:
+            path = environ["PATH_INFO"].encode("latin-1").decode("utf-8")
+        except UnicodeError:
+            return _send(errors.NotFound(), start)
+        if UNUSABLE.search(path):
+            return _send(errors.NotFound(), start)
+        path = path.rstrip("/") or "/"
+        environ["PATH_INFO"] = path.encode().decode("latin-1")
+        if environ["REQUEST_METHOD"] == "OPTIONS":
+            return self._options(environ, path, start)
+        return self.bottle(environ, start)
+
+    def _options(self, environ, path, start):
+        methods = methods_of(self.bottle, path)
+        if not methods:
+            return _send(errors.NotFound(), start)
+        headers = [("Allow", ", ".join(methods)), ("Cache-Control", "no-store")]
+        start("204 No Content", headers + self.cors.preflight(environ.get("HTTP_ORIGIN"), methods))
+        return []
+
+
+def shown_path(environ):
+    """Return the path for the log: without query, and without what a session id could stand in."""
+    route = environ.get("bottle.route")
+    if route is None:
+        parts = environ["PATH_INFO"].split("/")
+        return "/".join(parts[:3]) + "/…" if len(parts) > 3 else "/".join(parts)
+    return route.rule if SECRET_ARGUMENTS & environ["route.url_args"].keys() else environ["PATH_INFO"]
+
+
+def _who(environ):
+    """Return whose request this is, as far as the plugins found out."""
+    found = {name: environ.get(f"bodega.{name}") for name in ("user_id", "address")}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _send(error, start):
+    """Answer with an ApiError, without Bottle."""
+    body = failure(error)
+    headers = [("Content-Type", JSON), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
+    start(error.status_line, headers + [(name, value) for name, value in error.headerlist if name != "Content-Type"])
+    return [body]

@@ -1,0 +1,200 @@
+"""A database that dies in the middle of an answer, or answers with garbage: a 503, never a 500, and nobody hangs."""
+
+import collections
+import contextlib
+import dataclasses
+import socket
+import threading
+
+import pytest
+from conftest import as_url, execute
+from test_drivers import IN_C
+from test_serve import eventually
+
+from core.db.database import Database, DatabaseError
+from core.db.migrations import Migrator
+from core.db.statements import Statements
+from core.errors import ServiceUnavailable
+from core.setup import system
+from core.setup.embedded import Embedded
+from core.setup.system import ROOT
+
+STATEMENTS = Statements(ROOT / "sql")
+
+
+@pytest.fixture(params=["pymysql", pytest.param("mysqldb", marks=IN_C)])
+def login(accounts, request):
+    """The application's login, by each of the drivers."""
+    return dataclasses.replace(accounts.application, driver=request.param)
+
+
+def packet(source):
+    """Read one packet of MySQL's protocol from a socket; b"" at the end."""
+    data = b""
+    while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:3], "little"):
+        wanted = 4 if len(data) < 4 else 4 + int.from_bytes(data[:3], "little")
+        if not (more := source.recv(wanted - len(data))):
+            return b""
+        data += more
+    return data
+
+
+class Puppet:
+    """Says what a real server has said: one answer to each packet, and ends. `answers`: what it says, in bytes."""
+
+    def __init__(self, login):
+        self._door = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.login = dataclasses.replace(login, unix_socket=None, host="127.0.0.1", port=self._door.getsockname()[1])
+        self.answers = []
+        self.asked = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with contextlib.suppress(OSError):
+            while True:
+                visitor = self._door.accept()[0]
+                with visitor, contextlib.suppress(OSError):
+                    visitor.settimeout(5)
+                    *before, last = self.answers
+                    for said in before:
+                        visitor.sendall(said)
+                        if not packet(visitor):
+                            break
+                    visitor.sendall(last)
+                    visitor.shutdown(socket.SHUT_WR)
+                    while visitor.recv(65536):
+                        pass
+
+    def close(self):
+        """End."""
+        self._door.close()
+
+
+def recorded(login, work):
+    """Return what the real server answers to each packet while `work(login)` runs."""
+    answers = []
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def listen():
+            with (
+                door.accept()[0] as client,
+                socket.socket(socket.AF_UNIX if login.unix_socket else socket.AF_INET) as server,
+            ):
+                server.connect(login.unix_socket or (login.host, login.port))
+                server.settimeout(0.1)
+                while True:
+                    said = b""
+                    with contextlib.suppress(TimeoutError):
+                        while more := server.recv(65536):
+                            said += more
+                    answers.append(said)
+                    client.sendall(said)
+                    if not (asked := packet(client)):
+                        return
+                    server.sendall(asked)
+
+        thread = threading.Thread(target=listen, daemon=True)
+        thread.start()
+        work(dataclasses.replace(login, unix_socket=None, host="127.0.0.1", port=door.getsockname()[1]))
+        thread.join(10)
+    return [said for said in answers if said]
+
+
+def run(login, product=1):
+    """Do what a request does: connect, read, change, commit. Return what was read."""
+    db = Database(login, STATEMENTS, 1.0)
+
+    def work(session):
+        found = session.many("products/export", after_id=0, limit=5)
+        session.run("cart/add", session_id="t", product_id=product, quantity=1)
+        return found
+
+    try:
+        return db.transaction(work)
+    finally:
+        if connection := getattr(db._pool.thread, "connection", None):
+            with contextlib.suppress(DatabaseError):
+                connection.close()
+
+
+@pytest.fixture
+def puppet(login):
+    """A Puppet."""
+    found = Puppet(login)
+    yield found
+    found.close()
+
+
+def outcome(login):
+    """Return "read" where the work was done, "503" for ServiceUnavailable, or what else was raised."""
+    try:
+        run(login)
+    except ServiceUnavailable:
+        return "503"
+    except BaseException as error:
+        return repr(error)
+    return "read"
+
+
+ALTERED = {
+    "cut off": lambda said, at: said[:at],
+    "overwritten": lambda said, at: said[:at] + b"\xff" + said[at + 1 :],
+    "flipped": lambda said, at: said[:at] + bytes([said[at] ^ 1]) + said[at + 1 :],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ALTERED)
+def test_an_answer_that_breaks_off_or_is_garbled_at_any_byte_is_a_503(puppet, login, make, caplog, way):
+    few = login.driver == "mysqldb" and way != "cut off"  # all but values is read by its C library
+    least = -1 if few and way == "flipped" else 0 if few else 300  # a letter that is another one is a letter
+    caplog.set_level("CRITICAL")
+    make.products(2, category_id=make.category("Tea"), description="fine")
+    answers = recorded(login, run)
+    puppet.answers = answers
+    assert outcome(puppet.login) == "read"
+
+    found = collections.Counter()
+    rows = max(range(len(answers)), key=lambda number: len(answers[number]))
+    for number, said in enumerate(answers):
+        places = range(len(said))
+        if few:
+            places = range(said.find(b"fine"), said.find(b"fine") + 4) if number == rows else ()
+        for at in places:
+            puppet.answers = [*answers[:number], ALTERED[way](said, at)]
+            found[outcome(puppet.login)] += 1
+
+    # With the right length, another letter of a name is a name; half of an answer is none.
+    assert found.keys() <= {"503", "read"}, found
+    assert found["503"] > least and (found["read"] == 0 or way != "cut off"), found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not system.program("mariadbd"), reason="needs mariadbd")
+def test_a_database_that_is_killed_under_load_is_a_503_and_never_a_500(start, tmp_path):
+    private = Embedded(tmp_path / "data", tell=lambda line: None)
+    seen, over = collections.Counter(), threading.Event()
+    with private as logins:
+        Migrator(logins.owner, lambda line: None).up()
+        execute(logins.owner, "INSERT INTO products (name, price, stock_quantity) VALUES ('Tea', 1, 1000000)")
+        url = as_url(logins.application)
+        shop = start("--workers", "2", "--threads", "4", DATABASE_URL=url, CACHE_TTL="0", LOG_LEVEL="error")
+
+        def visit(number):
+            line = {"product_id": 1, "quantity": 1}
+            while not over.is_set():
+                seen[shop.request("/api/products").status] += 1
+                seen[shop.request("/api/cart/items", "POST", line, Session_ID=f"v{number}").status] += 1
+
+        visitors = [threading.Thread(target=visit, args=(number,)) for number in range(6)]
+        for visitor in visitors:
+            visitor.start()
+        assert eventually(lambda: seen[200] + seen[201] > 100, 60)
+        private.process.kill()
+        killed = eventually(lambda: seen[503] > 20, 60)
+        over.set()
+        for visitor in visitors:
+            visitor.join(30)
+
+    assert killed and seen.keys() <= {200, 201, 409, 503}, seen
+    assert not any(visitor.is_alive() for visitor in visitors)

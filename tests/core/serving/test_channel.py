@@ -1,0 +1,294 @@
+"""Clients that send on and do not read, disks that are full, clocks that jump: nobody else notices; on real sockets."""
+
+import contextlib
+import os
+import pathlib
+import re
+import socket
+import tempfile
+import threading
+import time
+
+import pytest
+from conftest import as_url
+from test_serve import eventually, workers
+from test_server import ask, connect, plain, read, rest, serve_here  # noqa: F401
+
+from core.serving import channel
+from core.serving import server as serving
+
+GET = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
+LAST = b"GET /last HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
+BUNDLE = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: shop\r\n\r\n"
+LARGE = 12_000_000  # bytes, more than the buffers of the system hold
+
+
+class Answering:
+    """An application that answers with so many bytes, and notes how often it did and whether it was left."""
+
+    def __init__(self, size, part=None):
+        self.size, self.part = size, part
+        self.calls = self.made = 0
+        self.ended = threading.Event()
+
+    def __call__(self, environ, start_response):
+        """Answer as one piece, or in parts of so many bytes, without saying how many there are."""
+        if environ["PATH_INFO"] == "/last":
+            return plain(environ, start_response)
+        self.calls += 1
+        if self.part is None:
+            start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(self.size))])
+            return [b"x" * self.size]
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return self._parts()
+
+    def _parts(self):
+        try:
+            while self.made < self.size:
+                self.made += self.part
+                yield b"x" * self.part
+        finally:
+            self.ended.set()
+
+
+def unread(port):
+    """Open a connection for which the system takes little until it is read."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(10)
+    connection.connect(("127.0.0.1", int(port)))
+    return connection
+
+
+def pending(server):
+    """Return how many bytes wait on all connections."""
+    return sum(channel.total_outbufs_len for channel in list(server.active_channels.values()))
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/fd").exists(), reason="looks into /proc")
+def test_clients_that_ask_for_much_and_read_nothing_stop_nobody(start, accounts):
+    real = start("--workers", "1", "--threads", "4", DATABASE_URL=as_url(accounts.application))
+    worker = pathlib.Path("/proc", str(*workers(real)))
+
+    def memory():
+        return int(re.search(r"VmRSS:\s+(\d+)", (worker / "status").read_text())[1]) // 1024
+
+    def files():
+        return [link for fd in (worker / "fd").iterdir() if "(deleted)" in (link := os.readlink(fd))]
+
+    real.request("/docs/swagger-ui-bundle.js")
+    before, files_before = memory(), files()
+    with contextlib.ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(unread(real.port)).sendall(BUNDLE * 16)
+
+        statuses = [real.request(path).status for path in ["/api/health", "/api/products", "/api/categories"] * 5]
+        grown, spooled = memory() - before, files()
+
+    assert statuses == [200] * 15
+    assert grown < 40  # MB; one answer of each connection would be 90
+    assert spooled == files_before  # the locks
+
+
+def test_the_next_request_begins_when_the_last_answer_has_left(serve_here):  # noqa: F811
+    application = Answering(LARGE)
+    server = serve_here(application, 2)
+
+    with unread(server.effective_port) as slow:
+        slow.sendall(GET * 5 + LAST)
+        assert eventually(lambda: pending(server))
+        time.sleep(0.5)
+        calls, waiting = application.calls, pending(server)
+        received = sum(len(chunk) for chunk in iter(lambda: slow.recv(1 << 20), b""))
+
+    assert calls == 1
+    assert waiting <= LARGE
+    assert application.calls == 5 and received > 5 * LARGE
+
+
+def test_who_asks_for_much_in_one_go_gets_all_of_it_in_its_order(serve_here):  # noqa: F811
+    def echo(environ, start_response):
+        body = environ["PATH_INFO"].encode() * 100_000
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    with connect(serve_here(echo, 3).effective_port) as connection:
+        connection.sendall(b"".join(b"GET /%03d HTTP/1.1\r\nHost: shop\r\n\r\n" % n for n in range(100)) + LAST)
+        received = rest(connection)
+
+    bodies = re.sub(rb"HTTP/1.1 200 OK\r\n.*?\r\n\r\n", b"", received, flags=re.S)
+    assert bodies == b"".join(b"/%03d" % n * 100_000 for n in range(100)) + b"/last" * 100_000
+
+
+def test_an_answer_that_is_made_while_it_leaves_holds_no_thread_of_a_client_that_does_not_read(serve_here):  # noqa: F811
+    application = Answering(40_000_000, 100_000)
+    server = serve_here(application, 2)
+
+    with contextlib.ExitStack() as stack:
+        slow = stack.enter_context(unread(server.effective_port))
+        slow.sendall(GET)
+        assert eventually(lambda: pending(server))
+        for _ in range(5):
+            with connect(server.effective_port) as other:
+                assert ask(other, LAST).body == b"ok"
+        made = application.made
+        received = b"".join(iter(lambda: slow.recv(1 << 20), b""))
+
+    assert made < 25_000_000  # the buffers of the system, and not much more
+    assert application.ended.is_set()
+    body = re.sub(rb"\r\n186A0\r\n|\r\n0\r\n\r\n", b"", received.partition(b"\r\n\r\n")[2].removeprefix(b"186A0\r\n"))
+    assert body == b"x" * 40_000_000
+
+
+def test_an_answer_whose_client_goes_away_is_not_made_to_its_end(serve_here):  # noqa: F811
+    application = Answering(400_000_000, 100_000)
+    server = serve_here(application, 2)
+
+    with unread(server.effective_port) as hasty:
+        hasty.sendall(GET)
+        assert eventually(lambda: pending(server))
+
+    assert application.ended.wait(20)
+    assert application.made < 100_000_000
+
+
+# What is cut off
+
+
+def test_who_takes_an_answer_very_slowly_is_cut_off(serve_here, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(channel, "IDLE", 1)
+    monkeypatch.setattr(channel, "SLOWEST", 10_000_000)
+    server = serve_here(Answering(LARGE), 2)
+
+    with unread(server.effective_port) as slow:
+        slow.sendall(GET)
+        assert eventually(lambda: pending(server))
+        deadline = time.monotonic() + 30
+        with contextlib.suppress(OSError):
+            while time.monotonic() < deadline and server.active_channels:
+                slow.recv(1000)  # it is never idle
+                time.sleep(0.01)
+
+        assert not server.active_channels
+
+
+def test_where_too_much_is_pending_those_who_have_not_read_for_longest_are_cut_off(serve_here, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(serving, "PENDING", 3 * LARGE)
+    server = serve_here(Answering(LARGE), 2)
+
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(unread(server.effective_port)) for _ in range(8)]
+        for client in clients:
+            client.sendall(GET)
+            assert eventually(lambda client=client: peeked(client))  # in their order
+        assert eventually(lambda: pending(server) <= 3 * LARGE)
+        received = [sum(len(chunk) for chunk in chunks_of(client)) for client in clients]
+
+    assert received[0] < LARGE < received[-1]
+
+
+def peeked(client):
+    """Whether something has come."""
+    return client.recv(1, socket.MSG_PEEK)
+
+
+def chunks_of(client):
+    """Yield what comes, to an answer's end or until it breaks off."""
+    taken = 0
+    with contextlib.suppress(OSError):
+        while taken < LARGE and (chunk := client.recv(1 << 20)):
+            taken += len(chunk)
+            yield chunk
+
+
+def test_when_all_places_are_taken_by_clients_that_do_not_read_the_stillest_make_room(serve_here, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(serving, "CONNECTIONS", 20)
+    server = serve_here(Answering(LARGE), 2)
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(unread(server.effective_port)).sendall(GET)
+        assert eventually(lambda: pending(server) > 10 * LARGE)
+        answers = []
+
+        def is_answered():
+            with contextlib.suppress(ConnectionError), connect(server.effective_port) as newcomer:
+                answers.append(ask(newcomer, LAST).body)  # while the others still come in, it may be the stillest
+            return answers
+
+        assert eventually(is_answered)
+
+    assert answers == [b"ok"]
+
+
+# Disks
+
+
+@pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs a device that is full")
+def test_an_answer_that_is_not_taken_at_once_needs_no_disk(serve_here, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda mode: open("/dev/full", mode, buffering=0))  # noqa: SIM115
+    server = serve_here(Answering(LARGE), 2)
+
+    with unread(server.effective_port) as slow:
+        slow.sendall(GET)
+        assert eventually(lambda: pending(server))
+        answer = read(slow)
+
+    assert len(answer.body) == LARGE
+
+
+FULL = OSError(28, "No space left on device")
+KNOWN = [("Content-Length", "1000")]
+
+
+@pytest.mark.parametrize(("problem", "length"), [(FULL, []), (FULL, KNOWN), (None, KNOWN)])
+def test_an_answer_that_breaks_off_is_closed_and_logged(serve_here, caplog, problem, length):  # noqa: F811
+    def breaking(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain"), *length])
+        yield b"the first part"
+        if problem:
+            raise problem
+
+    with connect(serve_here(breaking, 2).effective_port) as connection:
+        connection.sendall(GET)
+        received = rest(connection)
+
+    assert b"the first part" in received and not received.endswith(b"0\r\n\r\n")
+    assert "No space left" in caplog.text if problem else "instead of 1000" in caplog.text
+
+
+# Clocks
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """`clock(seconds)`: let the time of day jump."""
+    jumps, real = [0], time.time
+    monkeypatch.setattr(time, "time", lambda: real() + sum(jumps))
+    return jumps.append
+
+
+def test_after_a_jump_back_of_the_clock_idle_connections_are_closed_as_ever(serve_here, clock):  # noqa: F811
+    server = serve_here(plain)
+    server.adj.channel_timeout = 0.5
+
+    with connect(server.effective_port) as idle:
+        assert ask(idle, GET).status == 200
+        clock(-86_400)
+        idle.settimeout(15)
+
+        assert rest(idle) == b""
+
+
+def test_a_jump_ahead_of_the_clock_cuts_nobody_off(serve_here, clock):  # noqa: F811
+    server = serve_here(plain)
+
+    with connect(server.effective_port) as resting, connect(server.effective_port) as asking:
+        assert ask(resting, GET).status == 200
+        asking.sendall(GET[:10])
+        assert eventually(lambda: len(server.active_channels) == 2)
+        clock(86_400)
+        time.sleep(3)  # in which it looks for those who are late
+
+        assert ask(asking, GET[10:]).status == 200
+        assert ask(resting, GET).status == 200

@@ -1,0 +1,429 @@
+"""The threads of a worker: who reads, who answers, and that nobody is forgotten."""
+
+import collections
+import os
+import pathlib
+import random
+import re
+import select
+import sys
+import threading
+import time
+
+import pytest
+from conftest import as_url
+
+from core.serving.dispatcher import PATIENCE, Crew
+
+
+class Task:
+    """Something to be done, which notes how often it was done, or that it was cancelled."""
+
+    def __init__(self, work=lambda: None):
+        self._work = work
+        self.done = 0
+        self.cancelled = 0
+        self.thread = None
+        self.ended = threading.Event()
+
+    def service(self):
+        """Do it."""
+        self.thread = threading.get_ident()
+        try:
+            self._work()
+        finally:
+            self.done += 1
+            self.ended.set()
+
+    def cancel(self):
+        """Do not."""
+        self.cancelled += 1
+        self.ended.set()
+
+
+class Desk:
+    """Where tasks come in, as requests come in on sockets: whoever leads the crew reads them here, by `turn`."""
+
+    def __init__(self, count):
+        self.crew = Crew(count)
+        self.turns = 0
+        self.readers = set()
+        self.broken = None
+        self._coming = collections.deque()
+        self._reading, self._writing = os.pipe()
+        self._open = True
+        self._main = threading.Thread(target=self._work)
+        self._main.start()
+
+    def give(self, *tasks):
+        """Let these come in; return them."""
+        self._coming.extend(tasks)
+        self.wake()
+        return tasks
+
+    def wake(self):
+        """Do as a thread that has something for the one who reads (waitress' trigger)."""
+        os.write(self._writing, b"x")
+
+    def turn(self, wait):
+        """Read what has come, as core/serving/server.py does."""
+        self.turns += 1
+        self.readers.add(threading.get_ident())
+        if select.select([self._reading], [], [], 1 if wait else 0)[0]:
+            os.read(self._reading, 1)
+            while self._coming:
+                self.crew.add_task(self._coming.popleft())
+        return self._open
+
+    def close(self, timeout=5):
+        """Stop reading, and end the crew."""
+        self.stop()
+        self.crew.shutdown(timeout)
+        os.close(self._reading)
+        os.close(self._writing)
+
+    def stop(self):
+        """Stop reading."""
+        self._open = False
+        self.wake()
+        self._main.join(10)
+        assert not self._main.is_alive(), "the leader does not stop"
+
+    def _work(self):
+        try:
+            self.crew.work(self.turn)
+        except BaseException as error:
+            self.broken = error
+
+
+@pytest.fixture
+def desk_of():
+    """`desk_of(count)`: a crew at work, which is ended with the test."""
+    desks, interval = [], sys.getswitchinterval()
+
+    def begin(count, kind=Desk):
+        desks.append(kind(count))
+        return desks[-1]
+
+    yield begin
+    for desk in desks:
+        if desk._main.is_alive():
+            desk.close()
+    sys.setswitchinterval(interval)
+
+
+def all_ended(tasks, seconds=20):
+    """Whether all tasks came to their end, for which there is plenty of time."""
+    deadline = time.monotonic() + seconds
+    return all(task.ended.wait(max(0, deadline - time.monotonic())) for task in tasks)
+
+
+@pytest.fixture
+def held():
+    """`held()`: a task that lasts until its `release`, or until the test ends; `begun` says that somebody is at it."""
+    releases = []
+
+    def make():
+        begun, release = threading.Event(), threading.Event()
+        releases.append(release)
+        task = Task(lambda: begun.set() or release.wait(30))
+        task.begun, task.release = begun, release.set
+        return task
+
+    yield make
+    for release in releases:
+        release.set()
+
+
+def under_way(tasks):
+    """Return how many somebody has begun."""
+    return sum(task.begun.is_set() for task in tasks)
+
+
+def release(tasks):
+    """Let them end; return whether they have."""
+    for task in tasks:
+        task.release()
+    return all_ended(tasks)
+
+
+# Everything is done, once
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_of_thousands_of_short_and_slow_tasks_each_is_done_once(desk_of, count):
+    desk = desk_of(count)
+    chance = random.Random(count)
+    lengths = [chance.choice([0, 0, 0, 0, 0, 0.0005, 0.002, 0.0025, 0.006]) for _ in range(800)]
+    tasks = [Task(lambda s=seconds: s and time.sleep(s)) for seconds in lengths]
+
+    for task in tasks:
+        desk.give(task)
+        if chance.random() < 0.1:
+            time.sleep(chance.random() * 0.003)
+
+    assert all_ended(tasks)
+    assert {task.done for task in tasks} == {1}
+    assert not desk.crew.queue
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_what_a_task_leaves_to_be_done_next_is_done(desk_of, count):
+    """As the second of two requests that came in one go: whoever answered the first queues it."""
+    desk = desk_of(count)
+    followers = [Task() for _ in range(500)]
+
+    def follow(follower):
+        time.sleep(random.choice([0, 0.001, 0.0021]))  # about when the lead changes hands
+        desk.crew.add_task(follower)
+        if desk.crew.leader != threading.get_ident():
+            desk.wake()
+
+    for follower in followers:
+        desk.give(Task(lambda f=follower: follow(f)))
+
+    assert all_ended(followers)
+    assert {task.done for task in followers} == {1}
+
+
+def test_a_crew_that_has_rested_hands_over_the_lead_as_ever(desk_of, held):
+    desk = desk_of(3)
+
+    for _ in range(3):
+        time.sleep(0.2)  # QUIET times PATIENCE is half of that
+        slow, after = held(), Task()
+        desk.give(slow)
+        assert slow.begun.wait(10)
+        desk.give(after)
+
+        assert all_ended([after])
+        slow.release()
+        assert all_ended([slow])
+
+
+# Reading goes on
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_slow_tasks_in_all_threads_but_one_leave_that_one_to_read(desk_of, held, count):
+    desk = desk_of(count)
+    slow = [held() for _ in range(count + 5)]
+
+    desk.give(*slow)
+    at_work = max(1, count - 1)
+    assert eventually(lambda: under_way(slow) == at_work)
+    turns = desk.turns
+    for _ in range(20):
+        desk.wake()
+        time.sleep(0.001)
+
+    assert eventually(lambda: desk.turns > turns + 5)
+    assert under_way(slow) == at_work  # the others wait, also while much is read
+    assert release(slow)
+
+
+class Hasty(Desk):
+    """A desk whose reader lets no other thread run while it reads what is there."""
+
+    def turn(self, wait):
+        """Read."""
+        return super().turn(wait) if wait else self._open
+
+
+def test_whoever_takes_the_lead_may_be_at_work_before_the_thread_that_was_called_to_watch(desk_of, held):
+    """Then that one must not take a task, too: nobody would read."""
+    for _ in range(10):
+        desk = desk_of(3, Hasty)
+        assert eventually(lambda desk=desk: desk.crew._idle == 2)
+        slow = [held() for _ in range(5)]
+
+        desk.give(*slow)
+        assert eventually(lambda slow=slow: under_way(slow) >= 2)
+        time.sleep(0.01)
+
+        assert under_way(slow) == 2
+        assert release(slow)
+        desk.close()
+
+
+def test_whoever_looks_at_the_clock_keeps_nobody_from_their_turn(desk_of):
+    """Python counts anew how long a thread has waited for its lock whenever another one has had it."""
+    desk_of(2)
+
+    assert sys.getswitchinterval() < PATIENCE
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_tasks_that_do_not_end_to_come_do_not_keep_the_leader_from_reading(desk_of, count):
+    """As of a client that sends very many requests in one go: each queues the next."""
+    desk = desk_of(count)
+    assert eventually(lambda: desk.crew._idle == desk.crew._size - 1)
+    seen = []
+
+    def again():
+        seen.append(desk.turns)
+        time.sleep(0.0005)
+        if len(seen) < 300:
+            desk.crew.add_task(task)
+        else:
+            over.service()
+
+    over, task = Task(), Task(again)
+    desk.give(task)
+
+    assert all_ended([over])
+    assert max(seen.count(turn) for turn in seen) < 50
+
+
+def test_all_threads_get_work(desk_of):
+    desk = desk_of(4)
+    tasks = [Task(lambda: time.sleep(0.01)) for _ in range(200)]
+
+    desk.give(*tasks)
+
+    assert all_ended(tasks)
+    assert len({task.thread for task in tasks}) >= 3  # the fourth reads
+
+
+def test_a_leader_whose_task_takes_long_is_no_leader_any_more(desk_of, held):
+    desk = desk_of(3)
+    slow = held()
+    assert eventually(lambda: desk.give(Task()) and len(desk.readers) == 1)
+    desk.give(slow)
+    assert slow.begun.wait(10)
+
+    eventually(lambda: desk.crew.leader != slow.thread)
+    answered = [Task() for _ in range(100)]
+    desk.give(*answered)
+
+    assert all_ended(answered)
+    assert slow.thread not in {task.thread for task in answered}
+
+
+# What breaks
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_task_that_raises_costs_no_thread(desk_of, held, caplog, error, count):
+    desk = desk_of(count)
+
+    def fail():
+        raise error("broken")
+
+    broken = [Task(fail) for _ in range(10)]
+    desk.give(*broken)
+    assert all_ended(broken)
+    slow = [held() for _ in range(max(1, count - 1))]
+    desk.give(*slow)
+
+    assert eventually(lambda: all(task.begun.is_set() for task in slow))
+    assert len([r for r in caplog.records if r.message == "a crash outside of every request"]) == 10
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_what_breaks_the_reading_is_raised_where_the_crew_was_set_to_work(desk_of, monkeypatch, error):
+    desk = desk_of(3)
+
+    def broken(wait):
+        raise error("broken")
+
+    monkeypatch.setattr(desk.crew, "_turn", broken)
+    desk.wake()
+    desk._main.join(10)
+
+    assert isinstance(desk.broken, error)
+    desk.crew.shutdown(5)
+
+
+# The end
+
+
+def test_the_end_waits_for_what_is_under_way_and_cancels_what_nobody_has_begun(desk_of, held):
+    desk = desk_of(3)
+    slow = [held() for _ in range(3)]
+    desk.give(*slow)
+    assert eventually(lambda: under_way(slow) == 2)
+    desk.stop()  # while the one who led is at work; the one who reads is free to answer then
+    assert eventually(lambda: under_way(slow) == 3)
+    waiting = [Task() for _ in range(3)]
+    for task in waiting:
+        desk.crew.add_task(task)
+
+    ended = threading.Thread(target=lambda: desk.crew.shutdown(10))
+    ended.start()
+    time.sleep(0.05)
+    waited = ended.is_alive()
+    release(slow)
+    ended.join(10)
+
+    assert waited and not ended.is_alive()
+    assert [task.done for task in slow] == [1, 1, 1]
+    assert [(task.done, task.cancelled) for task in waiting] == [(0, 1)] * 3
+
+
+def test_what_does_not_end_in_time_is_left_behind(desk_of, held, caplog):
+    desk = desk_of(2)
+    slow = held()
+    desk.give(slow)
+    assert slow.begun.wait(10)
+
+    desk.close(timeout=0.2)
+
+    assert "1 request(s) were not done in time" in caplog.text
+    assert not slow.ended.is_set()
+
+
+def test_after_the_leader_has_ended_its_caller_reads_and_the_others_answer(desk_of):
+    """This is how a server drains: what has arrived is still answered."""
+    desk = desk_of(2)
+    desk.stop()
+    tasks = [Task() for _ in range(50)]
+
+    for task in tasks:
+        desk.crew.add_task(task)
+
+    assert all_ended(tasks, 10)
+    desk.crew.shutdown(5)
+
+
+def eventually(happens, seconds=10):
+    """Wait until `happens()`; return whether it did."""
+    deadline = time.monotonic() + seconds
+    while not happens():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+# A real server
+
+
+def wakings(pid):
+    """Return how often the threads of a process have woken so far."""
+    return sum(
+        int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status.read_text(), re.M)[1])
+        for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status")
+    )
+
+
+@pytest.mark.slow
+def test_a_worker_that_has_nothing_to_do_does_nothing(start, accounts):
+    real = start("--workers", "1", "--threads", "8", DATABASE_URL=as_url(accounts.application))
+    for _ in range(20):
+        real.request("/api/products")
+    time.sleep(0.5)
+    (worker,) = pathlib.Path(f"/proc/{real.process.pid}/task/{real.process.pid}/children").read_text().split()
+    before = wakings(worker), cpu_seconds(worker)
+
+    time.sleep(2)
+
+    assert wakings(worker) - before[0] < 100  # whoever watches the clock wakes a thousand times
+    assert cpu_seconds(worker) - before[1] < 0.3  # a busy loop takes all of the two seconds
+
+
+def cpu_seconds(pid):
+    """Return the seconds of a processor that a process has used so far."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

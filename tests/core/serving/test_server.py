@@ -1,0 +1,560 @@
+"""waitress with its doors closed: what leaves, what is refused, what is kept open, what is cut off; on real sockets."""
+
+import contextlib
+import http.client
+import json
+import re
+import socket
+import struct
+import threading
+import time
+
+import pytest
+from conftest import ORIGIN, Answer, as_url, servers
+
+from core.contract.request_body import LARGEST_BODY
+from core.serving import server as ours
+from core.serving.cors import Cors
+from core.serving.middleware import Edge
+from core.serving.parser import Parser
+
+HEALTH = b"GET /api/health HTTP/1.1\r\nHost: shop\r\n"
+END = b"Connection: close\r\n\r\n"
+ADD = b"POST /api/cart/items HTTP/1.1\r\nHost: shop\r\nSession-ID: visitor\r\nContent-Type: application/json\r\n"
+
+
+@pytest.fixture(scope="module")
+def shop_server(accounts, tmp_path_factory):
+    """One real server, with one worker, for the tests that leave it as it was."""
+    with servers(tmp_path_factory.mktemp("http")) as start:
+        yield start("--workers", "1", "--threads", "4", DATABASE_URL=as_url(accounts.application), CORS_ORIGINS=ORIGIN)
+
+
+@pytest.fixture
+def connection(shop_server):
+    """A connection to it."""
+    with connect(shop_server.port) as opened:
+        yield opened
+
+
+@pytest.fixture
+def serve_here():
+    """`serve_here(application, threads)`: our server in a thread of this process, where its limits can be lowered."""
+    running = []
+
+    def begin(application, threads=1):
+        application.routes = []  # as Bottle has them
+        listening = socket.create_server(("127.0.0.1", 0))
+        server = ours.Server(Edge(application, Cors((ORIGIN,))), listening, threads)
+        server.adj.cleanup_interval = 0.1
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        running.append((server, thread))
+        return server
+
+    yield begin
+    for server, thread in running:
+        server.stop()
+        thread.join(15)
+        assert not thread.is_alive()
+
+
+def plain(environ, start_response):
+    """Answer anything with a word."""
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+    return [b"ok"]
+
+
+def set_deadline(monkeypatch, seconds):
+    """Give a request so many seconds to come in."""
+    monkeypatch.setattr(Parser, "deadline", seconds)
+
+
+def connect(port):
+    """Open a connection."""
+    return socket.create_connection(("127.0.0.1", int(port)), timeout=5)
+
+
+def ask(connection, data, method="GET"):
+    """Send bytes and read one answer, as a client of HTTP does."""
+    connection.sendall(data)
+    return read(connection, method)
+
+
+def read(connection, method="GET"):
+    """Read one answer."""
+    response = http.client.HTTPResponse(connection, method=method)
+    response.begin()
+    return Answer(response.status, response.headers, response.read())
+
+
+def rest(connection):
+    """Read all that still comes until the server closes; fails where it does not close."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def error_of(answer):
+    """Return the error of an answer that has all that our failures have, in the shape of the contract."""
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers.get_all("Content-Security-Policy") == ["default-src 'none'; frame-ancestors 'none'"]
+    assert answer.headers.get_all("Referrer-Policy") == ["no-referrer"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", answer.headers["X-Request-ID"])
+    assert "Server" not in answer.headers and "Via" not in answer.headers
+    assert answer.json.keys() == {"success", "error"} and answer.json["success"] is False
+    assert answer.json["error"].keys() == {"code", "message", "details"}
+    return answer.json["error"]
+
+
+# What leaves
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/nothing", "/nothing"])
+def test_no_answer_says_what_serves_it(connection, path):
+    answer = ask(connection, b"GET " + path.encode() + b" HTTP/1.1\r\nHost: shop\r\n\r\n")
+
+    assert not {"server", "via", "x-powered-by"} & {name.lower() for name in answer.headers}
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/categories", "/api/products/1", "/nothing"])
+def test_head_has_the_headers_of_get_and_no_body(connection, path):
+    request = b" " + path.encode() + b" HTTP/1.1\r\nHost: shop\r\n\r\n"
+    get = ask(connection, b"GET" + request)
+
+    head = ask(connection, b"HEAD" + request, "HEAD")
+    after = ask(connection, HEALTH + END)
+
+    assert head.status == get.status
+    assert head.headers["Content-Length"] == get.headers["Content-Length"] == str(len(get.body))
+    assert after.status == 200  # a body would have been read as its beginning
+
+
+# What is refused before it reaches the application
+
+CHUNKS = b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"
+MALFORMED = {
+    "no method": b"\x16\x03\x01 TLS?\r\nHost: shop\r\n\r\n",
+    "lower case": b"get / HTTP/1.1\r\nHost: shop\r\n\r\n",
+    "four words": b"GET / now HTTP/1.1\r\nHost: shop\r\n\r\n",
+    "header without colon": b"GET / HTTP/1.1\r\nHost shop\r\n\r\n",
+    "space before colon": b"GET / HTTP/1.1\r\nHost : shop\r\n\r\n",
+    "bare line feed": b"GET / HTTP/1.1\r\nHost: shop\nX: y\r\n\r\n",
+    "headers over the limit": b"GET / HTTP/1.1\r\nHost: shop\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+    "length no number": b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nContent-Length: ten\r\n\r\n",
+    "length negative": b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nContent-Length: -1\r\n\r\n",
+    "two lengths": b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+    "length, no body yet": b"POST /api/cart HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\nExpect: 100-continue\r\n\r\n",
+    "coding unknown": b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "coding in HTTP/1.0": b"POST /api/cart HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "coding empty": b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding:\r\n\r\n0\r\n\r\n",
+    "coding twice": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "two codings": b"POST / HTTP/1.1\r\nHost: x\r\n" + b"Transfer-Encoding: chunked\r\n" * 2 + b"\r\n0\r\n\r\n",
+    "coding among others": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked,\r\n\r\n0\r\n\r\n",
+    "coding folded": b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n gzip\r\n\r\n0\r\n\r\n",
+    "no host": b"GET / HTTP/1.1\r\nX: y\r\n\r\n",
+    "two hosts": b"GET / HTTP/1.1\r\nHost: shop\r\nHost: shop\r\n\r\n",
+    "tab in the path": b"GET /api/\thealth HTTP/1.1\r\nHost: shop\r\n\r\n",
+    "tab for a space": b"GET\t/api/health HTTP/1.1\r\nHost: shop\r\n\r\n",
+    "control character": b"GET / HTTP/1.1\r\nHost: shop\r\nX: a\x01b\r\n\r\n",
+    "chunk size without end": CHUNKS + b"0" * 300,
+    "chunk extension without end": CHUNKS + b"1;" + b"x" * 300,
+    "chunk end without carriage return": CHUNKS + b"1\r\nx\n0\r\n\r\n",
+    "chunk longer than its size": CHUNKS + b"1\r\nxy\r\n0\r\n\r\n",
+    "chunk size signed": CHUNKS + b"+1\r\nx\r\n0\r\n\r\n",
+    "trailers without end": CHUNKS + b"0\r\n" + b"X: y\r\n" * 2000,
+    "chunk without size": b"POST /api/cart HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\nmuch\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_bytes", MALFORMED.values(), ids=MALFORMED)
+def test_what_cannot_be_read_is_refused_in_the_envelope_and_the_connection_closed(connection, request_bytes):
+    answer = ask(connection, request_bytes)
+
+    assert answer.status == 400
+    assert error_of(answer)["code"] == "VALIDATION_ERROR"
+    assert answer.headers["Connection"] == "close"
+    assert rest(connection) == b""
+
+
+def test_a_refusal_carries_the_headers_that_a_page_of_another_origin_needs(connection):
+    answer = ask(
+        connection, f"GET / HTTP/1.1\r\nHost: x\r\nOrigin: {ORIGIN}\r\nX-Request-ID: mine\r\nHost shop\r\n\r\n".encode()
+    )
+
+    error_of(answer)
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
+    assert answer.headers["X-Request-ID"] == "mine"
+
+
+def test_a_refusal_tells_a_foreign_origin_nothing(connection):
+    answer = ask(connection, b"GET / HTTP/1.1\r\nHost: shop\r\nOrigin: http://evil.example\r\nHost shop\r\n\r\n")
+
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert answer.headers["Vary"] == "Origin"
+
+
+def test_the_refusal_of_a_head_has_no_body(connection):
+    answer = ask(connection, b"HEAD / HTTP/1.1\r\nHost: shop\r\nContent-Length: ten\r\n\r\n", "HEAD")
+
+    assert answer.status == 400
+    assert int(answer.headers["Content-Length"]) > 0
+    assert rest(connection) == b""
+
+
+@pytest.mark.parametrize("size", [LARGEST_BODY + 1, 2 * LARGEST_BODY, 10 * LARGEST_BODY])
+def test_a_body_over_the_limit_is_refused_in_the_envelope(connection, size):
+    head = ADD + f"Origin: {ORIGIN}\r\nContent-Length: {size}\r\n\r\n".encode()
+
+    answer = ask(connection, head + b" " * size)
+
+    assert answer.status == 413
+    assert error_of(answer)["code"] == "PAYLOAD_TOO_LARGE"
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+
+
+@pytest.mark.parametrize("size", [LARGEST_BODY + 1, 10 * LARGEST_BODY])
+def test_a_chunked_body_over_the_limit_is_refused_in_the_envelope(connection, size):
+    answer = ask(connection, ADD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b" " * size))
+
+    assert answer.status == 413
+    assert error_of(answer)["code"] == "PAYLOAD_TOO_LARGE"
+
+
+def test_a_refused_body_is_not_waited_for(connection):
+    head = ADD + f"Expect: 100-continue\r\nContent-Length: {10 * LARGEST_BODY}\r\n\r\n".encode()
+
+    connection.sendall(head)
+    first_line = connection.recv(1000).split(b"\r\n")[0]
+
+    assert b" 413 " in first_line  # and not 100 Continue
+
+
+@pytest.mark.parametrize("order", ["length first", "coding first"])
+def test_a_length_and_a_coding_together_are_refused_so_that_nothing_can_be_smuggled(connection, order):
+    framing = [b"Content-Length: 6\r\n", b"Transfer-Encoding: chunked\r\n"]
+    smuggled = b"".join(framing if order == "length first" else framing[::-1]) + b"\r\n0\r\n\r\n" + HEALTH + b"\r\n"
+
+    answer = ask(connection, ADD + smuggled)
+
+    assert answer.status == 400
+    assert error_of(answer)["code"] == "VALIDATION_ERROR"
+    assert rest(connection) == b""
+
+
+def test_a_length_and_a_coding_together_are_refused_before_the_body_has_come(connection):
+    started = time.monotonic()
+
+    answer = ask(connection, ADD + b"Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+    assert answer.status == 400
+    assert time.monotonic() - started < 5
+
+
+# What works as ever
+
+
+def chunked(body, size=1000):
+    """Return a body in chunks."""
+    parts = [body[i : i + size] for i in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+def test_a_chunked_body_is_a_body(connection, make):
+    body = json.dumps({"product_id": make.product(stock=5), "quantity": 3}).encode()
+
+    answer = ask(connection, ADD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(body, 7))
+
+    assert answer.status == 201
+    assert answer.json["data"]["quantity"] == 3
+
+
+def test_who_asks_first_whether_to_send_the_body_is_told_to_go_on(connection, make):
+    body = json.dumps({"product_id": make.product(stock=5), "quantity": 3}).encode()
+
+    connection.sendall(ADD + f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode())
+    told = connection.recv(1000)
+    answer = ask(connection, body)
+
+    assert told == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answer.status == 201
+
+
+def test_a_preflight_keeps_its_connection(connection):
+    preflight = (
+        f"OPTIONS /api/products HTTP/1.1\r\nHost: x\r\nOrigin: {ORIGIN}\r\nAccess-Control-Request-Method: GET\r\n\r\n"
+    )
+
+    first = ask(connection, preflight.encode())
+    second = ask(connection, HEALTH + b"\r\n")
+
+    assert first.status == 204 and "Connection" not in first.headers and "Content-Length" not in first.headers
+    assert second.status == 200
+
+
+def test_an_answer_that_nothing_has_changed_keeps_its_connection(connection):
+    categories = b"GET /api/categories HTTP/1.1\r\nHost: shop\r\n"
+    known = ask(connection, categories + b"\r\n").headers["ETag"]
+
+    unchanged = ask(connection, categories + f"If-None-Match: {known}\r\n\r\n".encode())
+    after = ask(connection, HEALTH + b"\r\n")
+
+    assert unchanged.status == 304 and "Connection" not in unchanged.headers
+    assert after.status == 200
+
+
+def test_an_answer_without_a_body_closes_where_the_client_asked_for_it(connection):
+    answer = ask(connection, b"OPTIONS /api/products HTTP/1.1\r\nHost: shop\r\n" + END)
+
+    assert answer.status == 204 and answer.headers["Connection"] == "close"
+    assert rest(connection) == b""
+
+
+def test_requests_sent_in_one_go_are_answered_in_their_order(connection):
+    paths = ["/api/health", "/nothing", "/api/categories", "/api/health"]
+    requests = [f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Request-ID: {i}\r\n\r\n".encode() for i, path in enumerate(paths)]
+
+    connection.sendall(b"".join(requests[:-1]) + requests[-1][:-2] + END)
+    received = rest(connection).decode()
+
+    assert re.findall(r"HTTP/1.1 (\d+)", received) == ["200", "404", "200", "200"]
+    assert re.findall(r"X-Request-Id: (\d)", received, re.I) == ["0", "1", "2", "3"]
+
+
+def test_http_1_0_is_answered_and_closed(connection):
+    answer = ask(connection, b"GET /api/health HTTP/1.0\r\n\r\n")
+
+    assert answer.status == 200
+    assert rest(connection) == b""
+
+
+def test_what_a_proxy_says_of_the_client_reaches_the_application(serve_here):
+    seen = {}
+
+    def noting(environ, start_response):
+        seen.update(environ)
+        return plain(environ, start_response)
+
+    with connect(serve_here(noting).effective_port) as connection:
+        ask(connection, b"GET / HTTP/1.1\r\nHost: shop\r\nX-Forwarded-For: 203.0.113.7\r\n\r\n")
+
+    assert seen["HTTP_X_FORWARDED_FOR"] == "203.0.113.7"
+    assert seen["REMOTE_ADDR"] == "127.0.0.1"
+
+
+# Bad days
+
+
+def test_idle_connections_do_not_lock_others_out(shop_server):
+    with contextlib.ExitStack() as stack:
+        for _ in range(150):
+            stack.enter_context(connect(shop_server.port))
+        started = time.monotonic()
+
+        answer = shop_server.request("/api/health")
+
+        assert answer.status == 200
+        assert time.monotonic() - started < 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "drip", [b"X", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"], ids=["headers", "body"]
+)
+def test_a_request_that_drips_in_is_cut_off(monkeypatch, serve_here, drip):
+    set_deadline(monkeypatch, 1)
+    port = serve_here(plain).effective_port
+
+    with connect(port) as connection:
+        connection.sendall(drip)
+        seconds = until_closed(connection, b"x")
+
+    assert 0.5 < seconds < 10
+
+
+def until_closed(connection, drop):
+    """Send a byte now and then until the server has closed; return the seconds that took, 30 at most."""
+    started = time.monotonic()
+    connection.settimeout(0.1)
+    while time.monotonic() < started + 30:
+        try:
+            if connection.recv(1000) == b"":
+                break
+        except TimeoutError:
+            pass
+        except OSError:
+            break
+        with contextlib.suppress(OSError):
+            connection.sendall(drop)
+    return time.monotonic() - started
+
+
+@pytest.mark.slow
+def test_a_connection_may_rest_between_two_requests_for_longer_than_one_may_take(monkeypatch, serve_here):
+    set_deadline(monkeypatch, 0.5)
+    port = serve_here(plain).effective_port
+
+    with connect(port) as connection:
+        first = ask(connection, b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        time.sleep(2.5)
+        second = ask(connection, b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+
+    assert (first.status, second.status) == (200, 200)
+
+
+@pytest.mark.slow
+def test_a_slow_handler_is_no_slow_request(monkeypatch, serve_here):
+    def slow(environ, start_response):
+        time.sleep(2.5)
+        return plain(environ, start_response)
+
+    set_deadline(monkeypatch, 0.5)
+    port = serve_here(slow).effective_port
+
+    with connect(port) as connection:
+        answer = ask(connection, b"GET / HTTP/1.1\r\nHost: shop\r\n\r\nGET /the-beginning-of-the-next")
+
+    assert answer.status == 200
+
+
+def test_past_the_limit_of_the_queue_requests_are_turned_away_at_once(monkeypatch, serve_here):
+    monkeypatch.setattr(ours, "QUEUE_LIMIT", 2)
+    entered, release = threading.Event(), threading.Event()
+
+    def held(environ, start_response):
+        entered.set()
+        release.wait(30)
+        return plain(environ, start_response)
+
+    port = serve_here(held).effective_port
+    request = f"GET / HTTP/1.1\r\nHost: shop\r\nOrigin: {ORIGIN}\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        first, second, third, late = (stack.enter_context(connect(port)) for _ in range(4))
+        stack.callback(release.set)
+        first.sendall(request)
+        assert entered.wait(10)
+        for waiting in (second, third):
+            waiting.sendall(request)
+        time.sleep(0.3)  # for both to be queued
+
+        refused = ask(late, request)
+        release.set()
+        answered = [read(waiting).status for waiting in (first, second, third)]
+
+    assert refused.status == 503
+    assert error_of(refused)["code"] == "SERVICE_UNAVAILABLE"
+    assert refused.headers["Retry-After"] == "1"
+    assert refused.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert answered == [200, 200, 200]
+
+
+def test_an_answer_is_sent_to_its_end_before_the_server_stops(serve_here):
+    large = b"x" * 12_000_000  # more than the buffers of the system hold
+    entered = threading.Event()
+
+    def answer_slowly(environ, start_response):
+        entered.set()
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(large)))])
+        return [large]
+
+    server = serve_here(answer_slowly)
+    with connect(server.effective_port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        assert entered.wait(10)
+        server.stop()
+        time.sleep(0.5)
+        answer = read(connection)
+
+    assert len(answer.body) == len(large)
+
+
+def test_a_crash_beyond_every_layer_is_our_fault_and_says_nothing(serve_here, caplog):
+    def broken(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "9")])
+        return _exploding()
+
+    port = serve_here(broken).effective_port
+
+    with connect(port) as connection:
+        answer = ask(connection, f"GET /api/cart/secret HTTP/1.1\r\nHost: shop\r\nOrigin: {ORIGIN}\r\n\r\n".encode())
+
+    assert answer.status == 500
+    assert error_of(answer)["code"] == "INTERNAL_ERROR"
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "the reason" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def _exploding():
+    raise RuntimeError("the reason")
+    yield b""
+
+
+def test_a_client_that_goes_away_leaves_no_path_in_the_log(serve_here, caplog):
+    caplog.set_level("INFO")
+    entered, gone, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def long_answer(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "100000000")])
+        try:
+            yield b"x"
+            entered.set()
+            gone.wait(10)
+            for _ in range(100):
+                time.sleep(0.01)
+                yield b"x" * 10_000
+        finally:
+            ended.set()
+
+    port = serve_here(long_answer).effective_port
+    connection = connect(port)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # its end is a reset
+    connection.sendall(b"GET /api/cart/secret/items HTTP/1.1\r\nHost: shop\r\n\r\n")
+    assert entered.wait(10)
+    connection.close()
+    gone.set()
+
+    assert ended.wait(10)
+    time.sleep(0.1)
+    assert "secret" not in caplog.text
+
+
+def test_when_all_places_are_taken_by_the_idle_the_idlest_make_room(serve_here, monkeypatch):
+    monkeypatch.setattr(ours, "CONNECTIONS", 40)
+    port = serve_here(plain).effective_port
+
+    idle = [connect(port) for _ in range(60)]
+    with connect(port) as busy:
+        busy.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = busy.recv(1000)
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    for connection in idle:
+        connection.close()
+
+
+@pytest.mark.parametrize("head", [b"GET http://[::1/x HTTP/1.1", b"GET / HTTP/1.1\r\nContent-Length: " + b"9" * 5000])
+def test_what_waitress_itself_stumbles_over_is_refused_in_the_envelope(serve_here, head):
+    port = serve_here(plain).effective_port
+
+    with connect(port) as connection:
+        connection.sendall(head + b"\r\nHost: x\r\n\r\n")
+        answer = connection.recv(4000)
+        if b'"code"' not in answer:  # its head alone
+            answer += connection.recv(4000)
+
+    assert answer.startswith(b"HTTP/1.1 400") and b'"code":"VALIDATION_ERROR"' in answer
+
+
+@pytest.mark.parametrize("word", ["close", "close, TE", "Upgrade, close"])
+def test_a_client_that_wants_to_close_is_heard(serve_here, word):
+    port = serve_here(plain).effective_port
+
+    with connect(port) as connection:
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: x\r\nConnection: {word}\r\n\r\n".encode())
+        received = b""
+        while chunk := connection.recv(1000):  # until it is closed
+            received += chunk
+
+    assert received.endswith(b"ok")

@@ -1,0 +1,353 @@
+"""The command line: what is typed, and what a person reads when something is wrong."""
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import logging
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from conftest import as_url, command, environment, free_port
+
+import commands.test
+import server
+from core import cli, config
+from core.app import app
+from core.setup.system import ROOT, Stop
+
+SCHEMA_COMMANDS = [
+    ["migrate"],
+    ["migrate", "status"],
+    ["migrate", "down", "--yes"],
+    ["seed", "--yes"],
+    ["check"],
+    ["admin", "ada"],
+    ["purge"],
+]
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys, tmp_path):
+    """`typed(*words, env_file="…", **variables)`: run a command here; return (exit status, output, errors)."""
+    log = logging.getLogger()
+    handlers, level = log.handlers[:], log.level
+
+    def run(*words, env_file=None, **variables):
+        path = tmp_path / ".env"
+        if env_file is not None:
+            path.write_text(env_file)
+        with monkeypatch.context() as patched:
+            patched.setattr(config, "load", functools.partial(config.load, variables, path))
+            try:
+                status = cli.main(list(words), server.COMMANDS, server.shop)
+            except SystemExit as left:  # --help
+                status = left.code
+            finally:  # commands send the log of their process to standard error
+                log.handlers[:], log.level = handlers, level
+        told = capsys.readouterr()
+        return status, told.out, told.err
+
+    return run
+
+
+def is_one_sentence(text):
+    """Whether this is one line for a person."""
+    return text.count("\n") == 1 and text.endswith("\n") and "Traceback" not in text
+
+
+# What is typed
+
+
+def test_help_lists_every_command_with_what_it_does(typed):
+    status, output, errors = typed("--help")
+
+    plain = " ".join(output.split())
+    assert (status, errors) == (0, "")
+    for name, module in server.COMMANDS.items():
+        assert f" {name} {module.HELP}" in plain
+
+
+@pytest.mark.parametrize("name", sorted(set(server.COMMANDS) - {"test"}))
+def test_every_command_explains_itself(typed, name):
+    status, output, errors = typed(name, "--help")
+
+    assert (status, errors) == (0, "")
+    assert output.startswith(f"usage: python3 server.py {name}")
+
+
+def test_every_command_is_declared_in_the_same_form():
+    for module in server.COMMANDS.values():
+        assert module.HELP and not module.HELP.endswith(".")
+        assert callable(module.arguments) and callable(module.run)
+
+
+def test_an_unknown_command_suggests_a_near_one(typed):
+    status, output, errors = typed("migrat")
+
+    assert (status, output) == (2, "")
+    assert errors.startswith("There is no command 'migrat'. Did you mean migrate? There are serve, migrate, ")
+    assert is_one_sentence(errors)
+
+
+def test_an_unknown_command_that_is_near_to_none_lists_them(typed):
+    status, _, errors = typed("xyzzy")
+
+    assert status == 2
+    assert errors.startswith("There is no command 'xyzzy'. There are serve, ")
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (["check", "--fast"], "--fast"),
+        (["--prot", "8081"], "--prot"),
+        (["seed", "--products"], "--products"),
+        (["migrate", "sideways"], "sideways"),
+        (["admin"], "NAME"),
+        (["routes", "all"], "all"),
+    ],
+)
+def test_a_wrong_option_gives_a_sentence(typed, words, what):
+    status, output, errors = typed(*words)
+
+    assert (status, output) == (2, "")
+    assert what in errors
+    assert "--help to see what there is." in errors
+    assert is_one_sentence(errors)
+
+
+@pytest.mark.parametrize("words", [[], ["--port", "8081"], ["--reload"], ["serve", "--threads", "2"]])
+def test_serve_need_not_be_named(words):
+    assert cli.read(words, server.COMMANDS)[0] == "serve"
+
+
+def test_options_of_serve_are_read_without_its_name():
+    _, options = cli.read(["--port", "8081", "--workers", "2"], server.COMMANDS)
+
+    assert (options.port, options.workers, options.host, options.reload) == ("8081", "2", None, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--port", "http"], "PORT is 'http'; wanted is a whole number from 1 to 65535.\n"),
+        (["--workers", "0"], "WORKERS is '0'; wanted is a whole number from 1 to 256.\n"),
+    ],
+)
+def test_an_option_that_makes_no_sense_gives_a_sentence(typed, words, said):
+    assert typed(*words) == (2, "", said)
+
+
+# Settings
+
+
+def test_a_malformed_variable_gives_a_sentence(typed):
+    status, output, errors = typed("check", DATABASE_URL="postgres://h/shop")
+
+    assert (status, output) == (2, "")
+    assert errors.startswith("DATABASE_URL is 'postgres://h/shop': it does not begin with mysql://.")
+    assert is_one_sentence(errors)
+
+
+def test_a_malformed_env_file_gives_a_sentence(typed):
+    status, output, errors = typed("check", env_file="PORT=8080\nSECRET KEY=x\n")
+
+    assert (status, output) == (2, "")
+    assert "/.env, line 2, cannot be read; wanted is NAME=value" in errors
+    assert is_one_sentence(errors)
+
+
+def test_the_env_file_beside_server_py_is_the_one_that_is_read():
+    assert config.load.__defaults__[1] == ROOT / ".env"
+
+
+@pytest.mark.parametrize("name", ["file", "file/below"])
+def test_a_data_directory_that_cannot_be_used_gives_a_sentence(typed, tmp_path, name):
+    (tmp_path / "file").touch()
+    place = tmp_path / name
+
+    status, output, errors = typed("check", DATA_DIR=str(place))
+
+    assert (status, output) == (1, "")
+    assert errors.startswith(f"DATA_DIR is {str(place)!r}, which cannot be used (")
+    assert is_one_sentence(errors)
+
+
+# The database
+
+
+@pytest.mark.parametrize("words", SCHEMA_COMMANDS, ids=" ".join)
+def test_a_database_that_nobody_serves_gives_a_sentence(typed, words):
+    place = f"127.0.0.1:{free_port()}"
+
+    status, _, errors = typed(*words, DATABASE_URL=f"mysql://u:p@{place}/shop")
+
+    assert status == 1
+    assert errors.startswith(f"The database shop on {place} cannot be reached. Start it, or correct DATABASE_URL.")
+    assert is_one_sentence(errors)
+
+
+@pytest.mark.parametrize("words", SCHEMA_COMMANDS, ids=" ".join)
+def test_a_login_that_is_refused_gives_a_sentence(typed, accounts, words):
+    nobody = dataclasses.replace(accounts.owner, user="nobody_here", password="wrong")
+
+    status, _, errors = typed(*words, DATABASE_URL=as_url(nobody))
+
+    assert status == 1
+    assert errors.startswith("The database refused the login 'nobody_here' at ")
+    assert errors.endswith("Check user and password in DATABASE_URL.\n")
+    assert is_one_sentence(errors)
+
+
+@pytest.mark.parametrize("words", SCHEMA_COMMANDS, ids=" ".join)
+def test_a_database_that_does_not_exist_gives_a_sentence(typed, accounts, words):
+    missing = dataclasses.replace(accounts.owner, database="no_such_database")
+
+    status, _, errors = typed(*words, DATABASE_URL=as_url(missing))
+
+    assert status == 1
+    assert errors.startswith("There is no database 'no_such_database' there, or ")
+    assert "CREATE DATABASE `no_such_database` CHARACTER SET utf8mb4;" in errors
+    assert is_one_sentence(errors)
+
+
+@pytest.fixture
+def without_users(sql):
+    """The schema without the table users, for as long as a test takes."""
+    sql("RENAME TABLE users TO users_elsewhere")
+    yield
+    sql("RENAME TABLE users_elsewhere TO users")
+
+
+def test_a_schema_that_is_behind_gives_a_sentence(typed, accounts, without_users):
+    status, _, errors = typed("admin", "ada", DATABASE_URL=as_url(accounts.owner))
+
+    assert status == 1
+    assert errors == "The tables are not there yet, or not all of them. Type: python3 server.py migrate\n"
+
+
+def test_the_end_of_input_at_a_question_changes_nothing(typed, accounts, make, sql, monkeypatch):
+    make.product()
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", end_of_input)
+
+    status, _, errors = typed("seed", DATABASE_URL=as_url(accounts.owner))
+
+    assert (status, errors) == (130, "")
+    assert sql("SELECT COUNT(*) AS n FROM products") == [{"n": 1}]
+
+
+def end_of_input(question):
+    """Answer as Ctrl-D does."""
+    raise EOFError
+
+
+# Commands
+
+
+def test_routes_lists_every_route(typed):
+    status, output, errors = typed("routes")
+
+    lines = output.splitlines()
+    assert (status, errors) == (0, "")
+    assert lines[0].split() == ["method", "path", "for", "what", "it", "does"]
+    listed = [tuple(line.split()[:3]) for line in lines[1:]]
+    assert sorted(listed) == sorted((route.method, route.rule, route.config["auth"]) for route in app.routes)
+    assert all(len(line.split()) > 4 for line in lines[1:])
+
+
+def test_output_into_a_pipe_that_closes_early_makes_no_noise():
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    with contextlib.closing(os.fdopen(writing, "wb")) as closed:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "server.py"), "routes"],
+            env=environment(),
+            cwd=ROOT,
+            stdout=closed,
+            stderr=subprocess.PIPE,
+        )
+
+    assert done.stderr == b""
+
+
+@pytest.fixture
+def ada(sql):
+    """A registered account."""
+    sql("INSERT INTO users (username, email, password_hash) VALUES ('Ada', 'ada@shop.example', 'x')")
+    return lambda: sql("SELECT role FROM users")[0]["role"]
+
+
+def test_admin_gives_the_role(typed, accounts, ada):
+    status, output, _ = typed("admin", "ada", DATABASE_URL=as_url(accounts.owner))
+
+    assert status == 0
+    assert output.startswith("Ada has the e-mail address ada@shop.example and registered on 2")
+    assert output.endswith("(UTC).\nAda is an administrator now.\n")
+    assert ada() == "admin"
+
+
+def test_admin_says_so_where_the_account_has_the_role_already(typed, accounts, ada):
+    typed("admin", "Ada", DATABASE_URL=as_url(accounts.owner))
+
+    status, output, _ = typed("admin", "Ada", DATABASE_URL=as_url(accounts.owner))
+
+    assert (status, output.splitlines()[1:]) == (0, ["Ada is an administrator already."])
+
+
+@pytest.mark.parametrize("name", ["bob", "", "ada%", "Ädä", "ada\\", "' OR 1=1 -- "])
+def test_admin_for_an_unknown_account_gives_a_sentence(typed, accounts, ada, name):
+    status, output, errors = typed("admin", "--", name, DATABASE_URL=as_url(accounts.owner))
+
+    assert (status, output) == (1, "")
+    assert errors.startswith(f"There is no account {name!r}.")
+    assert is_one_sentence(errors)
+    assert ada() == "customer"
+
+
+def test_the_tests_options_are_pytests():
+    done = command("test", "--version")
+
+    assert done.returncode == 0
+    assert (done.stdout + done.stderr).startswith("pytest ")
+
+
+@pytest.mark.parametrize(("given", "measured"), [([], True), (["-k", "cart"], False)])
+def test_coverage_is_measured_where_all_tests_run(monkeypatch, given, measured):
+    ran = []
+    monkeypatch.setenv("TEST_DATABASE_URL", "mysql://h/shop")
+    monkeypatch.setattr(commands.test.subprocess, "run", lambda line, **_: ran.append(line) or done)
+    done = argparse.Namespace(returncode=5)
+
+    status = commands.test.run(argparse.Namespace(pytest=given), None, None)
+
+    assert status == 5
+    assert ("--cov=core" in ran[0]) is measured
+    assert ran[0][-len(given) :] == given or measured
+
+
+def test_without_mariadb_the_tests_say_how_to_get_it(monkeypatch):
+    monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
+    monkeypatch.setattr("core.setup.system.program", lambda *names: None)
+    monkeypatch.setattr("core.setup.system.is_debian", lambda: False)
+
+    with pytest.raises(Stop, match="MariaDB is missing"):
+        commands.test.run(argparse.Namespace(pytest=["--version"]), None, None)
+
+
+def test_server_py_may_be_started_from_anywhere(tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "server.py"), "routes"],
+        env=environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list(pathlib.Path(tmp_path).iterdir()) == []

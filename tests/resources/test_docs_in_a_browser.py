@@ -1,0 +1,437 @@
+"""In a real browser: the pages under their own policy, and what pages of other origins may read (Chromium)."""
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+import time
+from urllib.parse import urlsplit
+
+import pytest
+from conftest import RealServer, as_url, environment, free_port, servers
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from core.setup.system import ROOT, program
+
+CHROMIUM, DRIVER = program("chromium", "google-chrome"), program("chromedriver")
+pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromium-driver")
+
+SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",  # which root cannot have
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-proxy-server",
+)
+LISTEN = "window.refused = []; addEventListener('securitypolicyviolation', e => refused.push(e.violatedDirective))"
+NARROW = 360
+WAIT = 30  # seconds
+NAMES = """return [...document.querySelectorAll(arguments[0])].map(block => [
+    block.querySelector('.opblock-summary-method').textContent,
+    block.querySelector('.opblock-summary-path').dataset.path,
+])"""
+OPEN_THE_FIRST = """document.querySelectorAll('.opblock-tag-section').forEach(
+    section => section.querySelector('.opblock-summary-control').click())"""
+ACCOUNT = {"username": "alice", "email": "alice@shop.example", "password": "Correct-Horse-7"}
+
+
+class Browser:
+    """Chromium, with what it noted on the way."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def open(self, url, width=1280):
+        """Open a page in a window of this width; forget what was noted before."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.driver.get("about:blank")
+        for kind in ("browser", "performance"):
+            self.driver.get_log(kind)
+        self.driver.get(url)
+
+    def open_docs(self, url, width=1280):
+        """Open /docs, and wait until the operations are there."""
+        self.open(url + "/docs", width)
+        self.until(lambda: self.all(".opblock"))
+
+    def all(self, selector, within=None):
+        """Return all elements of a CSS selector."""
+        return (within or self.driver).find_elements(By.CSS_SELECTOR, selector)
+
+    def one(self, selector, within=None):
+        """Wait for an element; return it."""
+        return self.until(lambda: self.all(selector, within))[0]
+
+    def until(self, condition):
+        """Wait until the condition holds; return what it returned."""
+        return WebDriverWait(self.driver, WAIT, poll_frequency=0.05).until(lambda _: condition())
+
+    def run(self, script, *arguments):
+        """Run a script in the page; return its value."""
+        return self.driver.execute_script(script, *arguments)
+
+    def click(self, element):
+        """Click, wherever on the page the element is."""
+        self.run("arguments[0].scrollIntoView({block: 'center'}); arguments[0].click()", element)
+
+    def type(self, element, text):
+        """Replace what stands in a field, and leave it: Swagger UI takes some fields' text only then."""
+        self.run("arguments[0].focus(); arguments[0].select()", element)
+        self.driver.execute_cdp_cmd("Input.insertText", {"text": text})
+        self.run("arguments[0].blur()", element)
+
+    def fetch(self, url, **options):
+        """Fetch as the page's own script would; return what it can see, or the name of its error."""
+        return self.driver.execute_async_script(
+            """const [url, options, done] = arguments;
+            fetch(url, options).then(async answer => done({
+                status: answer.status, headers: Object.fromEntries(answer.headers), text: await answer.text(),
+            })).catch(error => done({error: error.name}));""",
+            url,
+            options,
+        )
+
+    def hosts(self):
+        """Return the hosts that were asked for anything."""
+        noted = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        sent = [event["params"]["request"]["url"] for event in noted if event["method"] == "Network.requestWillBeSent"]
+        assert sent
+        return {urlsplit(url).netloc for url in sent if not url.startswith(("data:", "blob:"))}
+
+    def complaints(self):
+        """Return what stands in the console, and what the page's policy refused."""
+        return [entry["message"] for entry in self.driver.get_log("browser")] + self.run("return window.refused")
+
+    def overhang(self):
+        """Return by how many pixels the page is wider than its window."""
+        width = self.run("return document.documentElement.scrollWidth")
+        return max(0, width - self.run("return window.innerWidth"))
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """One browser for all of these tests; nothing in it is kept from one page to the next but the cache."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for switch in (*SWITCHES, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options, Service(DRIVER))
+    driver.set_script_timeout(WAIT)
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LISTEN})
+    yield Browser(driver)
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def shop_url(accounts, tmp_path_factory):
+    """The address of a real server."""
+    with servers(tmp_path_factory.mktemp("server")) as begin:
+        yield begin("--workers", "1", "--threads", "8", DATABASE_URL=as_url(accounts.application)).url
+
+
+# The pages
+
+
+class Operation:
+    """One operation on /docs: open, filled in, executed."""
+
+    def __init__(self, browser, method, path):
+        self.browser = browser
+        self.block = browser.all(".opblock")[shown(browser).index((method, path))]
+        if "is-open" not in self.block.get_attribute("class"):
+            browser.click(browser.one(".opblock-summary-control", self.block))
+        self._repeatable = method == "GET"
+
+    def execute(self, body=None, **parameters):
+        """Fill in, press Execute; return status and JSON as the page shows them."""
+        for name, value in parameters.items():
+            field = self.browser.one(f'tr[data-param-name="{name.replace("_", "-")}"] input', self.block)
+            self.browser.type(field, value)
+        if body is not None:
+            self.browser.type(self.browser.one("textarea.body-param__text", self.block), json.dumps(body))
+        status = self._press(".live-responses-table .response .response-col_status")
+        shown = self.browser.one(".live-responses-table .response-col_description pre", self.block)
+        read = "return arguments[0].textContent"
+        return int(self.browser.run(read, status)), json.loads(self.browser.run(read, shown))
+
+    def _press(self, wanted):
+        """Press Execute and wait for the element; press a GET again where a page still drawing lost the click."""
+        pressed = 0.0
+
+        def answered():
+            nonlocal pressed
+            found = self.browser.all(wanted, self.block)
+            if not found and (not pressed or (self._repeatable and time.monotonic() - pressed > 3)):
+                pressed = time.monotonic()
+                self.browser.click(self.browser.one(".btn.execute", self.block))
+            return found
+
+        return self.browser.until(answered)[0]
+
+
+def shown(browser, selector=".opblock"):
+    """Return the (method, path) of all blocks of /docs, as shown."""
+    return [tuple(pair) for pair in browser.run(NAMES, selector)]
+
+
+def test_the_page_shows_every_operation_of_the_document(chromium, shop_url):
+    chromium.open_docs(shop_url)
+    document = json.loads(chromium.fetch("/api/openapi.json")["text"])
+
+    found = shown(chromium)
+
+    declared = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
+    assert len(found) == len(declared) and set(found) == declared
+    assert chromium.complaints() == []
+    assert chromium.hosts() == {urlsplit(shop_url).netloc}
+
+
+def test_a_cart_can_be_filled_from_the_page(chromium, shop_url, make):
+    product = make.product("Desk Lamp", price="19.90", stock=5)
+    chromium.open_docs(shop_url)
+
+    opened, cart = Operation(chromium, "POST", "/api/cart").execute()
+    session = cart["data"]["session_id"]
+    added, _ = Operation(chromium, "POST", "/api/cart/items").execute(
+        {"product_id": product, "quantity": 3}, Session_ID=session
+    )
+    read, cart = Operation(chromium, "GET", "/api/cart").execute(Session_ID=session)
+
+    assert (opened, added, read) == (201, 201, 200)
+    assert (cart["data"]["item_count"], cart["data"]["total"]) == (1, 59.7)
+    assert chromium.complaints() == []
+    assert chromium.hosts() == {urlsplit(shop_url).netloc}
+
+
+def test_one_can_register_log_in_and_be_known_and_the_page_keeps_no_token(chromium, shop_url, sql):
+    chromium.open_docs(shop_url)
+
+    registered, _ = Operation(chromium, "POST", "/api/users/register").execute(ACCOUNT)
+    logged_in, session = Operation(chromium, "POST", "/api/users/login").execute(
+        {name: ACCOUNT[name] for name in ("username", "password")}
+    )
+    chromium.click(chromium.one(".btn.authorize"))
+    chromium.type(chromium.one(".auth-container input"), session["data"]["token"])
+    chromium.click(chromium.one(".auth-btn-wrapper .authorize"))
+    chromium.click(chromium.one(".auth-btn-wrapper .btn-done"))
+    known, me = Operation(chromium, "GET", "/api/users/me").execute()
+
+    assert (registered, logged_in, known, me["data"]["username"]) == (201, 200, 200, "alice")
+    assert chromium.complaints() == []
+    assert chromium.hosts() == {urlsplit(shop_url).netloc}
+    assert chromium.run("return [localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+
+    chromium.open_docs(shop_url)
+    forgotten, _ = Operation(chromium, "GET", "/api/users/me").execute()
+    assert forgotten == 401
+
+
+def test_the_examples_of_the_page_work_as_they_stand(chromium, shop_url, sql):
+    chromium.open_docs(shop_url)
+
+    registered, _ = Operation(chromium, "POST", "/api/users/register").execute()
+    logged_in, _ = Operation(chromium, "POST", "/api/users/login").execute()
+
+    assert (registered, logged_in) == (201, 200)
+
+
+def test_a_link_leads_to_one_operation(chromium, shop_url):
+    chromium.open(shop_url + "/docs#/service/service_health")
+
+    chromium.one(".opblock.is-open")
+
+    assert shown(chromium, ".opblock.is-open") == [("GET", "/api/health")]
+
+
+def test_nothing_hangs_over_on_a_telephone(chromium, shop_url, make):
+    make.product()
+    chromium.open_docs(shop_url, NARROW)
+    closed = chromium.overhang()
+    chromium.run(OPEN_THE_FIRST)
+    chromium.run("document.querySelector('.models-control').click()")
+    Operation(chromium, "GET", "/api/products").execute()
+
+    assert chromium.run("return window.innerWidth") == NARROW
+    assert (closed, chromium.overhang()) == (0, 0)
+
+
+def test_the_first_page_is_whole_on_a_telephone(chromium, shop_url):
+    chromium.open(shop_url, NARROW)
+
+    assert chromium.one("h1").text == "An e-commerce API"
+    assert chromium.run("return getComputedStyle(document.querySelector('.bar')).backgroundColor") == "rgb(122, 31, 61)"
+    assert chromium.overhang() == 0
+    assert chromium.complaints() == []
+    assert chromium.hosts() == {urlsplit(shop_url).netloc}
+
+
+def test_a_page_refuses_what_its_policy_refuses(chromium, shop_url):
+    """That the other tests see no violation means something only if one is seen here."""
+    chromium.open(shop_url)
+
+    chromium.run("const made = document.createElement('script'); made.text = '1'; document.body.append(made)")
+
+    assert chromium.until(lambda: chromium.run("return window.refused")) == ["script-src-elem"]
+
+
+# Pages of other origins
+
+
+class _Elsewhere(http.server.BaseHTTPRequestHandler):
+    """A page of a front end's own server."""
+
+    def do_GET(self):
+        page = b"<!doctype html><title>A front end</title>"
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_):
+        """Be quiet."""
+
+
+@pytest.fixture(scope="module")
+def fronts():
+    """The origins of two pages elsewhere: one for CORS_ORIGINS, and one that is not listed."""
+    both = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere) for _ in range(2)]
+    for one in both:
+        threading.Thread(target=one.serve_forever, daemon=True).start()
+    yield [f"http://127.0.0.1:{one.server_port}" for one in both]
+    for one in both:
+        one.shutdown()
+        one.server_close()
+
+
+@pytest.fixture(scope="module")
+def broken(accounts, fronts, tmp_path_factory):
+    """A real server of the shop with one route that breaks, for pages of the first origin."""
+    port, log = free_port(), tmp_path_factory.mktemp("broken") / "log"
+    variables = {"DATABASE_URL": as_url(accounts.application), "CORS_ORIGINS": fronts[0], "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests" / "broken_shop.py"), str(port)],
+        env=environment(**variables),
+        cwd=ROOT,
+        stdout=log.open("w"),
+        stderr=subprocess.STDOUT,
+    )
+    real = RealServer(process, port, log)
+    try:
+        real.wait_for("Serving on", 60)
+        yield real
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def listed(chromium, fronts):
+    """The browser on a page whose origin is in CORS_ORIGINS."""
+    chromium.open(fronts[0])
+    return chromium
+
+
+@pytest.fixture
+def unlisted(chromium, fronts):
+    """The browser on a page whose origin is not."""
+    chromium.open(fronts[1])
+    return chromium
+
+
+def code_of(seen):
+    """Return status and code of an error that a page read."""
+    return seen["status"], json.loads(seen["text"])["error"]["code"]
+
+
+def test_a_listed_page_fills_and_reads_a_cart(listed, broken, make):
+    product = make.product(price="2.50", stock=9)
+    headers = {"Session-ID": "browser-cart", "Content-Type": "application/json"}
+    body = json.dumps({"product_id": product, "quantity": 2})
+
+    added = listed.fetch(f"{broken.url}/api/cart/items", method="POST", headers=headers, body=body)
+    cart = listed.fetch(f"{broken.url}/api/cart", headers={"Session-ID": "browser-cart"})
+    gone = listed.fetch(f"{broken.url}/api/cart", method="DELETE", headers={"Session-ID": "browser-cart"})
+
+    assert (added["status"], cart["status"], gone["status"]) == (201, 200, 200)
+    assert json.loads(cart["text"])["data"]["total"] == 5
+    broken.wait_for(r"method=OPTIONS path=/api/cart status=204")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/api/products/99", (404, "NOT_FOUND")),
+        ("/nowhere", (404, "NOT_FOUND")),
+        ("/api/products?perpage=1", (400, "VALIDATION_ERROR")),
+        ("/api/users/me", (401, "AUTHENTICATION_REQUIRED")),
+        ("/api/broken", (500, "INTERNAL_ERROR")),
+    ],
+)
+def test_a_listed_page_reads_what_went_wrong(listed, broken, sql, path, expected):
+    seen = listed.fetch(broken.url + path)
+
+    assert code_of(seen) == expected
+    assert seen["headers"]["x-request-id"]
+    assert "only the log" not in seen["text"]
+
+
+def test_what_a_page_was_told_of_a_crash_is_found_in_the_log(listed, broken):
+    seen = listed.fetch(f"{broken.url}/api/broken", headers={"X-Request-ID": "from-a-browser"})
+
+    assert (seen["status"], seen["headers"]["x-request-id"]) == (500, "from-a-browser")
+    broken.wait_for(r"a bug in GET /api/broken.*request_id=from-a-browser|request_id=from-a-browser")
+
+
+def test_a_listed_page_asks_only_for_what_has_changed(listed, broken, make):
+    url = f"{broken.url}/api/products/{make.product()}"
+
+    first = listed.fetch(url)
+    again = listed.fetch(url, headers={"If-None-Match": first["headers"]["etag"]})
+
+    assert (first["status"], again["status"], again["text"]) == (200, 304, "")
+    assert again["headers"]["etag"] == first["headers"]["etag"]
+
+
+def test_a_listed_page_logs_in_and_sends_its_token(listed, broken, sql):
+    kind = {"Content-Type": "application/json"}
+    login = json.dumps({name: ACCOUNT[name] for name in ("email", "password")})
+
+    made = listed.fetch(f"{broken.url}/api/users/register", method="POST", headers=kind, body=json.dumps(ACCOUNT))
+    session = listed.fetch(f"{broken.url}/api/users/login", method="POST", headers=kind, body=login)
+    token = json.loads(session["text"])["data"]["token"]
+    me = listed.fetch(f"{broken.url}/api/users/me", headers={"Authorization": f"Bearer {token}"})
+
+    assert made["headers"]["location"].startswith("/api/users/")
+    assert json.loads(me["text"])["data"]["username"] == "alice"
+
+
+@pytest.mark.parametrize("path", ["/api/health", "/api/products/99", "/api/broken", "/nowhere"])
+def test_a_page_that_is_not_listed_reads_nothing(unlisted, broken, sql, path):
+    assert unlisted.fetch(broken.url + path) == {"error": "TypeError"}
+
+
+def test_a_page_that_is_not_listed_changes_nothing(unlisted, broken, make, sql):
+    product = make.product()
+    headers = {"Session-ID": "stolen", "Content-Type": "application/json"}
+    body = json.dumps({"product_id": product, "quantity": 1})
+
+    seen = unlisted.fetch(f"{broken.url}/api/cart/items", method="POST", headers=headers, body=body)
+
+    assert seen == {"error": "TypeError"}
+    assert sql("SELECT COUNT(*) AS count FROM cart_items")[0]["count"] == 0

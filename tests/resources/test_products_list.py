@@ -1,0 +1,112 @@
+"""Every order of every list and search gives the same products, and each as GET /api/products/{id} has it."""
+
+import itertools
+
+import pytest
+from test_products import get
+from test_products_search import SORTS, way
+
+from resources import products_search
+
+assert way  # a fixture of that page
+
+FILTERS = {
+    "none": ({}, lambda product: True),
+    "category": ({"category_id": None}, lambda product: product["category_id"] is not None),
+    "min_price": ({"min_price": "14.50"}, lambda product: product["price"] >= 14.5),
+    "max_price": ({"max_price": "14.50"}, lambda product: product["price"] <= 14.5),
+    "in_stock": ({"in_stock": "true"}, lambda product: product["stock_quantity"] > 0),
+    "all": (
+        {"category_id": None, "min_price": "11.50", "max_price": "16.50", "in_stock": "true"},
+        lambda product: product["category_id"] and 11.5 <= product["price"] <= 16.5 and product["stock_quantity"] > 0,
+    ),
+}
+KEYS = {
+    "newest": lambda product: product["created_at"],
+    "price": lambda product: product["price"],
+    "name": lambda product: product["name"].lower(),
+}
+
+
+@pytest.fixture
+def products(client, make):
+    """What is on sale, as it is shown one by one: no two columns alike, and as many withdrawn that look the same."""
+    category = make.category("Lights")
+    ids = []
+    for number, active in itertools.product(range(10), (1, 0)):
+        id = make.product(
+            f"{'hbeicgajdf'[number]} lamp shade xs",
+            f"{10 + number * 7 % 10}.50",
+            number % 4 and 100 + number,
+            description=f"Description {number}",
+            image_url=f"/{number}.jpg",
+            category_id=category if number % 3 else None,
+            is_active=active,
+            created_at=f"2026-01-{1 + number * 3 % 10:02} 00:00:00",
+            updated_at=f"2026-02-{1 + number:02} 00:00:00",
+        )
+        ids += [id] * active
+    return [client.get(f"/api/products/{id}").json["data"] for id in ids]
+
+
+def in_order(products, sort):
+    """Return them as this order has them; no two have the same key."""
+    if sort == "relevance":
+        return products
+    key = {"oldest": "newest"}.get(sort, sort.removeprefix("-"))
+    return sorted(products, key=KEYS[key], reverse=sort == "newest" or sort.startswith("-"))
+
+
+def check(client, products, query, sort):
+    """Walk all pages under each filter: what is right is there, in its order, whole, and counted."""
+    category = next(product["category_id"] for product in products if product["category_id"])
+    for name, (given, is_wanted) in FILTERS.items():
+        filters = {parameter: value or category for parameter, value in given.items()}
+        wanted = in_order([product for product in products if is_wanted(product)], sort)
+        asked = {**query, **filters, "sort": sort, "per_page": 3, "facets": "true"}
+        items, after = [], {}
+
+        while after is not None:
+            data = get(client, {**asked, **after})
+            items += data["items"]
+            assert len(items) <= len(wanted), name  # a cursor that leads back would lead on for ever
+            facets = {facet["category_id"]: facet["count"] for facet in data["facets"]["categories"]}
+            assert data["pagination"]["total"] == sum(facets.values()) == len(wanted), name
+            assert data["facets"]["price"]["min"] == min(product["price"] for product in wanted)
+            assert data["facets"]["price"]["max"] == max(product["price"] for product in wanted)
+            after = {"after": data["pagination"]["next"]} if data["pagination"]["next"] else None
+
+        if sort == "relevance":
+            items, wanted = [sorted(all, key=lambda product: product["id"]) for all in (items, wanted)]
+        assert items == wanted, name
+        by_number = [item for page in range(1, 6) for item in get(client, {**asked, "page": page})["items"]]
+        assert len(by_number) == len(wanted) and all(item in wanted for item in by_number), name
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_list_has_what_is_on_sale_and_each_product_as_it_is_shown_alone(client, products, sort):
+    check(client, products, {}, sort)
+
+
+@pytest.mark.parametrize("sort", [*SORTS, "relevance"])
+def test_a_search_has_what_is_on_sale_and_each_product_as_it_is_shown_alone(client, products, way, sort):
+    check(client, products, {"search": "lamp shade"}, sort)
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_a_search_for_short_words_has_the_same(client, products, sort):
+    check(client, products, {"search": "xs"}, sort)
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_what_is_read_window_by_window_is_the_same(client, products, monkeypatch, sort):
+    monkeypatch.setattr(products_search, "READ_UNINDEXED", 4)
+    items, after = [], {}
+
+    while after is not None:
+        data = get(client, {"search": "xs", "sort": sort, "per_page": 3, **after})
+        items += data["items"]
+        assert len(items) <= len(products)
+        after = {"after": data["pagination"]["next"]} if data["pagination"]["next"] else None
+
+    assert items == in_order(products, sort)
