@@ -11,8 +11,9 @@ Only the standard library is needed to start; see core/setup/bootstrap.py.
 import os
 import sys
 
+from core.cli import CommandError
 from core.setup import bootstrap
-from core.setup.system import ROOT, Stop, pages, program
+from core.setup.system import ROOT, pages, program
 
 
 def _prepare(words):
@@ -25,13 +26,13 @@ def _prepare(words):
 if __name__ == "__main__":
     try:
         _prepare(sys.argv[1:])
-    except Stop as stop:
+    except CommandError as stop:
         sys.exit(str(stop))
     except KeyboardInterrupt:
         sys.exit(130)
 
 from commands import admin, check, migrate, openapi, optimize, purge, routes, seed, serve, test
-from core import cli
+from core import cli, config
 from core.app import app
 from core.cache import Cache
 from core.contract import openapi as openapi_document
@@ -44,10 +45,10 @@ from core.db.statements import Statements, missing, require_sound
 from core.identity import auth
 from core.identity.audit import Audit
 from core.identity.auth import Auth, Passwords, Tokens
-from core.identity.budgets import Spending
+from core.identity.budgets import Budgets
 from core.identity.limits import Limits
 from core.serving.cors import Cors
-from core.serving.middleware import Edge
+from core.serving.middleware import Middleware
 from resources import audit, cart, categories, docs, products, products_csv, service, users
 
 RESOURCES = (users, products, products_csv, categories, cart, audit, service, docs)
@@ -70,8 +71,8 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
 
     `config`: the Config, with a secret_key; `url`: the DatabaseUrl to use; `generation`, `tries`: what the workers of
     this wiring share with those of the one before (a cache.Generation and limits.host_memory()); `before`: that one's
-    Readiness. Raises Stop where a SQL file is wrong, and then leaves an earlier wiring as it was; LookupError for a
-    route that does not say who may use it.
+    Readiness. Raises CommandError where a SQL file is wrong, and then leaves an earlier wiring as it was; LookupError
+    for a route that does not say who may use it.
     """
     needed = before.migrations if before else migrations.files()
     statements = Statements(ROOT / "sql", reload, migrations.tables(needed))
@@ -80,7 +81,7 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
     if before:
         readiness.replace(before)
     # Whoever edits statements wants to see at once what they do: answers that are in memory would hide it.
-    cache = Cache(0 if reload else config.cache_ttl, config.totals_ttl, config.cache_size, generation)
+    cache = Cache(0 if reload else config.cache_ttl, config.count_cache_ttl, config.cache_size, generation)
     database = Database(url, statements, config.database_timeout, cache)
     passwords = Passwords(config.bcrypt_cost, places=max(1, config.threads // 2))
     tokens = Tokens(config.secret_key, config.session_ttl, config.session_idle, config.reauth_after)
@@ -94,16 +95,16 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
         Auth(database, passwords, tokens),
         Validation(),
         readiness,
-        Spending(limits, config.threads),
+        Budgets(limits, config.threads),
         database,
     ):
         app.install(plugin)
     auth.require_declared(app)
     openapi_document.text(app)  # stops the start where a route cannot be described
-    application = Edge(app, Cors(config.cors_origins), cache.answers)
+    application = Middleware(app, Cors(config.cors_origins), cache.answers)
     application.readiness = readiness
     return application
 
 
 if __name__ == "__main__":
-    sys.exit(cli.main(sys.argv[1:], COMMANDS, shop))
+    sys.exit(cli.main(sys.argv[1:], COMMANDS, config.load, shop))

@@ -1,10 +1,9 @@
 """Give a registered account the role of an administrator, or take it back."""
 
-from commands.transaction import in_transaction
 from core import logs
+from core.cli import CommandError, say
+from core.db.owner import in_transaction, owner_url
 from core.identity import audit
-from core.setup.embedded import owner_url
-from core.setup.system import Stop, say
 
 HELP = "make a registered account an administrator (--revoke: no longer one)"
 
@@ -32,9 +31,9 @@ def run(options, config, shop):
 
 
 def set_role(db, name, role):
-    """Set the role of the account of this name; return it as it was. Raises Stop if there is none."""
+    """Set the role of the account of this name; return it as it was. Raises CommandError if there is none."""
     account = db.one("users/role", username=name) if name.isascii() else None
     if account is None:
-        raise Stop(f"There is no account {name!r}. Check the spelling, or let its owner register first.")
+        raise CommandError(f"There is no account {name!r}. Check the spelling, or let its owner register first.")
     db.run("users/set_role", username=name, role=role)
     return account

@@ -3,14 +3,15 @@
 import re
 
 from commands import check_plans, check_times, optimize
+from core.cli import say, tell
 from core.db import migrations
 from core.db.database import Session, connect, problem_of
+from core.db.owner import owner_url
 from core.db.statements import Statements, missing
-from core.setup.embedded import owner_url
-from core.setup.system import ROOT, pages, say, tell
+from core.setup.system import ROOT, pages
 
 HELP = "check every SQL file against the schema; names file and line of what is wrong"
-PATIENCE = 60  # seconds for one statement: the samples' own and the counts of a large catalogue
+STATEMENT_TIMEOUT = 60  # seconds for one statement: the samples' own and the counts of a large catalogue
 
 
 def arguments(parser):
@@ -32,7 +33,7 @@ def run(options, config, shop):
     problems = statements.problems + missing(ROOT / "sql", pages(ROOT))
     with owner_url(config) as url:
         state = migrations.Migrator(url, tell).state()
-        connection = connect(url, 10, PATIENCE)
+        connection = connect(url, 10, STATEMENT_TIMEOUT)
         try:
             with connection.cursor() as cursor:
                 refused = {statement.name: problem_of(cursor, statement) for statement in statements}

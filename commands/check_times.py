@@ -4,9 +4,9 @@ import statistics
 import time
 
 from commands import check_plans
+from core.cli import say
 from core.db.database import DatabaseError
 from core.db.statements import Problem
-from core.setup.system import say
 
 TRIES = 5  # of which the median counts; one more comes first, so that what is read is in memory
 

@@ -2,9 +2,9 @@
 
 import sys
 
+from core.cli import CommandError, say
 from core.db.migrations import Migrator
-from core.setup.embedded import owner_url
-from core.setup.system import Stop, say
+from core.db.owner import owner_url
 
 HELP = "apply migrations (up, the default), take the newest back (down), or show them (status)"
 
@@ -35,9 +35,11 @@ def down(migrator, sure):
     if newest and not sure:
         question = f"Taking back {newest[0]} removes what it made, with the data in it. Go on?"
         if not sys.stdin.isatty():
-            raise Stop(f"{question} Nobody is here to answer; if you mean it: python3 server.py migrate down --yes")
+            raise CommandError(
+                f"{question} Nobody is here to answer; if you mean it: python3 server.py migrate down --yes"
+            )
         if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
-            raise Stop("Nothing was changed.")
+            raise CommandError("Nothing was changed.")
     name = migrator.down()
     say(f"{name} is taken back." if name else "Nothing to do: no migration is applied.")
     return 0

@@ -1,8 +1,8 @@
 """Print the OpenAPI document of this API."""
 
 from core.app import app
+from core.cli import say
 from core.contract import openapi
-from core.setup.system import say
 
 HELP = "print the OpenAPI 3.1 document"
 

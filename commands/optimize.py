@@ -14,11 +14,10 @@ import contextlib
 import sys
 import time
 
-from commands.transaction import in_transaction
+from core.cli import CommandError, say
 from core.db.database import Session, connect
 from core.db.migrations import ALL_WORDS, LONGEST_STATEMENT
-from core.setup.embedded import owner_url
-from core.setup.system import Stop, say
+from core.db.owner import in_transaction, owner_url
 
 HELP = "make the index of words anew: after very many changes, or where it leaves words out"
 REBUILD = "ALTER TABLE products FORCE"  # whole: not before it is done do searches use the new one
@@ -43,7 +42,7 @@ def run(options, config, shop):
             "DATABASE_TIMEOUT. It takes as much room on the disk again as the table does."
         )
         if not options.yes and not _confirmed(told):
-            raise Stop("Nothing was changed.")
+            raise CommandError("Nothing was changed.")
         began = time.monotonic()
         rebuild(url)
         after = in_transaction(url, delay)
@@ -56,13 +55,16 @@ def run(options, config, shop):
 
 def _confirmed(told):
     if not sys.stdin.isatty():
-        raise Stop(f"{told} Nobody is here to answer; if you mean it: python3 server.py optimize --yes")
+        raise CommandError(f"{told} Nobody is here to answer; if you mean it: python3 server.py optimize --yes")
     return input(f"{told} Go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def rebuild(url):
     """Make the table and its index anew, in one step; with all words, whatever the server leaves out."""
-    with contextlib.closing(connect(url, 10, patience=LONGEST_STATEMENT)) as connection, connection.cursor() as cursor:
+    with (
+        contextlib.closing(connect(url, 10, statement_timeout=LONGEST_STATEMENT)) as connection,
+        connection.cursor() as cursor,
+    ):
         cursor.execute(ALL_WORDS)
         cursor.execute(REBUILD)
 

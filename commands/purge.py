@@ -1,10 +1,11 @@
 """Remove sessions that are over and carts that nobody has touched for long; safe while the shop serves."""
 
 from commands import optimize
+from core.cli import say
 from core.db.database import Database
+from core.db.owner import owner_url
 from core.db.statements import Statements
-from core.setup.embedded import owner_url
-from core.setup.system import ROOT, say
+from core.setup.system import ROOT
 
 HELP = "remove expired sessions and abandoned carts"
 BATCH = 500  # rows in one transaction: locks are held for moments

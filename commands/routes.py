@@ -3,7 +3,7 @@
 import inspect
 
 from core.app import app
-from core.setup.system import say
+from core.cli import say
 
 HELP = "list every route"
 

@@ -10,11 +10,10 @@ import orjson
 from tqdm import tqdm
 
 from commands import seed_catalogue
-from commands.transaction import in_transaction
+from core.cli import CommandError, say
 from core.db.database import AGAIN, CLASHES, DatabaseError
 from core.db.drivers import number
-from core.setup.embedded import owner_url
-from core.setup.system import Stop, say
+from core.db.owner import in_transaction, owner_url
 
 HELP = "fill the catalogue with believable products"
 MOST = 10_000_000
@@ -31,7 +30,7 @@ def arguments(parser):
 def count(text):
     """Parse --products."""
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST:
-        raise Stop(f"--products is {text!r}; wanted is a whole number from 1 to {MOST}.", code=2)
+        raise CommandError(f"--products is {text!r}; wanted is a whole number from 1 to {MOST}.", code=2)
     return int(text)
 
 
@@ -40,7 +39,7 @@ def run(options, config, shop):
     with owner_url(config) as url:
         held = in_transaction(url, lambda db: db.one("seed/counts"))
         if any(held.values()) and not options.yes and not _confirmed(held):
-            raise Stop("Nothing was changed.")
+            raise CommandError("Nothing was changed.")
         fill(url, options.products, clear=any(held.values()))
     return 0
 
@@ -51,7 +50,7 @@ def _confirmed(held):
         "lines lie in carts. Remove all of them and fill it anew?"
     )
     if not sys.stdin.isatty():
-        raise Stop(f"{question} Nobody is here to answer; if you mean it, type: python3 server.py seed --yes")
+        raise CommandError(f"{question} Nobody is here to answer; if you mean it, type: python3 server.py seed --yes")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
@@ -59,7 +58,7 @@ def fill(url, products, clear=False):
     """Put `products` products and their categories into an empty catalogue, or in place of what it holds.
 
     It is one transaction: whatever ends it early (Ctrl-C, a crash) leaves what was there. Where the shop, which may
-    serve meanwhile, is in the way, all of it is done again; raises Stop where that does not help.
+    serve meanwhile, is in the way, all of it is done again; raises CommandError where that does not help.
     """
     say(f"Filling the catalogue with {products} products. Until it is done, it stays as it is; Ctrl-C leaves it so.")
     for attempt in range(1, TRIES + 1):
@@ -71,7 +70,9 @@ def fill(url, products, clear=False):
                 raise
             time.sleep(random.uniform(0, 0.2 * attempt))  # noqa: S311 - jitter
     else:
-        raise Stop("The catalogue was changed by others again and again. Nothing was changed here; try again later.")
+        raise CommandError(
+            "The catalogue was changed by others again and again. Nothing was changed here; try again later."
+        )
     say(f"The catalogue has {products} products in {len(seed_catalogue.KINDS)} categories.")
 
 

@@ -15,16 +15,17 @@ import signal
 import socket
 
 from commands import optimize, seed
-from commands.transaction import in_transaction
 from core import logs
 from core.cache import Generation
-from core.config import load
+from core.cli import CommandError, say, tell
+from core.config import RENAMED, load
 from core.db.database import DatabaseError, refusal
 from core.db.migrations import Migrator
+from core.db.owner import explained, in_transaction
 from core.identity.limits import host_memory
-from core.serving.supervisor import Watch
-from core.setup.embedded import Embedded, require_free
-from core.setup.system import Stop, pages, say, tell
+from core.serving.supervisor import Supervisor
+from core.setup.embedded import Embedded, require_free, usable
+from core.setup.system import pages
 
 HELP = "serve the shop (the default)"
 PRODUCTS_AT_FIRST = 500
@@ -45,14 +46,17 @@ def arguments(parser):
 def run(options, config, shop):
     """Serve until SIGTERM or Ctrl-C; `shop(config, url, reload, …)` wires the application."""
     logs.configure(config.log_level)
+    for name in config.old_names:
+        log.warning(f"{name} is called {RENAMED[name]} now. Rename it; the old name works in 1.x only.")
     for number in (signal.SIGTERM, signal.SIGINT):  # until the watch begins; a shell's `&` has SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # an early one waits for the watch, which unblocks it
-    if not config.database:
-        require_free(config.data_dir)
-    sockets = listen(config.host, config.port, config.workers)
     try:
         with contextlib.ExitStack() as stack:
+            if not config.database:
+                stack.enter_context(usable(config.data_dir))
+                require_free(config.data_dir)
+            sockets = listen(config.host, config.port, config.workers)
             url, database = (config.database, None) if config.database else _embedded(stack, config)
             shared = {"generation": Generation(), "tries": host_memory()}
             application = shop(with_secret(config), url, options.reload, **shared)
@@ -74,7 +78,7 @@ def run(options, config, shop):
                 _look_at_words(url, config, application.readiness.statements)
             open_doors(sockets, config.host, config.port)
             say(f"Serving on http://{_shown(config.host)}:{config.port} (Ctrl-C stops).")
-            return Watch(application, sockets, config.threads, wire, database).run()
+            return Supervisor(application, sockets, config.threads, wire, database).run()
     except KeyboardInterrupt:
         return 0
 
@@ -101,7 +105,7 @@ def with_secret(config):
     if config.secret_key:
         return config
     if config.database:
-        raise Stop(
+        raise CommandError(
             "SECRET_KEY is not set. With DATABASE_URL the shop needs one: session tokens are stored under it. "
             "Make one, keep it in .env, and use the same on every host:\n\n"
             "    python3 -c 'import secrets; print(secrets.token_urlsafe(48))'\n"
@@ -119,6 +123,7 @@ def _embedded(stack, config):
     """Start the embedded database, migrate it, fill it the first time; return our login and its process."""
     private = Embedded(config.data_dir)
     accounts = stack.enter_context(private)
+    stack.enter_context(explained(accounts.owner))
     Migrator(accounts.owner, tell).up()
     if private.fresh.exists():
         held = in_transaction(accounts.owner, lambda db: db.one("seed/counts"))
@@ -139,7 +144,7 @@ def _look_at_words(url, config, statements):
 
 
 def listen(host, port, count):
-    """Return `count` listening sockets on one address; raise Stop where it cannot be had."""
+    """Return `count` listening sockets on one address; raise CommandError where it cannot be had."""
     with _sentences(host, port):
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         # Without SO_REUSEPORT first: with it, a second server would quietly take half of the first one's visitors.
@@ -148,7 +153,7 @@ def listen(host, port, count):
 
 
 def open_doors(sockets, host, port):
-    """Listen: from here on a connection waits, and is not refused. Raise Stop where another server was faster."""
+    """Listen: from here on a connection waits, and is not refused. Raise CommandError where another was faster."""
     with _sentences(host, port):
         # Once more, because a server that is bound and does not listen yet is in nobody's way.
         _bound(sockets[0].family, sockets[0].getsockname(), shared=False).close()
@@ -158,18 +163,20 @@ def open_doors(sockets, host, port):
 
 @contextlib.contextmanager
 def _sentences(host, port):
-    """Turn what goes wrong with an address into a Stop that says what to do."""
+    """Turn what goes wrong with an address into a CommandError that says what to do."""
     try:
         yield
     except PermissionError:
-        raise Stop(f"Port {port} needs more rights than this user has. Choose one above 1023: --port 8080.") from None
+        raise CommandError(
+            f"Port {port} needs more rights than this user has. Choose one above 1023: --port 8080."
+        ) from None
     except OSError as error:
         if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-            raise Stop(
+            raise CommandError(
                 f"HOST is {host!r}, which is no address of this machine. Use 127.0.0.1, or 0.0.0.0 for all."
             ) from None
         free = 8081 if port == 8080 else 8080
-        raise Stop(
+        raise CommandError(
             f"Port {port} on {host} is taken or cannot be used ({error.strerror}). "
             f"Stop what listens there, or choose another port: python3 server.py --port {free}"
         ) from None

@@ -15,15 +15,15 @@ from concurrent.futures import Future
 from cachetools import FIFOCache
 
 REVALIDATE = "public, max-age=0, must-revalidate"  # keep it, and ask by its ETag before each use
-TOTALS_SIZE = 4 * 1024 * 1024  # bytes, estimated, for each worker
+COUNTS_SIZE = 4 * 1024 * 1024  # bytes, estimated, for each worker
 ESTIMATES_FOR = 600  # seconds, whatever changes meanwhile
 ROW_SIZE = 600  # bytes that a row of a few columns takes as a dict, about
-PATIENCE = 5  # seconds to wait for somebody who is making the same
+FOLLOW_TIMEOUT = 5  # seconds to wait for somebody who is making the same
 FOLLOWERS = 2  # who wait for answers so in each worker; each holds a thread, and what is awaited may take its time
 
 
-class Kept:
-    """A route's `cache` that keeps its answers in memory: `cache=Kept("products", "categories")`.
+class Cached:
+    """A route's `cache` that keeps its answers in memory: `cache=Cached("products", "categories")`.
 
     `tables`: all that the answers show; a change of one of them through this shop voids the answers.
     """
@@ -34,7 +34,7 @@ class Kept:
         self.tables = frozenset(tables)
 
 
-CATALOGUE = Kept("products", "categories")
+CATALOGUE = Cached("products", "categories")
 
 
 class Generation:
@@ -127,7 +127,7 @@ class Memory:
             return None
         try:
             with contextlib.suppress(TimeoutError):
-                return theirs.result(PATIENCE)
+                return theirs.result(FOLLOW_TIMEOUT)
         finally:
             self._following.release()
         return None
@@ -136,18 +136,18 @@ class Memory:
 class Cache:
     """All that is kept, and what voids it.
 
-    `answers_for`, `totals_for`: seconds; 0 keeps none. `largest`: bytes of answers, for each worker. `generation`: the
+    `answers_for`, `counts_for`: seconds; 0 keeps none. `largest`: bytes of answers, for each worker. `generation`: the
     one of the workers that serve beside those which get this.
     """
 
-    def __init__(self, answers_for, totals_for, largest, generation=None):
+    def __init__(self, answers_for, counts_for, largest, generation=None):
         self.generation = generation or Generation()
         self.tables = set()  # what the kept answers show, by their routes
         answers = Memory(answers_for, largest, lambda answer: answer.size, self.generation, FOLLOWERS)
         self.answers = answers if answers_for else None
-        self.totals = Memory(totals_for, TOTALS_SIZE, _size_of_rows, self.generation) if totals_for else None
-        estimates = Memory(ESTIMATES_FOR, TOTALS_SIZE, _size_of_rows, Generation()) if totals_for else None
-        self.rows = {"count": self.totals, "estimate": estimates}  # by what the header of a statement lets be kept
+        self.counts = Memory(counts_for, COUNTS_SIZE, _size_of_rows, self.generation) if counts_for else None
+        estimates = Memory(ESTIMATES_FOR, COUNTS_SIZE, _size_of_rows, Generation()) if counts_for else None
+        self.rows = {"count": self.counts, "estimate": estimates}  # by what the header of a statement lets be kept
 
     def changed(self, tables):
         """Void all that is kept if it shows one of these tables; to be called when the change is committed."""

@@ -1,14 +1,29 @@
-"""The command line: finds the command, reads the settings, and turns what goes wrong into a sentence."""
+"""The command line: finds the command, and ends it with a sentence where it cannot go on.
+
+Only the standard library is used, in words that every Python 3 can read: this page says what is missing.
+"""
 
 import argparse
 import difflib
-import pathlib
 import sys
 
-from core import config
-from core.db.database import UNFINISHED, DatabaseError, number, refusal
-from core.errors import ApiError
-from core.setup.system import Stop
+
+class CommandError(Exception):
+    """The command cannot go on; the message is a sentence that says what to do next. Exit status 1, or `code`."""
+
+    def __init__(self, message, code=1):
+        super().__init__(message)
+        self.code = code
+
+
+def say(line):
+    """Tell the person at the terminal what was asked for, in one line."""
+    print(line, flush=True)
+
+
+def tell(line):
+    """Tell the person what is being prepared, beside what a command was asked for: on standard error."""
+    print(line, file=sys.stderr, flush=True)
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,59 +31,26 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         """Leave with a sentence."""
-        raise Stop(f"{message[:1].upper()}{message[1:]}. Type {self.prog} --help to see what there is.", code=2)
+        raise CommandError(f"{message[:1].upper()}{message[1:]}. Type {self.prog} --help to see what there is.", code=2)
 
 
-def main(words, commands, shop):
-    """Run one command; return the exit status (0, 1 for a failure, 2 for a wrong command line)."""
-    settings = None
+def main(words, commands, load, shop):
+    """Run one command; return the exit status (0, 1 for a failure, 2 for a wrong command line).
+
+    `load(**options)` reads the settings, and `shop` wires the application; both go to the command.
+    """
     try:
         command, options = read(words, commands)
         given = {name: getattr(options, name, None) for name in ("host", "port", "workers", "threads")}
-        settings = config.load(**given)
-
-        return commands[command].run(options, settings, shop)
-    except Stop as stop:
-        print(stop, file=sys.stderr)
-        return stop.code
-    except config.Malformed as malformed:
-        print(malformed, file=sys.stderr)
-        return 2
-    except ApiError as error:  # a client would be told no more; an operator is
-        known = isinstance(error.__cause__, DatabaseError)
-        print(_about_database(settings, error.__cause__) if known else error.message, file=sys.stderr)
-        return 1
-    except DatabaseError as error:
-        print(_about_database(settings, error), file=sys.stderr)
-        return 1
+        return commands[command].run(options, load(**given), shop)
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return error.code
     except BrokenPipeError:  # `server.py routes | head`
         sys.stderr.close()
         return 1
-    except OSError as error:
-        if not settings or settings.database or not _concerns(error, settings.data_dir):
-            raise
-        print(
-            f"DATA_DIR is {str(settings.data_dir)!r}, which cannot be used ({error.strerror}). "
-            "Set it to a directory on a disk with room, which this user may write to.",
-            file=sys.stderr,
-        )
-        return 1
     except (KeyboardInterrupt, EOFError):  # EOFError: Ctrl-D at a question
         return 130
-
-
-def _about_database(settings, error):
-    """Return the sentence for a DatabaseError."""
-    if number(error) in UNFINISHED:
-        return "The tables are not there yet, or not all of them. Type: python3 server.py migrate"
-    embedded = config.DatabaseUrl("shop", unix_socket=".data/run/s")
-    return refusal(settings.database if settings and settings.database else embedded, error)
-
-
-def _concerns(error, folder):
-    """Whether an OSError is about this folder, what is in it, or what it is in."""
-    place = pathlib.Path(error.filename or "nowhere")
-    return place.is_relative_to(folder) or folder.is_relative_to(place)
 
 
 def read(words, commands):
@@ -78,7 +60,7 @@ def read(words, commands):
     if not words[0].startswith("-") and words[0] not in commands:
         close = difflib.get_close_matches(words[0], commands, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
-        raise Stop(f"There is no command {words[0]!r}.{hint} There are {', '.join(commands)}.", code=2)
+        raise CommandError(f"There is no command {words[0]!r}.{hint} There are {', '.join(commands)}.", code=2)
     parser = Parser(
         prog="python3 server.py",
         description="Bodega, an e-commerce API in Bottle and plain SQL.",

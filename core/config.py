@@ -14,14 +14,20 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
+from core.cli import CommandError
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DRIVER_OF = {"mysql": "pymysql", "mysql+pymysql": "pymysql", "mysql+mysqldb": "mysqldb"}  # scheme of DATABASE_URL
 LOG_LEVELS = ("debug", "info", "warning", "error")
+RENAMED = {"CACHE_SIZE": "CACHE_SIZE_MB", "TOTALS_TTL": "COUNT_CACHE_TTL"}  # old names, which still work in 1.x
 MOST_CONNECTIONS = 20  # specification.md, Scalability Considerations
 
 
-class Malformed(ValueError):
-    """A setting is not what it should be; the message names the variable, the value and what is wanted."""
+class Malformed(CommandError):
+    """A setting is not what it should be; the message names the variable and what is wanted. Exit status 2."""
+
+    def __init__(self, message):
+        super().__init__(message, code=2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +72,11 @@ class Config:
     cart_ttl: int = 30 * 24 * 3600
     cache_ttl: float = 5.0  # seconds that answers are kept; 0: not at all
     cache_size: int = 16 * 1024 * 1024  # bytes of them, for each worker
-    totals_ttl: float = 5.0  # seconds that counts are kept
+    count_cache_ttl: float = 5.0  # seconds that counts are kept
     rate_limits: bool = True
     rate_limit_storage: str | None = dataclasses.field(default=None, repr=False)
     trusted_proxies: tuple = ()  # of ipaddress networks
+    old_names: tuple[str, ...] = ()  # settings that were given by a name of RENAMED
 
 
 def load(environ=None, env_file=ROOT / ".env", **options):
@@ -77,8 +84,11 @@ def load(environ=None, env_file=ROOT / ".env", **options):
 
     `options` are the command line's (host, port, workers, threads; None where not given) and win over all.
     """
-    values = _of_file(env_file)
-    values.update(os.environ if environ is None else environ)
+    values, old_names = {}, []
+    for source in (_of_file(env_file), os.environ if environ is None else environ):
+        old_names += [name for name in RENAMED if name in source]
+        values.update({RENAMED[name]: source[name] for name in RENAMED if name in source})
+        values.update(source)
     values.update({name.upper(): str(value) for name, value in options.items() if value is not None})
 
     def read(name, default, parse):
@@ -95,6 +105,7 @@ def load(environ=None, env_file=ROOT / ".env", **options):
             f"more than the {connections} that DATABASE_CONNECTIONS allows. Lower the one or raise the other."
         )
     return Config(
+        old_names=tuple(dict.fromkeys(old_names)),
         database=read("DATABASE_URL", None, database_url),
         database_timeout=read("DATABASE_TIMEOUT", 2.0, seconds(0.1, 60)),
         database_connections=connections,
@@ -111,8 +122,8 @@ def load(environ=None, env_file=ROOT / ".env", **options):
         reauth_after=read("REAUTH_AFTER", Config.reauth_after, duration_or_none),
         cart_ttl=read("CART_TTL", Config.cart_ttl, duration),
         cache_ttl=read("CACHE_TTL", Config.cache_ttl, seconds(0, 3600)),
-        cache_size=read("CACHE_SIZE", Config.cache_size >> 20, whole(1, 4096)) << 20,
-        totals_ttl=read("TOTALS_TTL", Config.totals_ttl, seconds(0, 3600)),
+        cache_size=read("CACHE_SIZE_MB", Config.cache_size >> 20, whole(1, 4096)) << 20,
+        count_cache_ttl=read("COUNT_CACHE_TTL", Config.count_cache_ttl, seconds(0, 3600)),
         rate_limits=read("RATE_LIMITS", "on", one_of(("on", "off"))) == "on",
         rate_limit_storage=read("RATE_LIMIT_STORAGE", None, redis_url),
         trusted_proxies=read("TRUSTED_PROXIES", (), networks),

@@ -51,7 +51,7 @@ class Writer(logging.Handler):
 
     ROOM = 1 << 20  # characters
     GATHERING = 0.02  # seconds in which lines come together: a thread woken for each would cost a fifth of the answers
-    PATIENCE = 1  # seconds that the end of the process waits until all is written
+    FLUSH_TIMEOUT = 1  # seconds that the end of the process waits until all is written
 
     def __init__(self, place):
         super().__init__()
@@ -82,8 +82,8 @@ class Writer(logging.Handler):
                 self._call()
 
     def flush(self):
-        """Wait until all is written, for PATIENCE seconds at the most."""
-        deadline = time.monotonic() + self.PATIENCE
+        """Wait until all is written, for FLUSH_TIMEOUT seconds at the most."""
+        deadline = time.monotonic() + self.FLUSH_TIMEOUT
         while self._called.is_set() and time.monotonic() < deadline:
             time.sleep(0.005)
 

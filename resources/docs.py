@@ -55,7 +55,7 @@ def home():
     return SHOP
 
 
-@app.get("/docs", auth=PUBLIC, hidden=True, gives=HTML, cache=REVALIDATE)
+@app.get("/docs", auth=PUBLIC, hidden=True, produces=HTML, cache=REVALIDATE)
 def docs():
     """Show the API document in Swagger UI, to read and to try."""
     response.headers.update(PROTECTION)
@@ -71,7 +71,7 @@ def _serve(name, folder, media):
         response.headers.update(PROTECTION)
         return data
 
-    app.get(f"/docs/{name}", auth=PUBLIC, hidden=True, gives=media, cache=REVALIDATE, callback=file)
+    app.get(f"/docs/{name}", auth=PUBLIC, hidden=True, produces=media, cache=REVALIDATE, callback=file)
 
 
 for _name, (_folder, _media) in FILES.items():

@@ -187,7 +187,7 @@ def show(db, id, user):
 def create(db, body, user):
     """Add a product to the catalogue. An empty description is stored as null."""
     values = dict.fromkeys(FIELDS) | body
-    hold_category(db, values)
+    lock_category(db, values)
     id = db.add("products/add", **stored(values))
     response.set_header("Location", f"/api/products/{id}")
     product = tagged(existing(db, id))
@@ -258,7 +258,7 @@ def change(db, id, sent, user, if_match, *, action):
         raise PreconditionFailed()
     values = state(before) | sent
     if "category_id" in sent:
-        hold_category(db, values)
+        lock_category(db, values)
     if not db.run("products/update", id=id, **stored(values)):
         return tagged(before)
     after = existing(db, id)
@@ -274,10 +274,10 @@ def existing(db, id):
     return product
 
 
-def hold_category(db, values):
+def lock_category(db, values):
     """Make sure that the category is there and stays until the end of the transaction; raise ValidationError."""
     id = values["category_id"]
-    if id is not None and not db.many("categories/hold", ids=dump([id]).decode()):
+    if id is not None and not db.many("categories/lock_many", ids=dump([id]).decode()):
         raise ValidationError(("category_id", "There is no such category. GET /api/categories lists them."))
 
 

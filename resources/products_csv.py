@@ -28,7 +28,7 @@ MOST_PROBLEMS = 1000  # that are listed
 BATCH = 1000  # rows of one statement that reads
 PART = 200  # rows of one transaction: whoever wants a product that it changes waits for some 20 ms
 LARGEST_BATCH = 512 * 1024  # characters of one statement's rows
-PATIENCE = 120  # seconds for one statement: a second import waits for the first
+STATEMENT_TIMEOUT = 120  # seconds for one statement: a second import waits for the first
 STATE = ("name", "description", "price", "image_url", "category_id", "stock_quantity", "is_active")
 EXPORTED = ("id", "name", "description", "price", "image_url", "category", "stock_quantity", "is_active")
 DEFAULTS = {"description": None, "image_url": None, "category_id": None, "stock_quantity": 0, "is_active": True}
@@ -85,10 +85,10 @@ COLUMNS = {  # resources/products.py has the same for JSON
     "/api/products/import",
     auth=ADMIN,
     query=REHEARSAL,
-    takes=FILE,
+    consumes=FILE,
     returns=RESULT,
     raises=(Conflict,),
-    patience=PATIENCE,
+    timeout=STATEMENT_TIMEOUT,
     message="Products imported.",
 )
 def take_in(db, database, upload, query, user):
@@ -119,7 +119,9 @@ def take_in(db, database, upload, query, user):
     return {"created": len(rows) - changed, "updated": changed, "dry_run": query["dry_run"]}
 
 
-@app.get("/api/products/export", auth=ADMIN, gives="text/csv; charset=utf-8", message="All products, as a CSV table.")
+@app.get(
+    "/api/products/export", auth=ADMIN, produces="text/csv; charset=utf-8", message="All products, as a CSV table."
+)
 def give_out(database):
     """Export all products as a CSV table, withdrawn ones too; what comes out can be imported again.
 
@@ -242,7 +244,7 @@ def find_categories(db, rows, problems):
         for found in db.many("categories/named", names=text_of(part)):
             named[part[found["position"] - 1]] = found["id"]
     ids = sorted({*named.values(), *(row.get("category_id") for _, row in rows)} - {None})
-    held = {found["id"] for part in parts(ids, BATCH) for found in db.many("categories/hold", ids=text_of(part))}
+    held = {found["id"] for part in parts(ids, BATCH) for found in db.many("categories/lock_many", ids=text_of(part))}
     for number, row in rows:
         if row.get("category_id") is not None and row["category_id"] not in held:
             problems.add(number, "category_id", NO_CATEGORY)
@@ -287,7 +289,7 @@ def store_part(db):
         return False
     rows = [converted(row, READ) for row in json.loads(part["document"])]
     named = {row["category_id"] for row in rows if row.get("category_id") is not None}
-    there = {None, *(found["id"] for found in db.many("categories/hold", ids=text_of(sorted(named))))}
+    there = {None, *(found["id"] for found in db.many("categories/lock_many", ids=text_of(sorted(named))))}
     rows = [row if row.get("category_id") in there else row | {"category_id": None} for row in rows]
     wanted = {row["id"]: row for row in rows if "id" in row}
     before = db.many("products/lock_many", ids=text_of(sorted(wanted)))

@@ -12,7 +12,7 @@ STATUS = Shape("Status", status={"type": "string", "meta": {"example": "ready"}}
 
 
 @app.get(
-    "/api/openapi.json", auth=PUBLIC, gives="application/json", cache=REVALIDATE, message="The OpenAPI 3.1 document."
+    "/api/openapi.json", auth=PUBLIC, produces="application/json", cache=REVALIDATE, message="The OpenAPI 3.1 document."
 )
 def describe():
     """Describe this API: the OpenAPI document, generated from the routes."""

@@ -38,7 +38,7 @@ TABLES = ("audit_entries", "cart_items", "products", "categories", "users")
 PARTS = ("core", "commands", "resources", "sql", "migrations")  # of the program, beside server.py
 SECRET = "a-secret-of-the-tests-and-of-nobody-else"
 SETTINGS = config.Config(
-    cors_origins=(ORIGIN,), secret_key=SECRET, bcrypt_cost=4, rate_limits=False, cache_ttl=0, totals_ttl=0
+    cors_origins=(ORIGIN,), secret_key=SECRET, bcrypt_cost=4, rate_limits=False, cache_ttl=0, count_cache_ttl=0
 )
 
 

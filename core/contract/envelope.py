@@ -13,7 +13,7 @@ from bottle import HTTPError, HTTPResponse, request, response
 
 from core import errors
 from core.app import methods_of
-from core.cache import Cache, Kept
+from core.cache import Cache, Cached
 from core.identity.auth import PUBLIC
 
 log = logging.getLogger("bodega.request")
@@ -61,11 +61,11 @@ class Answer:
 
 
 class Envelope:
-    """The outermost plugin. Reads `message`, `status`, `cache` and `gives` from the route.
+    """The outermost plugin. Reads `message`, `status`, `cache` and `produces` from the route.
 
     `cache`: the Cache-Control of a route's answers, which also get a strong ETag, and If-None-Match answers 304; or
-    `Kept(tables)`, which also keeps them in memory. Without it nothing of the route may be stored. `gives`: the media
-    type of a route whose handler returns bytes that leave as they are, or yields them.
+    `Cached(tables)`, which also keeps them in memory. Without it nothing of the route may be stored. `produces`: the
+    media type of a route whose handler returns bytes that leave as they are, or yields them.
     """
 
     name = "envelope"
@@ -83,7 +83,7 @@ class Envelope:
         app.default_error_handler = self._render
         self._app = app
         for route in app.routes:
-            if isinstance(route.config.get("cache"), Kept):
+            if isinstance(route.config.get("cache"), Cached):
                 self._may_be_kept(route)
 
     def close(self):
@@ -95,8 +95,8 @@ class Envelope:
         message = route.config.get("message", "OK")
         status = route.config.get("status", 200)
         cache = route.config.get("cache")
-        gives = route.config.get("gives")
-        control = cache.control if isinstance(cache, Kept) else cache
+        produces = route.config.get("produces")
+        control = cache.control if isinstance(cache, Cached) else cache
 
         def made(arguments):
             try:
@@ -107,14 +107,14 @@ class Envelope:
                 log.exception("a bug in %s %s", route.method, route.rule)
                 raise errors.InternalError() from None
             response.status = status
-            response.content_type = gives or JSON
+            response.content_type = produces or JSON
             if not response.get_header("Cache-Control"):  # a handler may be stricter than its route
                 response.set_header("Cache-Control", control or "no-store")
             return data
 
         def enveloped(**arguments):
             data = made(arguments)
-            if gives:
+            if produces:
                 return _conditional(data, _tag(data)) if cache else data
             if not cache:
                 return dump({"success": True, "data": data, "message": message})
@@ -136,7 +136,7 @@ class Envelope:
             response.set_header("Age", str(int(age)))
             return _conditional(answer.body, answer.etag)
 
-        return kept if isinstance(cache, Kept) and self._cache.answers else enveloped
+        return kept if isinstance(cache, Cached) and self._cache.answers else enveloped
 
     def _may_be_kept(self, route):
         if (route.method, route.config.get("auth")) != ("GET", PUBLIC) or route.config.get("limit"):

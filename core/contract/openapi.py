@@ -96,9 +96,9 @@ def _operation(route, parts):
         if example:
             content["example"] = example
         operation["requestBody"] = {"required": body.required, "content": {JSON: content}}
-    elif takes := route.config.get("takes"):
-        schema = {"type": "string", "examples": [takes.example]}
-        operation["requestBody"] = {"required": True, "content": {takes.media_type: {"schema": schema}}}
+    elif consumes := route.config.get("consumes"):
+        schema = {"type": "string", "examples": [consumes.example]}
+        operation["requestBody"] = {"required": True, "content": {consumes.media_type: {"schema": schema}}}
     if route.config["auth"] != PUBLIC:
         operation["security"] = [{"bearer": [ADMIN] if route.config["auth"] == ADMIN else []}]  # a role, OpenAPI 3.1
     operation["responses"] = _responses(route, parts)
@@ -126,7 +126,7 @@ def _parameters(route, parts):
 def failures(route):
     """Return the error classes that a route may answer with: declared, or implied by what it declares."""
     found = {errors.ValidationError, errors.InternalError, errors.ServiceUnavailable, *route.config.get("raises", ())}
-    if route.config.get("body") or route.config.get("takes"):
+    if route.config.get("body") or route.config.get("consumes"):
         found |= {errors.PayloadTooLarge, errors.UnsupportedMediaType}
     if route.config.get("body"):
         found.add(errors.MalformedJson)
@@ -167,7 +167,7 @@ def _headers(*names):
 
 
 def _success(route, parts):
-    if media := route.config.get("gives"):  # not in the envelope: a download
+    if media := route.config.get("produces"):  # not in the envelope: a download
         schema = {"type": "object"} if media == JSON else {"type": "string"}
         headers = _headers(*(("ETag",) if route.config.get("cache") else ()))
         return {"description": route.config["message"], "headers": headers, "content": {media: {"schema": schema}}}

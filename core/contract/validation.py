@@ -167,7 +167,7 @@ class OptionalBody(Body):
 
 
 class Upload:
-    """A body that is no JSON, of at most `largest` bytes: `takes=Upload(…)`; the handler gets it as `upload`."""
+    """A body that is no JSON, of at most `largest` bytes: `consumes=Upload(…)`; the handler gets it as `upload`."""
 
     def __init__(self, media_type, largest, example):
         self.media_type = media_type
@@ -238,7 +238,7 @@ class Validation:
     def apply(self, callback, route):
         """Wrap every route; a handler gets of query and body what it names."""
         query = route.config.get("query", NO_QUERY)
-        body, takes, headers = map(route.config.get, ("body", "takes", "headers"))
+        body, consumes, headers = map(route.config.get, ("body", "consumes", "headers"))
         names = inspect.signature(route.callback).parameters
 
         def validated(**arguments):
@@ -250,8 +250,8 @@ class Validation:
                 arguments["query"] = checked
             if body:
                 arguments["body"] = body.read(environ)
-            if takes:
-                arguments["upload"] = takes.read(environ)
+            if consumes:
+                arguments["upload"] = consumes.read(environ)
             return callback(**arguments)
 
         return validated

@@ -74,7 +74,7 @@ class Session:
         """Return all rows as a list of dicts. They may be given to others too: change copies."""
         return self._read(name, "many", params, lambda: list(self._cursor.fetchall()))
 
-    def is_kept(self, name, /, **params):
+    def is_cached(self, name, /, **params):
         """Whether `one` or `many` would answer from memory."""
         memory, key = self._kept(self._statements.get(name, self._prepare), params)
         return memory is not None and memory.peek(key) is not None
@@ -185,19 +185,19 @@ class Database:
     _connect.dbapi = drivers  # DBUtils reads the module's thread safety here
 
     def apply(self, callback, route):
-        """Wrap the routes whose handler names `db`; one that declares `patience` (seconds) may take so long.
+        """Wrap the routes whose handler names `db`; one that declares `timeout` (seconds) may take so long.
 
         A handler whose answer is made while it is sent names `database`, and calls `transaction` itself.
         """
-        names, patience = inspect.signature(route.callback).parameters, route.config.get("patience")
+        names, timeout = inspect.signature(route.callback).parameters, route.config.get("timeout")
         if "database" in names:
             callback = functools.partial(callback, database=self)
         if "db" not in names:
             return callback
 
-        return lambda **arguments: self.transaction(lambda db: callback(db=db, **arguments), patience)
+        return lambda **arguments: self.transaction(lambda db: callback(db=db, **arguments), timeout)
 
-    def transaction(self, work, patience=None):
+    def transaction(self, work, statement_timeout=None):
         """Run `work(db)` in a transaction and return what it returns.
 
         After a deadlock or a lock wait, and once after a connection that died of old age, all of it runs again
@@ -205,36 +205,44 @@ class Database:
         repeated: it may have been stored. Raises ApiError: Conflict for a constraint, ServiceUnavailable for a
         database that is out of reach, and DatabaseError for what is a bug.
 
-        With `patience`, in seconds, it runs on a connection of its own whose statements may take so long each, and
-        LONG_TRIES times at most.
+        With `statement_timeout`, in seconds, it runs on a connection of its own whose statements may take so long each,
+        and LONG_TRIES times at most.
         """
         started = time.monotonic()
         if started < self._down_until:  # one thread has just waited in vain; the others need not
             raise ServiceUnavailable(UNREACHABLE)
-        tries = LONG_TRIES if patience else TRIES
+        tries = LONG_TRIES if statement_timeout else TRIES
         for attempt in range(1, tries + 1):
             connection, session, committing = None, None, False
             try:
-                connection = connect(self.url, self.timeout, patience) if patience else self._pool.connection()
+                connection = (
+                    connect(self.url, self.timeout, statement_timeout) if statement_timeout else self._pool.connection()
+                )
                 with connection.cursor() as cursor:
-                    session = Session(cursor, self.statements, None if patience else self._cache, again=attempt > 1)
+                    session = Session(
+                        cursor, self.statements, None if statement_timeout else self._cache, again=attempt > 1
+                    )
                     result = work(session)
                 committing = session.begun
                 if committing:
                     self._commit(connection, session.changed)
             except DatabaseError as error:
-                self._end(connection, patience, broken=number(error) in LOST)
+                self._end(connection, statement_timeout, broken=number(error) in LOST)
                 spent = time.monotonic() - started
-                if attempt == tries or committing or not self._worth_repeating(number(error), attempt, spent, patience):
+                if (
+                    attempt == tries
+                    or committing
+                    or not self._worth_repeating(number(error), attempt, spent, statement_timeout)
+                ):
                     raise self._failure(error, committing) from error
                 time.sleep(random.uniform(0, min(0.2, 0.005 * 2**attempt)))  # noqa: S311 - jitter
             except BaseException:
-                if patience or (session and session.begun):
-                    self._end(connection, patience)
+                if statement_timeout or (session and session.begun):
+                    self._end(connection, statement_timeout)
                 raise
             else:
-                if patience:
-                    self._end(connection, patience)
+                if statement_timeout:
+                    self._end(connection, statement_timeout)
                 return result
         raise AssertionError("the last attempt returns or raises")
 
@@ -254,10 +262,10 @@ class Database:
             else:
                 break
 
-    def _worth_repeating(self, code, attempt, spent, patience):
+    def _worth_repeating(self, code, attempt, spent, statement_timeout):
         if code in LOST:
-            return attempt == 1 and not patience and spent < self.timeout / 4
-        return code in AGAIN and (patience or spent < self.timeout)
+            return attempt == 1 and not statement_timeout and spent < self.timeout / 4
+        return code in AGAIN and (statement_timeout or spent < self.timeout)
 
     def _end(self, connection, own, broken=False):
         """Roll back. A connection that cannot, or is known to be broken, or somebody's own for once, is let go of."""

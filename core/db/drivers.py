@@ -14,8 +14,8 @@ import sys
 import pymysql
 from pymysql.constants import CLIENT, FIELD_TYPE
 
+from core.cli import CommandError
 from core.db.pymysql_rows import CONVERTERS, QuickConnection, lost_in_garbage, moment
-from core.setup.system import Stop
 
 try:
     import MySQLdb.connections
@@ -47,17 +47,21 @@ threadsafety = 1  # threads share this module, but no connection (PEP 249)
 AS_PYMYSQL = {2005: 2003, 2026: 2003, 2027: 2013}  # the C library has numbers of its own: unknown host, TLS, garbage
 
 
-def connect(url, timeout, patience=None, scripts=False):
-    """Open a connection to a `config.DatabaseUrl`; raise DatabaseError, or Stop where its driver is not installed.
+def connect(url, timeout, statement_timeout=None, scripts=False):
+    """Open a connection to a `config.DatabaseUrl`; raise DatabaseError, or CommandError without its driver.
 
     Each statement is committed by itself until `begin()`; at READ COMMITTED a lone SELECT loses nothing by that.
-    `timeout` bounds connecting and each read and write, in seconds; `patience` replaces it for reads (commands
+    `timeout` bounds connecting and each read and write, in seconds; `statement_timeout` replaces it for reads (commands
     that run long statements); `scripts` allows several statements in one text (migrations).
     """
-    connection = {"pymysql": _pymysql, "mysqldb": _mysqldb}[url.driver](url, timeout, patience or timeout, scripts)
+    connection = {"pymysql": _pymysql, "mysqldb": _mysqldb}[url.driver](
+        url, timeout, statement_timeout or timeout, scripts
+    )
     try:
         with connection.cursor() as cursor:
-            limit = (patience or timeout) * 0.9  # the server gives up before we do, so that nothing runs on there
+            limit = (
+                statement_timeout or timeout
+            ) * 0.9  # the server gives up before we do, so that nothing runs on there
             maria = "MariaDB" in connection.get_server_info()
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
             cursor.execute(
@@ -104,13 +108,13 @@ def _is_verified(url):
     return bool(url.ssl_ca) or (url.tls and not _is_local(url))
 
 
-def _pymysql(url, timeout, patience, scripts):
+def _pymysql(url, timeout, statement_timeout, scripts):
     return QuickConnection(
         **_common(url, timeout),
         host=url.host,
         unix_socket=url.unix_socket,
-        read_timeout=patience,
-        write_timeout=patience,
+        read_timeout=statement_timeout,
+        write_timeout=statement_timeout,
         client_flag=CLIENT.MULTI_STATEMENTS if scripts else 0,  # never FOUND_ROWS: see sql/cart/add.sql
         ssl=_tls(url.ssl_ca) if _is_verified(url) else None,
         ssl_disabled=not _is_verified(url),
@@ -118,9 +122,9 @@ def _pymysql(url, timeout, patience, scripts):
     )
 
 
-def _mysqldb(url, timeout, patience, scripts):
+def _mysqldb(url, timeout, statement_timeout, scripts):
     if not MySQLdb:
-        raise Stop(
+        raise CommandError(
             "DATABASE_URL asks for mysql+mysqldb://, and the package mysqlclient cannot be imported "
             f"({MISSING}). Type this, then start again:\n\n"
             f"    {shlex.quote(sys.executable)} -m pip install mysqlclient\n\n"
@@ -131,8 +135,8 @@ def _mysqldb(url, timeout, patience, scripts):
     options = _common(url, math.ceil(timeout)) | {
         # The C library takes "localhost" for its own unix socket, and no other spelling of it.
         "host": "Localhost" if url.host == "localhost" else url.host,
-        "read_timeout": math.ceil(patience),  # it counts in whole seconds
-        "write_timeout": math.ceil(patience),
+        "read_timeout": math.ceil(statement_timeout),  # it counts in whole seconds
+        "write_timeout": math.ceil(statement_timeout),
         "conv": {**MySQLdb.converters.conversions, **READ_AS},
         "binary_prefix": True,  # bytes are no text; PyMySQL says so too
         "multi_statements": scripts,

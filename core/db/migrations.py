@@ -11,15 +11,15 @@ import hashlib
 import pathlib
 import re
 
+from core.cli import CommandError
 from core.db import effects
 from core.db.database import LOST, DatabaseError, connect, number
-from core.setup.system import Stop
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "migrations"
 NAME = re.compile(r"(?P<version>[0-9]{4})_[a-z0-9_]+\.(?P<way>up|down)\.sql\Z")
 NAMES = re.compile(rf"\b(TABLE|VIEW|TO)(?: IF(?: NOT)? EXISTS)? ({effects.NAME})", re.I)
 NO_SUCH_TABLE = 1146
-LOCK_PATIENCE = 120  # seconds that one `migrate` waits for another
+LOCK_TIMEOUT = 120  # seconds that one `migrate` waits for another
 LONGEST_STATEMENT = 24 * 3600  # seconds; an index on a large table takes its time
 
 ALL_WORDS = "SET SESSION innodb_ft_enable_stopword = OFF"  # an index of words made in this session has them all
@@ -49,25 +49,27 @@ class Migration:
 
 
 def files(folder=FOLDER):
-    """Read the folder and return its migrations in order; raise Stop for a name or a number that is wrong."""
+    """Read the folder and return its migrations in order; raise CommandError for a name or a number that is wrong."""
     ways = {}
     for path in sorted(pathlib.Path(folder).glob("*.sql")):
         parts = NAME.match(path.name)
         if not parts:
-            raise Stop(f"migrations/{path.name} should be called NNNN_name.up.sql or NNNN_name.down.sql. Rename it.")
+            raise CommandError(
+                f"migrations/{path.name} should be called NNNN_name.up.sql or NNNN_name.down.sql. Rename it."
+            )
         name = path.name.removesuffix(f".{parts['way']}.sql")
         try:
             ways.setdefault(name, {})[parts["way"]] = path.read_text(encoding="utf-8").replace("\r\n", "\n")
         except UnicodeDecodeError:
-            raise Stop(f"migrations/{path.name} is not UTF-8. Save it as UTF-8.") from None
+            raise CommandError(f"migrations/{path.name} is not UTF-8. Save it as UTF-8.") from None
     found = []
     for name, texts in sorted(ways.items()):
         for way in ("up", "down"):
             if way not in texts:
-                raise Stop(f"migrations/{name}.{way}.sql is missing. Write the other direction of {name}.")
+                raise CommandError(f"migrations/{name}.{way}.sql is missing. Write the other direction of {name}.")
         version = int(name[:4])
         if found and found[-1].version == version:
-            raise Stop(f"Two migrations have the number {name[:4]}: {found[-1].name} and {name}. Renumber one.")
+            raise CommandError(f"Two migrations have the number {name[:4]}: {found[-1].name} and {name}. Renumber one.")
         checksum = hashlib.sha256(texts["up"].encode()).hexdigest()
         found.append(Migration(version, name, texts["up"], texts["down"], checksum))
     return found
@@ -141,19 +143,19 @@ class Migrator:
 
     @contextlib.contextmanager
     def _locked(self):
-        """Open the connection and hold the lock; wait for another `migrate`, at most LOCK_PATIENCE seconds."""
+        """Open the connection and hold the lock; wait for another `migrate`, at most LOCK_TIMEOUT seconds."""
         # Lock names are the server's, not the database's, and hold 64 characters at most.
         name = "bodega." + hashlib.sha256(self.url.database.encode()).hexdigest()[:32]
-        connection = connect(self.url, 10, patience=LONGEST_STATEMENT, scripts=True)
+        connection = connect(self.url, 10, statement_timeout=LONGEST_STATEMENT, scripts=True)
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT GET_LOCK(%s, 0) AS held", (name,))
                 if not cursor.fetchone()["held"]:
                     self.say("Another migration is running; waiting for it.")
-                    cursor.execute("SELECT GET_LOCK(%s, %s) AS held", (name, LOCK_PATIENCE))
+                    cursor.execute("SELECT GET_LOCK(%s, %s) AS held", (name, LOCK_TIMEOUT))
                     if not cursor.fetchone()["held"]:
-                        raise Stop(
-                            f"Another migration has been running for {LOCK_PATIENCE} s. Try again when it is done."
+                        raise CommandError(
+                            f"Another migration has been running for {LOCK_TIMEOUT} s. Try again when it is done."
                         )
                 yield cursor
         finally:
@@ -179,12 +181,12 @@ class Migrator:
         return State(files(self.folder), list(rows))
 
     def up(self):
-        """Apply what is pending, in order; return the names. Raises Stop at the first thing that is wrong."""
+        """Apply what is pending, in order; return the names. Raises CommandError at the first thing that is wrong."""
         with self._locked() as cursor:
             cursor.execute(TABLE)
             state = self._state(cursor)
             if state.problem:
-                raise Stop(state.problem)
+                raise CommandError(state.problem)
             for migration in state.pending:
                 self.say(f"Applying {migration.name}.")
                 cursor.execute(
@@ -203,9 +205,9 @@ class Migrator:
         with self._locked() as cursor:
             state = self._state(cursor)
             if state.problem:
-                raise Stop(state.problem)
+                raise CommandError(state.problem)
             if state.unknown:
-                raise Stop(
+                raise CommandError(
                     f"{state.unknown[-1]['name']} comes from a newer release; go back with that release's files."
                 )
             done = [migration for migration in state.migrations if migration.version in state.rows]
@@ -219,7 +221,7 @@ class Migrator:
             return last.name
 
     def _run(self, cursor, migration, way):
-        """Run one file, statement by statement as the server parts them; raise Stop where one fails."""
+        """Run one file, statement by statement as the server parts them; raise CommandError where one fails."""
         cursor.execute(ALL_WORDS)  # each time: a file may set it back, and any ALTER may rebuild an index
         done = 0
         try:
@@ -232,11 +234,11 @@ class Migrator:
             failed = f"{file}: statement {done + 1} failed: {error.args[-1]}."
             lost = number(error) in LOST  # then the server may have done it all the same
             if done == 0 and not lost and self._recorded_as_before(cursor, migration, way):
-                raise Stop(
+                raise CommandError(
                     f"{failed} Nothing was changed. Mend the file, then type: python3 server.py migrate {way}"
                 ) from None
             begun = {"version": migration.version, "finished_at": None, "checksum": ""}
-            raise Stop(
+            raise CommandError(
                 f"{failed} {done} statement(s) before it are done{', and it may be done too' if lost else ''}. "
                 f"{State([migration], [begun]).problem}"
             ) from None

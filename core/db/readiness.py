@@ -12,9 +12,9 @@ import logging
 import mmap
 import time
 
+from core.cli import CommandError
 from core.db.database import DatabaseError, Session, connect, prepare, problem_of, refusal
 from core.db.migrations import State, applied
-from core.setup.system import Stop
 
 log = logging.getLogger("bodega.serve")
 
@@ -71,15 +71,15 @@ class Readiness:
             time.sleep(PAUSE)
 
     def replace(self, other):
-        """Take the place of another one; raise Stop where the statements may not: they do not fit, or nobody knows."""
+        """Take the place of another one; raise CommandError where the statements do not fit, or nobody knows."""
         try:
             problems = self._problems()
         except NotYet as reason:
             if other.is_sound and self._texts() != other._texts():
-                raise Stop(f"The files of sql/ were edited, and cannot be checked now. {reason}") from None
+                raise CommandError(f"The files of sql/ were edited, and cannot be checked now. {reason}") from None
             return
         if problems:
-            raise Stop("\n".join(problems))
+            raise CommandError("\n".join(problems))
         self._shared[SOUND] = b"\1"
 
     def _texts(self):

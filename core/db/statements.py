@@ -25,8 +25,8 @@ import pathlib
 import re
 import threading
 
+from core.cli import CommandError
 from core.db import effects, plan_hints
-from core.setup.system import Stop
 
 log = logging.getLogger("bodega.sql")
 
@@ -202,9 +202,9 @@ def _check(s):
 
 
 def require_sound(problems):
-    """Raise Stop with what is wrong, a line each, if anything is."""
+    """Raise CommandError with what is wrong, a line each, if anything is."""
     if problems:
-        raise Stop("\n".join(map(str, problems)) + "\nMend them; python3 server.py check looks again.")
+        raise CommandError("\n".join(map(str, problems)) + "\nMend them; python3 server.py check looks again.")
 
 
 def missing(folder, sources):

@@ -27,7 +27,7 @@ class Budget(Limit):
     """What each address may spend on a route, in rows: `Budget("search", "600000/minute")`."""
 
 
-class Spending:
+class Budgets:
     """The plugin that gives a handler `spend(rows)`, where the route declares a `budget`.
 
     `limits`: the core.identity.limits.Limits that counts. `threads`: those of this worker. One request for eight of
@@ -98,5 +98,5 @@ class Priced:
         return self._db.many(name, **params)
 
     def _pay(self, rows, name, params):
-        if not self._db.is_kept(name, **params):
+        if not self._db.is_cached(name, **params):
             self._spend(rows)

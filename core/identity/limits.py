@@ -20,8 +20,8 @@ from limits import parse_many
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
 
+from core.cli import CommandError
 from core.errors import RateLimited
-from core.setup.system import Stop
 from core.shared_memory import SharedMemoryStorage
 
 AWAY = 3  # seconds for which a storage that did not answer is left alone
@@ -102,7 +102,7 @@ class Limits:
             try:
                 self._elsewhere = self._elsewhere or _connected(self._address)
                 counted = work(self._elsewhere, self._elsewhere)
-            except Stop:
+            except CommandError:
                 raise
             except Exception as error:  # each client has kinds of its own; a Redis Cluster's begin when it is made
                 self._away_until = time.monotonic() + AWAY
@@ -232,14 +232,14 @@ def _wait(counters, item, key):
 
 
 def _connected(address):
-    """Return the storage at this address; raise Stop where its client is not installed."""
+    """Return the storage at this address; raise CommandError where its client is not installed."""
     options = within = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
     if address.startswith("redis+sentinel:"):  # else its sentinels are waited for without end, or asked for 10 s
         options = {**within, "sentinel_kwargs": {**within, "retry": None}}
     try:
         return storage_from_string(address, **options)
     except ConfigurationError:
-        raise Stop(
+        raise CommandError(
             "RATE_LIMIT_STORAGE needs a package that is not installed. Type this, then start again:\n\n"
             f"    {sys.executable} -m pip install 'limits[redis]'\n"
         ) from None

@@ -99,9 +99,9 @@ class Channel(HTTPChannel):
         """Answer what has come in, or keep it for when its turn comes."""
         if self.lingering or self.will_close:
             return
-        lane = self.server.lane
+        responder = self.server.responder
         begins = self.request is None
-        wanted = lane.known(data) if lane and begins else None
+        wanted = responder.known(data) if responder and begins else None
         if not (wanted and self.answer_at_once(wanted)):
             self.unread = data
             self._read_on(whole=data if begins else None)
@@ -125,17 +125,17 @@ class Channel(HTTPChannel):
 
     def _begin(self, request, whole=None):
         """Answer from memory, or hand over to a serving thread. `whole`: all that came in one read, if it is this."""
-        lane = self.server.lane
-        wanted = lane.wanted(request) if lane and request.completed else None
+        responder = self.server.responder
+        wanted = responder.wanted(request) if responder and request.completed else None
         if wanted and whole:
-            lane.learn(whole, wanted)
+            responder.learn(whole, wanted)
         if not (wanted and self.answer_at_once(wanted)):
             self.requests = [request]
             self.server.add_task(self)
 
     def answer_at_once(self, wanted):
         """Answer from memory, on the thread that reads the sockets; return whether that could be done."""
-        answer = self.server.lane.answer(wanted)
+        answer = self.server.responder.answer(wanted)
         if answer is None:
             return False
         head, body = answer

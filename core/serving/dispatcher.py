@@ -1,7 +1,7 @@
 """The threads of a worker. One of them, the leader, reads the sockets and also answers what it has read.
 
 Handing each request to another thread costs more than most requests themselves: two wake-ups, and a struggle for
-Python's one lock. So the leader hands over itself instead: where its request takes longer than PATIENCE (a slow
+Python's one lock. So the leader hands over itself instead: where its request takes longer than HANDOVER (a slow
 statement, a password hash, a database that does not answer), an idle thread takes the lead and reads on, and the
 former leader is one of the others when it is done. The last thread that is free only reads: answers from memory,
 refusals and new connections never wait for a slow request.
@@ -14,14 +14,14 @@ import sys
 import threading
 import time
 
-PATIENCE = 0.002  # seconds that the leader's request may take before another thread takes the lead
+HANDOVER = 0.002  # seconds that the leader's request may take before another thread takes the lead
 STINT = 0.01  # seconds that the leader may answer, however short each task is, before it reads again
-QUIET = 50  # times PATIENCE without a request, after which nobody watches the clock
+QUIET = 50  # times HANDOVER without a request, after which nobody watches the clock
 
 log = logging.getLogger("bodega.access")
 
 
-class Crew:
+class Dispatcher:
     """`count` threads that serve; in waitress' words a task dispatcher. With one alone, a further one reads.
 
     A task is anything with `service()`, which may block, and `cancel()`.
@@ -37,7 +37,7 @@ class Crew:
         self._alive = 0
         self._idle = 0
         self._busy_since = None  # when the leader began with its request
-        self._watched = False  # an idle thread looks at that, every PATIENCE seconds
+        self._watched = False  # an idle thread looks at that, every HANDOVER seconds
         self._resting = False  # it does not, as there has been nothing for a while
         self._broken = None
         self._lock = threading.Lock()
@@ -62,12 +62,12 @@ class Crew:
         `turn(wait)` reads what has come in, and if `wait`, first waits for it. What it raises is raised here.
         """
         # A thread must give up Python's lock when another has waited for it so long, and nobody got it meanwhile. With
-        # the usual 5 ms, whoever looks at the clock every PATIENCE seconds kept all others waiting, some for seconds.
-        sys.setswitchinterval(PATIENCE / 2)
+        # the usual 5 ms, whoever looks at the clock every HANDOVER seconds kept all others waiting, some for seconds.
+        sys.setswitchinterval(HANDOVER / 2)
         self._turn = turn
         self._alive = self._size
         for number in range(self._size):
-            threading.Thread(target=self._serve, name=f"crew-{number}", daemon=True).start()
+            threading.Thread(target=self._serve, name=f"serving-{number}", daemon=True).start()
         self._retired.acquire()  # signals interrupt it, and their handlers take none of our locks
         self.leader = threading.get_ident()
         if self._broken:
@@ -136,8 +136,8 @@ class Crew:
                 self._resting = False
                 quiet = 0
             else:
-                self._clock.wait(PATIENCE)
-            late = self._busy_since is not None and time.monotonic() - self._busy_since > PATIENCE
+                self._clock.wait(HANDOVER)
+            late = self._busy_since is not None and time.monotonic() - self._busy_since > HANDOVER
         self._watched = False
         return late
 

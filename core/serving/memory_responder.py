@@ -32,21 +32,21 @@ class Wanted:
 
     __slots__ = ("carried", "if_none_match", "key", "method", "request_id")
 
-    def __init__(self, parser, edge):
+    def __init__(self, parser, middleware):
         headers = parser.headers
         self.method = parser.command
         self.key = (parser.path, parser.query)
         self.if_none_match = headers.get("IF_NONE_MATCH")
-        carried = edge.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
+        carried = middleware.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
         self.request_id = carried[0][1] if carried[0][1] == headers.get("X_REQUEST_ID") else None
         self.carried = tuple(carried[1:])
 
 
-class FastLane:
-    """`FastLane(edge, memory)`; the memory is the one that the envelope fills."""
+class MemoryResponder:
+    """`MemoryResponder(middleware, memory)`; the memory is the one that the envelope fills."""
 
-    def __init__(self, edge, memory):
-        self._edge = edge
+    def __init__(self, middleware, memory):
+        self._middleware = middleware
         self._memory = memory
         self._by_bytes = FIFOCache(REQUESTS)
 
@@ -72,7 +72,7 @@ class FastLane:
             return None
         if not HINDERING.isdisjoint(headers):
             return None
-        wanted = Wanted(parser, self._edge)
+        wanted = Wanted(parser, self._middleware)
         return wanted if self._memory.peek(wanted.key) is not None else None
 
     def answer(self, wanted):

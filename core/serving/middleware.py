@@ -12,7 +12,7 @@ import time
 from core import errors, logs
 from core.app import methods_of
 from core.contract.envelope import JSON, failure
-from core.serving.memory_responder import FastLane, merged
+from core.serving.memory_responder import MemoryResponder, merged
 
 log = logging.getLogger("bodega.access")
 
@@ -29,8 +29,8 @@ REFUSALS = {"401", "403", "429"}  # whoever is refused is named in the log: by a
 SECRET_ARGUMENTS = {"session_id"}  # parts of a path that open something; the log shows the route instead
 
 
-class Edge:
-    """`Edge(bottle, cors)` is the application that a server serves.
+class Middleware:
+    """`Middleware(bottle, cors)` is the application that a server serves.
 
     `kept`: the cache.Memory in which the envelope keeps answers, or None.
     """
@@ -38,7 +38,7 @@ class Edge:
     def __init__(self, bottle, cors, kept=None):
         self.bottle = bottle
         self.cors = cors
-        self.lane = FastLane(self, kept) if kept else None
+        self.responder = MemoryResponder(self, kept) if kept else None
 
     def __call__(self, environ, start_response):
         """Answer one request (PEP 3333)."""
@@ -72,8 +72,8 @@ class Edge:
     @property
     def uploads(self):
         """What is taken beyond an ordinary body: {(method, path): bytes}."""
-        routes = [route for route in self.bottle.routes if route.config.get("takes")]
-        return {(route.method, route.rule): route.config["takes"].largest for route in routes}
+        routes = [route for route in self.bottle.routes if route.config.get("consumes")]
+        return {(route.method, route.rule): route.config["consumes"].largest for route in routes}
 
     def _answer(self, environ, start):
         try:

@@ -23,7 +23,7 @@ from waitress.wasyncore import loop
 
 from core.contract.request_body import LARGEST_BODY
 from core.serving.channel import IDLE, Channel
-from core.serving.dispatcher import Crew
+from core.serving.dispatcher import Dispatcher
 from core.serving.tasks import Overload
 
 CONNECTIONS = 1000  # at once, for each worker; waitress' 100 are locked by a hundred idle browsers
@@ -36,7 +36,7 @@ LINGER = 2  # seconds that a refused client may still send before its connection
 
 
 class Server(TcpWSGIServer):
-    """waitress' server for one listening socket. `application` is a core.serving.middleware.Edge."""
+    """waitress' server for one listening socket. `application` is a core.serving.middleware.Middleware."""
 
     channel_class = Channel
     next_channel_cleanup = math.inf  # waitress' own, by the time of day; ours is below
@@ -58,13 +58,13 @@ class Server(TcpWSGIServer):
             inbuf_overflow=sys.maxsize,  # nothing is written to a disk
         )
         settings.uploads = application.uploads
-        dispatcher = Crew(threads)
+        dispatcher = Dispatcher(threads)
         place = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(
             application, {}, True, listening, dispatcher=dispatcher, adj=settings, sockinfo=place, bind_socket=False
         )
-        self.lane = application.lane
-        self.edge = application  # waitress may wrap its own `application`
+        self.responder = application.responder
+        self.middleware = application  # waitress may wrap its own `application`
         self.leaving = None  # since when no connections are taken, and answers close theirs
         self._told = self._stop = False  # told: to stop or to retire
         self._next_look = 0  # when `maintenance` is due
@@ -168,7 +168,7 @@ class Server(TcpWSGIServer):
     def _leave(self):
         """Take no new connections, and let each answer close its own."""
         self.leaving = time.monotonic()
-        self.lane = None  # its answers keep their connections
+        self.responder = None  # its answers keep their connections
         self.accepting = False
         self.del_channel()
         self.socket.close()

@@ -16,9 +16,8 @@ import sys
 import threading
 import time
 
-from core.config import Malformed
+from core.cli import CommandError
 from core.serving.server import DRAIN, RETIREMENT, Server
-from core.setup.system import Stop
 
 RETIRE = signal.SIGUSR1  # tells a worker; SIGHUP, which a closed terminal sends to all, is for the watch alone
 HEEDED = {signal.SIGTERM, signal.SIGHUP, RETIRE}
@@ -56,7 +55,7 @@ class Worker:
             self.hears = None
 
 
-class Watch:
+class Supervisor:
     """Keeps one worker running on each socket, until SIGTERM or Ctrl-C. `wire()` returns the application anew."""
 
     CRASH_LOOP = 5  # deaths within so many times CRASH_TIME seconds end the watch
@@ -185,7 +184,7 @@ class Watch:
             return
         try:
             self.application = self.wire()
-        except (Stop, Malformed) as problem:
+        except CommandError as problem:
             log.error("SIGHUP changes nothing: %s", " ".join(str(problem).split("\n")))
         except Exception:
             log.exception("SIGHUP changes nothing: a bug, or a file that cannot be read")

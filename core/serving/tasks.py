@@ -175,7 +175,7 @@ class Refusal(ErrorTask):
         own = [(name, value) for name, value in error.headerlist if name != "Content-Type"]
         self.status = error.status_line
         self.response_headers += [("Content-Type", JSON), ("Cache-Control", "no-store"), *own]
-        carried = self.channel.server.edge.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
+        carried = self.channel.server.middleware.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
         self.response_headers += carried
         status = str(error.status_code)
         logs.access("refused", carried[0][1], status)

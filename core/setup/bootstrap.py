@@ -12,8 +12,9 @@ import shutil
 import subprocess
 import sys
 
+from core.cli import CommandError, tell
 from core.setup import system
-from core.setup.system import ROOT, Stop, tell
+from core.setup.system import ROOT
 
 OLDEST = (3, 11)
 VENV = ROOT / ".venv"
@@ -56,10 +57,10 @@ def prepare(testing=False, embedded=False):
     """Make sure that the packages are importable: at once, or in .venv by starting this program anew in it.
 
     `testing` asks for the packages of the tests too, `embedded` for MariaDB along the way, so that whatever
-    is missing is named in one sentence instead of two. Raises Stop with what to do.
+    is missing is named in one sentence instead of two. Raises CommandError with what to do.
     """
     if sys.version_info < OLDEST:
-        raise Stop(
+        raise CommandError(
             f"The shop needs Python {OLDEST[0]}.{OLDEST[1]} or newer; this is "
             f"{sys.version_info[0]}.{sys.version_info[1]} ({sys.executable}). Install a newer one and name it, "
             "for example:\n\n    python3.12 server.py\n"
@@ -75,9 +76,11 @@ def prepare(testing=False, embedded=False):
         _make(testing, embedded)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise Stop("The disk is full. Make room, then start again.") from None
+            raise CommandError("The disk is full. Make room, then start again.") from None
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise Stop(f"{ROOT} cannot be written to. Mend its owner or its rights, then start again.") from None
+            raise CommandError(
+                f"{ROOT} cannot be written to. Mend its owner or its rights, then start again."
+            ) from None
         raise
     finally:
         os.close(door)
@@ -116,7 +119,7 @@ def _make(testing, embedded):
 
 
 def install(python, lists, failure):
-    """Let this Python's pip install what these files list; raise Stop, which begins with `failure`, where it cannot."""
+    """Let this Python's pip install what these files list; where it cannot, raise CommandError: `failure`, …"""
     pip = [str(python), "-m", "pip", "install", "--quiet", "--require-hashes", "--disable-pip-version-check"]
     pip += ["--retries", "2", "--timeout", "20"]
     for path in lists:
@@ -126,7 +129,9 @@ def install(python, lists, failure):
 
 def _system_packages(embedded):
     if not system.is_debian():
-        raise Stop("This Python has no venv module. Install it with your system's package manager, then start again.")
+        raise CommandError(
+            "This Python has no venv module. Install it with your system's package manager, then start again."
+        )
     wanted = [system.venv_package()]
     if embedded and not system.program("mariadbd"):
         wanted += system.mariadb_packages()
@@ -142,4 +147,4 @@ def _run(command, failure):
         said = done.stdout.decode(errors="replace").strip()
         hint = next((hint for word, hint in HINTS if word in said), "Mend that, then start again.")
         last = "\n".join("    " + line for line in said.splitlines()[-6:])
-        raise Stop(f"{failure}:\n\n{last}\n\n{hint}")
+        raise CommandError(f"{failure}:\n\n{last}\n\n{hint}")

@@ -27,10 +27,10 @@ import sys
 import tempfile
 import time
 
+from core.cli import CommandError, tell
 from core.config import DatabaseUrl
 from core.db import database
 from core.setup import system
-from core.setup.system import Stop, tell
 
 DATABASE = "shop"
 APPLICATION = "shop"
@@ -40,12 +40,12 @@ RIGHTS = {  # table → what the shop needs there; what it has told the audit tr
     "import_parts": "SELECT, INSERT, DELETE",
     "schema_migrations": "SELECT",
 }
-PATIENCE = 60  # seconds for it to answer; recovery after a crash takes a while
+START_TIMEOUT = 60  # seconds for it to answer; recovery after a crash takes a while
 PR_SET_PDEATHSIG = 1
 LONGEST_DIRECTORY = 80  # the name of a unix socket has 104 characters at most
 
 
-class AlreadyRunning(Stop):
+class AlreadyRunning(CommandError):
     """Another server.py runs the database on this data."""
 
 
@@ -103,7 +103,9 @@ class Embedded:
         system.install_mariadb()
         found = system.program("mariadbd")
         if not found:
-            raise Stop("MariaDB was installed, but its program mariadbd is not on PATH. Add its directory to PATH.")
+            raise CommandError(
+                "MariaDB was installed, but its program mariadbd is not on PATH. Add its directory to PATH."
+            )
         return found
 
     def _create(self, mariadbd):
@@ -113,7 +115,9 @@ class Embedded:
         shutil.rmtree(half, ignore_errors=True)
         maker = system.program("mariadb-install-db", "mysql_install_db")
         if not maker:
-            raise Stop("MariaDB's program mariadb-install-db is missing beside mariadbd. Reinstall MariaDB's server.")
+            raise CommandError(
+                "MariaDB's program mariadb-install-db is missing beside mariadbd. Reinstall MariaDB's server."
+            )
         done = subprocess.run(
             [
                 maker,
@@ -129,7 +133,7 @@ class Embedded:
         )
         if done.returncode:
             said = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines()[-10:]
-            raise Stop("MariaDB could not make its data:\n\n" + "\n".join(f"    {line}" for line in said))
+            raise CommandError("MariaDB could not make its data:\n\n" + "\n".join(f"    {line}" for line in said))
         self.fresh.touch()
         half.rename(self.data / "mariadb")
 
@@ -179,8 +183,8 @@ class Embedded:
         return Accounts(owner, dataclasses.replace(owner, user=APPLICATION, password=password))
 
     def _wait(self, owner, log, log_from):
-        """Return once a query is answered; raise Stop with the log's last lines if that does not happen."""
-        deadline = time.monotonic() + PATIENCE
+        """Return once a query is answered; raise CommandError with the log's last lines if that does not happen."""
+        deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(database.DatabaseError):
                 database.connect(owner, 2).close()
@@ -189,7 +193,7 @@ class Embedded:
         with open(log, "rb") as file:
             file.seek(log_from)
             last = file.read().decode(errors="replace").strip().splitlines()[-10:]
-        raise Stop(
+        raise CommandError(
             f"The private MariaDB in {shown(self.data)} does not start. Its log ({shown(log)}) ends:\n\n"
             + "\n".join(f"    {line}" for line in last)
             + "\n\nMend what it says, then start again."
@@ -210,7 +214,7 @@ def pool_size():
 def borrowed(data_dir):
     """Give a short command the embedded database: the running one if there is one, else one for as long as it takes."""
     try:
-        with Embedded(data_dir) as accounts:
+        with usable(data_dir), Embedded(data_dir) as accounts:
             yield accounts
     except AlreadyRunning:
         path = (pathlib.Path(data_dir) / "run" / "s").resolve()
@@ -218,13 +222,18 @@ def borrowed(data_dir):
 
 
 @contextlib.contextmanager
-def owner_url(config):
-    """Give a command the login that may change the schema: DATABASE_URL's, or the embedded database's owner."""
-    if config.database:
-        yield config.database
-        return
-    with borrowed(config.data_dir) as accounts:
-        yield accounts.owner
+def usable(data_dir):
+    """Turn an OSError about this directory, what is in it, or what it is in, into a CommandError."""
+    try:
+        yield
+    except OSError as error:
+        place, data = pathlib.Path(error.filename or "nowhere"), pathlib.Path(data_dir)
+        if not (place.is_relative_to(data) or data.is_relative_to(place)):
+            raise
+        raise CommandError(
+            f"DATA_DIR is {str(data)!r}, which cannot be used ({error.strerror}). "
+            "Set it to a directory on a disk with room, which this user may write to."
+        ) from None
 
 
 def take_lock(data):
@@ -317,7 +326,7 @@ def user():
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
-        raise Stop(
+        raise CommandError(
             f"User {os.geteuid()} has no name on this machine, and the embedded MariaDB knows its owner by name. "
             "Set DATABASE_URL, or run as a user with an entry in /etc/passwd."
         ) from None

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 
+from core.cli import CommandError, tell
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 PLACES = (  # where MariaDB's programs live when PATH does not say: Debian, source builds, Fedora, Homebrew
@@ -27,24 +29,6 @@ BY_HAND = (  # package manager → the command to type where we may not type it 
     ("pacman", "sudo pacman -S --noconfirm mariadb"),
     ("apk", "sudo apk add mariadb mariadb-client"),
 )
-
-
-class Stop(Exception):
-    """The command cannot go on; the message is a sentence that says what to do next. Exit status 1, or `code`."""
-
-    def __init__(self, message, code=1):
-        super().__init__(message)
-        self.code = code
-
-
-def say(line):
-    """Tell the person at the terminal what was asked for, in one line."""
-    print(line, flush=True)
-
-
-def tell(line):
-    """Tell the person what is being prepared, beside what a command was asked for: on standard error."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def pages(root=ROOT):
@@ -96,7 +80,7 @@ def install(packages, why):
     command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
     if os.geteuid() != 0:
         typed = "sudo apt-get update && sudo " + " ".join(command)
-        raise Stop(f"{why}. Type this, then start again:\n\n    {typed}\n")
+        raise CommandError(f"{why}. Type this, then start again:\n\n    {typed}\n")
     tell(f"{why}; installing {' '.join(packages)} with apt-get.")
     quiet = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     log = b""
@@ -105,7 +89,7 @@ def install(packages, why):
         log += done.stdout
     if done.returncode:
         last = "\n".join("    " + line for line in log.decode(errors="replace").strip().splitlines()[-8:])
-        raise Stop(
+        raise CommandError(
             f"apt-get could not install {' '.join(packages)}:\n\n{last}\n\n"
             "Mend that (is there a network? a full disk?), then start again."
         )
@@ -121,7 +105,7 @@ def install_mariadb():
         install(mariadb_packages(), "MariaDB is missing")
         return
     typed = next((line for manager, line in BY_HAND if shutil.which(manager)), None)
-    raise Stop(
+    raise CommandError(
         "MariaDB is missing. Install its server with your system's package manager"
         + (":\n\n    " + typed + "\n\n" if typed else ", ")
         + "or set DATABASE_URL to a MySQL 8+ or MariaDB 10.6+ that runs elsewhere; then start again."

@@ -9,9 +9,9 @@ import pytest
 from conftest import as_url, command
 
 from commands import optimize
-from commands.transaction import in_transaction
 from core.db import migrations
 from core.db.migrations import Migrator
+from core.db.owner import in_transaction
 from core.setup.system import ROOT
 
 FINDS = "SELECT COUNT(*) AS n FROM products WHERE MATCH (name, description) AGAINST (%s IN BOOLEAN MODE)"

@@ -13,10 +13,11 @@ import pytest
 from conftest import as_url, command, environment
 
 from commands import seed, seed_catalogue
+from core.cli import CommandError
 from core.config import Config
 from core.db.database import DatabaseError, Session, connect
 from core.db.migrations import Migrator
-from core.setup.system import ROOT, Stop
+from core.setup.system import ROOT
 
 COLUMNS = (
     "id",
@@ -199,7 +200,7 @@ def test_where_others_are_in_the_way_for_good_a_sentence_says_so_and_nothing_is_
     mine = make.category()
     after(monkeypatch, "seed/clear_products", lambda: make.product("Mine", category_id=mine))
 
-    with pytest.raises(Stop, match="Nothing was changed here; try again later"):
+    with pytest.raises(CommandError, match="Nothing was changed here; try again later"):
         seed.fill(accounts.owner, 30, clear=True)
 
     assert held(sql) == (seed.TRIES, 1, 0)
@@ -288,7 +289,7 @@ def test_it_heeds_the_answer(sql, make, accounts, monkeypatch, answer, filled):
     if filled:
         seed.run(options, Config(database=accounts.owner), None)
     else:
-        with pytest.raises(Stop, match=r"Nothing was changed\."):
+        with pytest.raises(CommandError, match=r"Nothing was changed\."):
             seed.run(options, Config(database=accounts.owner), None)
 
     assert held(sql)[0] == (5 if filled else 1)
@@ -296,7 +297,7 @@ def test_it_heeds_the_answer(sql, make, accounts, monkeypatch, answer, filled):
 
 @pytest.mark.parametrize("number", ["0", "-5", "abc", "1.5", "10000001", "", "٣", "1_000"])
 def test_a_number_that_makes_no_sense_gives_a_sentence(number):
-    with pytest.raises(Stop) as refused:
+    with pytest.raises(CommandError) as refused:
         seed.count(number)
 
     assert str(refused.value) == f"--products is {number!r}; wanted is a whole number from 1 to 10000000."

@@ -21,12 +21,12 @@ from webtest import TestApp
 
 from core import cache as ours
 from core.app import new_app
-from core.cache import Cache, Generation, Kept, Memory
+from core.cache import Cache, Cached, Generation, Memory
 from core.contract.envelope import Envelope
 from core.identity.auth import PUBLIC, USER
 from core.identity.limits import Limit
 from core.serving.cors import Cors
-from core.serving.middleware import Edge
+from core.serving.middleware import Middleware
 
 
 def memory(seconds=60, largest=1000, size_of=len):
@@ -209,7 +209,7 @@ def test_one_that_fails_fails_alone():
 
 
 def test_one_that_hangs_holds_up_the_others_for_a_while_only(monkeypatch):
-    monkeypatch.setattr(ours, "PATIENCE", 0.1)
+    monkeypatch.setattr(ours, "FOLLOW_TIMEOUT", 0.1)
     kept, release = memory(), threading.Event()
     hanging = in_thread(lambda: kept.fetch("a", lambda: release.wait(20) and "late"))
     while not kept._making:
@@ -252,7 +252,7 @@ def test_a_change_in_one_process_is_seen_by_the_others():
 def small():
     """A shop of a few routes that are kept, with how often each was asked: (client, asked, cache, app)."""
     app, asked, cache = new_app(), [], Cache(60, 60, 100_000)
-    kept = {"auth": PUBLIC, "cache": Kept("things")}
+    kept = {"auth": PUBLIC, "cache": Cached("things")}
 
     @app.get("/cookie", **kept)
     def cookie():
@@ -281,7 +281,7 @@ def small():
         response.set_header("X-Long", "x" * 5000)
 
     app.install(Envelope(cache))
-    return TestApp(Edge(app, Cors(()))), asked, cache, app
+    return TestApp(Middleware(app, Cors(()))), asked, cache, app
 
 
 @pytest.mark.parametrize("path", ["/cookie", "/twice", "/private", "/long"])
@@ -316,7 +316,7 @@ def test_an_answer_is_counted_with_all_that_it_takes(small):
 )
 def test_what_is_not_for_everybody_without_a_limit_cannot_be_declared_as_kept(method, route):
     app = new_app()
-    app.route("/things", method, lambda: None, cache=Kept("things"), **route)
+    app.route("/things", method, lambda: None, cache=Cached("things"), **route)
 
     with pytest.raises(LookupError, match="/things"):
         app.install(Envelope(Cache(60, 60, 1000)))
@@ -333,7 +333,14 @@ def two_workers(accounts, tmp_path_factory):
     with servers(tmp_path_factory.mktemp("cache")) as start:
         url = as_url(accounts.application)
         yield start(
-            "--workers", "2", "--threads", "4", DATABASE_URL=url, CACHE_TTL="3600", TOTALS_TTL="3600", RATE_LIMITS="off"
+            "--workers",
+            "2",
+            "--threads",
+            "4",
+            DATABASE_URL=url,
+            CACHE_TTL="3600",
+            COUNT_CACHE_TTL="3600",
+            RATE_LIMITS="off",
         )
 
 
@@ -649,7 +656,7 @@ def test_of_simultaneous_requests_for_one_page_one_asks_the_database(two_workers
 )
 def test_how_long_is_a_setting_and_0_keeps_nothing(start, accounts, make, sql, ttl, totals, seen):
     url = as_url(accounts.application)
-    real = start("--workers", "1", "--threads", "2", DATABASE_URL=url, CACHE_TTL=ttl, TOTALS_TTL=totals)
+    real = start("--workers", "1", "--threads", "2", DATABASE_URL=url, CACHE_TTL=ttl, COUNT_CACHE_TTL=totals)
     make.product()
     first = real.request("/api/products")
 

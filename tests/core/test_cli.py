@@ -17,7 +17,8 @@ import commands.test
 import server
 from core import cli, config
 from core.app import app
-from core.setup.system import ROOT, Stop
+from core.cli import CommandError
+from core.setup.system import ROOT
 
 SCHEMA_COMMANDS = [
     ["migrate"],
@@ -43,7 +44,7 @@ def typed(monkeypatch, capsys, tmp_path):
         with monkeypatch.context() as patched:
             patched.setattr(config, "load", functools.partial(config.load, variables, path))
             try:
-                status = cli.main(list(words), server.COMMANDS, server.shop)
+                status = cli.main(list(words), server.COMMANDS, config.load, server.shop)
             except SystemExit as left:  # --help
                 status = left.code
             finally:  # commands send the log of their process to standard error
@@ -336,7 +337,7 @@ def test_without_mariadb_the_tests_say_how_to_get_it(monkeypatch):
     monkeypatch.setattr("core.setup.system.program", lambda *names: None)
     monkeypatch.setattr("core.setup.system.is_debian", lambda: False)
 
-    with pytest.raises(Stop, match="MariaDB is missing"):
+    with pytest.raises(CommandError, match="MariaDB is missing"):
         commands.test.run(argparse.Namespace(pytest=["--version"]), None, None)
 
 

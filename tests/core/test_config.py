@@ -370,3 +370,19 @@ def test_the_example_explains_each_variable_with_its_default():
     for part in parts:
         assert re.search(r"^# [^\n]+(\n# [^\n]+)*\n#[A-Z][A-Z0-9_]*=\S*$", part.strip()), part
         assert "Default: " in part, part
+
+
+def test_a_setting_by_its_old_name_works_and_is_named(tmp_path):
+    file = tmp_path / ".env"
+    file.write_text("TOTALS_TTL=7\nCACHE_SIZE_MB=2\n")
+
+    found = load({"CACHE_SIZE": "3"}, file)
+
+    assert (found.count_cache_ttl, found.cache_size) == (7.0, 3 << 20)  # the environment wins over .env
+    assert found.old_names == ("TOTALS_TTL", "CACHE_SIZE")
+
+
+def test_a_new_name_wins_over_the_old_one_beside_it(tmp_path):
+    found = load({"TOTALS_TTL": "7", "COUNT_CACHE_TTL": "8"}, tmp_path / "none")
+
+    assert found.count_cache_ttl == 8.0

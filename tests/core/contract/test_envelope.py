@@ -14,7 +14,7 @@ from core.contract.validation import Body, Query, Schema, Validation
 from core.errors import ValidationError
 from core.logs import Logfmt
 from core.serving.cors import Cors
-from core.serving.middleware import Edge
+from core.serving.middleware import Middleware
 
 SESSION = {"Session-ID": "s"}
 
@@ -41,7 +41,7 @@ def broken():
         if request.path == "/api/hook":
             raise RuntimeError("before any plugin")
 
-    client = TestApp(Edge(app, Cors((ORIGIN,))), lint=True)
+    client = TestApp(Middleware(app, Cors((ORIGIN,))), lint=True)
     return lambda path, **headers: client.get(path, status="*", expect_errors=True, headers=headers)
 
 
@@ -319,7 +319,7 @@ def test_a_crash_in_a_handler_is_logged_with_the_id_of_its_request():
     handler.setFormatter(Logfmt())
     logging.getLogger("bodega.request").addHandler(handler)
     try:
-        answer = TestApp(Edge(crashing, Cors(()))).get("/crash", headers={"X-Request-ID": "the-one"}, status=500)
+        answer = TestApp(Middleware(crashing, Cors(()))).get("/crash", headers={"X-Request-ID": "the-one"}, status=500)
     finally:
         logging.getLogger("bodega.request").removeHandler(handler)
 

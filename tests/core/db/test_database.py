@@ -86,8 +86,8 @@ def test_a_connection_that_died_while_idle_is_replaced_unseen(db, make, sql):
     assert quantities(sql) == [2]
 
 
-@pytest.mark.parametrize("patience", [None, 5])
-def test_a_commit_whose_answer_is_lost_is_not_repeated(db, make, sql, monkeypatch, patience):
+@pytest.mark.parametrize("timeout", [None, 5])
+def test_a_commit_whose_answer_is_lost_is_not_repeated(db, make, sql, monkeypatch, timeout):
     tea = make.product()
     runs = []
     commit = connections_of(db.url).commit
@@ -99,7 +99,7 @@ def test_a_commit_whose_answer_is_lost_is_not_repeated(db, make, sql, monkeypatc
 
     monkeypatch.setattr(connections_of(db.url), "commit", lose_the_answer)
     with pytest.raises(ServiceUnavailable) as raised:
-        db.transaction(lambda session: (runs.append(1), add(1, tea)(session)), patience)
+        db.transaction(lambda session: (runs.append(1), add(1, tea)(session)), timeout)
     monkeypatch.undo()
 
     assert runs == [1]
@@ -108,9 +108,9 @@ def test_a_commit_whose_answer_is_lost_is_not_repeated(db, make, sql, monkeypatc
 
 
 @pytest.mark.parametrize("failures", [1, 100])
-@pytest.mark.parametrize("patience", [None, 5])
+@pytest.mark.parametrize("timeout", [None, 5])
 def test_a_change_that_is_stored_stays_an_answer_though_voiding_the_cache_fails(
-    accounts, make, sql, monkeypatch, caplog, failures, patience
+    accounts, make, sql, monkeypatch, caplog, failures, timeout
 ):
     cache = Cache(60, 60, 100_000)
     cache.tables = {"cart_items"}
@@ -124,7 +124,7 @@ def test_a_change_that_is_stored_stays_an_answer_though_voiding_the_cache_fails(
         advance(generation)
 
     monkeypatch.setattr(Generation, "advance", advance_at_last)
-    answer = db.transaction(add(1, tea), patience)
+    answer = db.transaction(add(1, tea), timeout)
 
     assert answer == 1 and quantities(sql) == [1]
     assert "could not be voided" in caplog.text and "Resource deadlock avoided" in caplog.text
@@ -142,9 +142,9 @@ def test_what_may_take_long_has_a_connection_of_its_own_and_leaves_none(db, make
             raise ValueError("after the write")
 
     db.transaction(work)
-    db.transaction(work, patience=5)
+    db.transaction(work, statement_timeout=5)
     with pytest.raises(ValueError, match="after the write"):
-        db.transaction(work, patience=5)
+        db.transaction(work, statement_timeout=5)
 
     def alive():
         return {row["id"] for row in sql("SELECT id AS id FROM information_schema.processlist")} & set(seen)
@@ -163,7 +163,9 @@ def test_what_may_take_long_is_repeated_a_few_times_and_no_more(db, make, sql):
         held(db.url, "UPDATE cart_items SET quantity = 9 WHERE product_id = %s", [tea]),
         pytest.raises(ServiceUnavailable),
     ):
-        db.transaction(lambda session: (runs.append(1), add(1, tea)(session)), patience=2)  # waits 1 s for a lock
+        db.transaction(
+            lambda session: (runs.append(1), add(1, tea)(session)), statement_timeout=2
+        )  # waits 1 s for a lock
 
     assert len(runs) == database.LONG_TRIES == 3
     assert quantities(sql) == [1]
@@ -180,7 +182,7 @@ def test_what_may_take_long_is_not_repeated_where_its_connection_is_lost(db, mak
         add(1, tea)(session)
 
     with pytest.raises(ServiceUnavailable):
-        db.transaction(lose_the_connection, patience=5)
+        db.transaction(lose_the_connection, statement_timeout=5)
 
     assert runs == [1]
     assert quantities(sql) == []
@@ -350,13 +352,13 @@ def test_each_thread_has_a_connection_of_its_own_and_keeps_it(db, sql):
     assert mine[0] == mine[1] != others[0]
 
 
-@pytest.mark.parametrize("patience", [None, 5])
-def test_a_database_where_nobody_listens_is_a_503(accounts, patience):
+@pytest.mark.parametrize("timeout", [None, 5])
+def test_a_database_where_nobody_listens_is_a_503(accounts, timeout):
     nowhere = config.DatabaseUrl(database="shop", port=free_port())
     db = Database(nowhere, Statements(ROOT / "sql"), 2.0)
 
     with pytest.raises(ServiceUnavailable) as raised:
-        db.transaction(lambda session: None, patience)
+        db.transaction(lambda session: None, timeout)
 
     assert raised.value.message == "The shop's database does not answer. Try again in a moment."
 

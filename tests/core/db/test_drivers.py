@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from core import config
+from core.cli import CommandError
 from core.db import drivers
 from core.db.database import LOST, Database, refusal
 from core.db.drivers import DatabaseError, connect, number
@@ -30,7 +31,7 @@ from core.db.pymysql_rows import LARGEST_PACKET, QuickConnection
 from core.db.statements import Statements
 from core.setup import system
 from core.setup.embedded import user
-from core.setup.system import ROOT, Stop
+from core.setup.system import ROOT
 
 IN_C = pytest.mark.skipif(
     not drivers.MySQLdb, reason="needs mysqlclient: python3 -m pip install mysqlclient (gcc pkg-config libmariadb-dev)"
@@ -391,7 +392,7 @@ def test_a_driver_that_is_not_installed_is_named_with_the_command_to_type(accoun
     monkeypatch.setattr(drivers, "MySQLdb", None)
     monkeypatch.setattr(drivers, "MISSING", "No module named 'MySQLdb'", raising=False)
 
-    with pytest.raises(Stop, match=r"-m pip install mysqlclient\n[\s\S]* libmariadb-dev") as stopped:
+    with pytest.raises(CommandError, match=r"-m pip install mysqlclient\n[\s\S]* libmariadb-dev") as stopped:
         connect(dataclasses.replace(accounts.application, driver="mysqldb"), 2)
 
     assert "No module named 'MySQLdb'" in str(stopped.value)

@@ -29,8 +29,8 @@ LOCKED = {
         lambda db, ids: db.one("cart/new_line", session_id="s", product_id=ids["products"][0]),
         ("cart_items", (0, 1), (WRITE, READ)),
     ),
-    "categories/hold": (
-        lambda db, ids: db.many("categories/hold", ids=f"[{ids['categories'][0]}]"),
+    "categories/lock_many": (
+        lambda db, ids: db.many("categories/lock_many", ids=f"[{ids['categories'][0]}]"),
         ("categories", (0,), (WRITE,)),
     ),
     "categories/lock": (
@@ -171,7 +171,9 @@ def test_two_changes_of_one_category_at_once_are_both_kept(client, root, make, m
 @pytest.mark.parametrize("by", ["id", "name", "one"])
 def test_a_category_is_not_deleted_under_products_that_are_coming(client, root, make, meanwhile, sql, by):  # noqa: F811
     id = make.category("Lamps")
-    deleting = meanwhile("categories/hold", lambda: client.delete(f"/api/categories/{id}", headers=root).status_int)
+    deleting = meanwhile(
+        "categories/lock_many", lambda: client.delete(f"/api/categories/{id}", headers=root).status_int
+    )
 
     if by == "one":
         client.post_json("/api/products", {"name": "Lamp", "price": 5, "category_id": id}, headers=root)

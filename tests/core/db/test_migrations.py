@@ -13,10 +13,10 @@ import pytest
 from conftest import as_url, command
 
 from commands import migrate
+from core.cli import CommandError
 from core.db import migrations
 from core.db.migrations import Migrator
 from core.setup import system
-from core.setup.system import Stop
 
 ROWS = "SELECT version, name, checksum, finished_at FROM schema_migrations WHERE version >= 9000 ORDER BY version"
 OURS = "WHERE table_schema = DATABASE() AND table_name <> 'schema_migrations' ORDER BY table_name"
@@ -58,7 +58,7 @@ class Trial:
 
     def stopped(self, way):
         """Return the sentence that stops `up` or `down`."""
-        with pytest.raises(Stop) as caught:
+        with pytest.raises(CommandError) as caught:
             getattr(self.migrator, way)()
         return str(caught.value)
 
@@ -184,7 +184,7 @@ def test_two_ups_at_once_apply_each_migration_once_and_both_succeed(trial):
 
 
 def test_up_gives_up_with_a_sentence_when_another_one_takes_too_long(trial, monkeypatch):
-    monkeypatch.setattr(migrations, "LOCK_PATIENCE", 0)
+    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", 0)
 
     with trial.migrator._locked():
         said = trial.stopped("up")
@@ -223,7 +223,7 @@ def test_down_heeds_the_answer(trial, monkeypatch, answer, taken):
     if taken:
         migrate.down(trial.migrator, sure=False)
     else:
-        with pytest.raises(Stop, match="Nothing was changed"):
+        with pytest.raises(CommandError, match="Nothing was changed"):
             migrate.down(trial.migrator, sure=False)
 
     assert trial.words() == ["pending" if taken else "applied"]
@@ -507,7 +507,7 @@ NAMES = {
 def test_a_badly_named_file_gives_a_sentence(tmp_path, name):
     (tmp_path / f"{name}.up.sql").touch()
 
-    with pytest.raises(Stop) as caught:
+    with pytest.raises(CommandError) as caught:
         migrations.files(tmp_path)
 
     assert str(caught.value) == NAMES[name]
@@ -517,7 +517,9 @@ def test_a_badly_named_file_gives_a_sentence(tmp_path, name):
 def test_a_file_of_one_direction_gives_a_sentence(tmp_path, there, missing):
     (tmp_path / f"9001_first.{there}.sql").touch()
 
-    with pytest.raises(Stop, match=rf"migrations/9001_first\.{missing}\.sql is missing\. Write the other direction"):
+    with pytest.raises(
+        CommandError, match=rf"migrations/9001_first\.{missing}\.sql is missing\. Write the other direction"
+    ):
         migrations.files(tmp_path)
 
 
@@ -525,7 +527,9 @@ def test_a_number_given_twice_gives_a_sentence(tmp_path):
     for name in ("9001_first.up", "9001_first.down", "9001_other.up", "9001_other.down"):
         (tmp_path / f"{name}.sql").touch()
 
-    with pytest.raises(Stop, match=r"Two migrations have the number 9001: 9001_first and 9001_other\. Renumber one\."):
+    with pytest.raises(
+        CommandError, match=r"Two migrations have the number 9001: 9001_first and 9001_other\. Renumber one\."
+    ):
         migrations.files(tmp_path)
 
 
@@ -533,7 +537,7 @@ def test_a_file_that_is_not_utf_8_gives_a_sentence(tmp_path):
     for way in ("up", "down"):
         (tmp_path / f"9001_first.{way}.sql").write_bytes("-- é".encode("latin-1"))
 
-    with pytest.raises(Stop, match=r"migrations/9001_first\.down\.sql is not UTF-8"):
+    with pytest.raises(CommandError, match=r"migrations/9001_first\.down\.sql is not UTF-8"):
         migrations.files(tmp_path)
 
 

@@ -231,7 +231,7 @@ def test_half_of_the_next_versions_migrations_does_not_hinder_sighup(begin, hous
 @pytest.mark.slow
 def test_with_reload_an_edit_shows_at_once_in_all_workers_whatever_is_kept(begin, house, url, make):
     id = make.product("Lamp")
-    variables = {"DATABASE_URL": url, "CACHE_TTL": "3600", "TOTALS_TTL": "3600"}
+    variables = {"DATABASE_URL": url, "CACHE_TTL": "3600", "COUNT_CACHE_TTL": "3600"}
     shop = begin("--workers", "2", "--threads", "2", "--reload", **variables)
 
     def seen():

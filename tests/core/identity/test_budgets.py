@@ -14,7 +14,7 @@ from test_products_search import large
 from core.app import app
 from core.errors import RateLimited, ServiceUnavailable
 from core.identity import budgets
-from core.identity.budgets import Budget, Spending
+from core.identity.budgets import Budget, Budgets
 from core.identity.limits import Limits
 from resources import products_search
 
@@ -27,7 +27,7 @@ TOO_SHORT = "/api/products?search=a+e+i&sort=price&facets=true"
 def counting(wired, sql, monkeypatch):
     """The shop with its limits on, and answers kept; every request that costs anything is counted."""
     monkeypatch.setattr(budgets, "FREE", 1)
-    settings = dataclasses.replace(SETTINGS, rate_limits=True, cache_ttl=60, totals_ttl=60)
+    settings = dataclasses.replace(SETTINGS, rate_limits=True, cache_ttl=60, count_cache_ttl=60)
     return wired(settings)
 
 
@@ -77,7 +77,7 @@ def routed(threads):
         done.wait(20)
         return "done"
 
-    plugin = Spending(Limits(enabled=False), threads)
+    plugin = Budgets(Limits(enabled=False), threads)
     return plugin.apply(handler, route), done
 
 
@@ -118,7 +118,7 @@ def test_a_place_is_given_back_whatever_becomes_of_the_request():
         spend(budgets.DEAR)
         raise RateLimited(1)
 
-    ask = Spending(Limits(enabled=False), threads=1).apply(broken, bottle.routes[0])
+    ask = Budgets(Limits(enabled=False), threads=1).apply(broken, bottle.routes[0])
 
     for _ in range(5):
         with pytest.raises(RateLimited):

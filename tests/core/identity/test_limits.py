@@ -13,11 +13,11 @@ import pytest
 from conftest import SETTINGS, as_url, free_port
 
 from core.app import app
+from core.cli import CommandError
 from core.errors import RateLimited, ServiceUnavailable
 from core.identity.auth import Passwords
 from core.identity.limits import AWAY, Guess, Limits, client_address
 from core.setup import system
-from core.setup.system import Stop
 from core.shared_memory import SharedMemoryStorage
 
 PASSWORD = "Correct-Horse-7"
@@ -441,7 +441,7 @@ def test_a_storage_that_is_away_at_the_start_stops_nothing(scheme):
 
 
 def test_a_client_that_is_not_installed_stops_the_start_and_is_named():
-    with pytest.raises(Stop, match=r"pip install 'limits\[redis\]'"):
+    with pytest.raises(CommandError, match=r"pip install 'limits\[redis\]'"):
         Limits(storage="valkey://127.0.0.1:6379")
 
 

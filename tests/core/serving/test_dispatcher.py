@@ -13,7 +13,7 @@ import time
 import pytest
 from conftest import as_url
 
-from core.serving.dispatcher import PATIENCE, Crew
+from core.serving.dispatcher import HANDOVER, Dispatcher
 
 
 class Task:
@@ -45,7 +45,7 @@ class Desk:
     """Where tasks come in, as requests come in on sockets: whoever leads the crew reads them here, by `turn`."""
 
     def __init__(self, count):
-        self.crew = Crew(count)
+        self.crew = Dispatcher(count)
         self.turns = 0
         self.readers = set()
         self.broken = None
@@ -190,7 +190,7 @@ def test_a_crew_that_has_rested_hands_over_the_lead_as_ever(desk_of, held):
     desk = desk_of(3)
 
     for _ in range(3):
-        time.sleep(0.2)  # QUIET times PATIENCE is half of that
+        time.sleep(0.2)  # QUIET times HANDOVER is half of that
         slow, after = held(), Task()
         desk.give(slow)
         assert slow.begun.wait(10)
@@ -250,7 +250,7 @@ def test_whoever_looks_at_the_clock_keeps_nobody_from_their_turn(desk_of):
     """Python counts anew how long a thread has waited for its lock whenever another one has had it."""
     desk_of(2)
 
-    assert sys.getswitchinterval() < PATIENCE
+    assert sys.getswitchinterval() < HANDOVER
 
 
 @pytest.mark.parametrize("count", [2, 4])

@@ -13,7 +13,7 @@ from bottle import response
 from conftest import ORIGIN, as_url, servers
 
 from core.app import new_app
-from core.cache import REVALIDATE, Cache, Kept
+from core.cache import REVALIDATE, Cache, Cached
 from core.contract.envelope import Envelope
 from core.contract.validation import Query, Validation
 from core.errors import NotFound
@@ -21,14 +21,14 @@ from core.identity.auth import PUBLIC
 from core.serving import server as ours
 from core.serving.cors import Cors
 from core.serving.memory_responder import merged
-from core.serving.middleware import Edge
+from core.serving.middleware import Middleware
 
 FIRST = b"GET /api/things HTTP/1.1\r\nHost: shop\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
 LARGE = "x" * 3_000_000  # more than the buffers of the system hold
 
 
-class CountingEdge(Edge):
+class CountingEdge(Middleware):
     """Counts what goes the long way."""
 
     calls = 0
@@ -44,7 +44,7 @@ class Shop:
     def __init__(self, threads=4, origins=(ORIGIN,)):
         self.cache = Cache(60, 0, 32_000_000)
         self.app = new_app()
-        kept = {"auth": PUBLIC, "cache": Kept("things")}
+        kept = {"auth": PUBLIC, "cache": Cached("things")}
         words = Query(page={"type": "integer"}, word={"type": "string", "maxlength": 100})
         self.app.get("/api/things", callback=self.index, query=words, **kept)
         self.app.get("/api/things/<id:id>", callback=self.show, **kept)
@@ -57,7 +57,7 @@ class Shop:
         self.running = []
         self.edge = CountingEdge(self.app, Cors(origins), self.cache.answers)
         self.fast = self._serve(self.edge, threads)
-        self.plain = self._serve(Edge(self.app, Cors(origins)), threads)
+        self.plain = self._serve(Middleware(self.app, Cors(origins)), threads)
         self.port = int(self.fast.effective_port)
         self.plain_port = int(self.plain.effective_port)
 
@@ -88,7 +88,7 @@ class Shop:
         return server
 
     def close(self):
-        """Stop."""
+        """CommandError."""
         self.release.set()
         for server, _ in self.running:
             server.stop()

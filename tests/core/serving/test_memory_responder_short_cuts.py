@@ -17,19 +17,19 @@ from conftest import ORIGIN
 from waitress.wasyncore import loop
 
 from core.app import new_app
-from core.cache import Cache, Kept
+from core.cache import Cache, Cached
 from core.contract.envelope import Envelope
 from core.contract.validation import Query, Validation
 from core.identity.auth import PUBLIC
 from core.serving.cors import Cors
-from core.serving.middleware import Edge
+from core.serving.middleware import Middleware
 from core.serving.server import Server
 
 ROUNDS = int(os.environ.get("SHORT_WAY_ROUNDS", "3000"))  # of about 10 requests
 MOVING = re.compile(rb"(?m)^((?:Date|Age): )[^\r\n]*|^(X-Request-Id: )[0-9a-f]{16}(?=\r?$)")
 
 
-class CountingEdge(Edge):
+class CountingEdge(Middleware):
     """Counts what goes the long way."""
 
     calls = 0
@@ -138,8 +138,8 @@ def both():
         response.set_header("Vary", "Authorization")
         return {"id": id}
 
-    app.get("/api/things", callback=lambda query: {"list": query}, auth=PUBLIC, cache=Kept("things"), query=words)
-    app.get("/api/things/<id:id>", callback=show, auth=PUBLIC, cache=Kept("things"))
+    app.get("/api/things", callback=lambda query: {"list": query}, auth=PUBLIC, cache=Cached("things"), query=words)
+    app.get("/api/things/<id:id>", callback=show, auth=PUBLIC, cache=Cached("things"))
     app.get("/api/plain", callback=lambda: "plain", auth=PUBLIC)
     for plugin in (Envelope(cache), Validation()):
         app.install(plugin)

@@ -15,7 +15,7 @@ from conftest import ORIGIN, Answer, as_url, servers
 from core.contract.request_body import LARGEST_BODY
 from core.serving import server as ours
 from core.serving.cors import Cors
-from core.serving.middleware import Edge
+from core.serving.middleware import Middleware
 from core.serving.parser import Parser
 
 HEALTH = b"GET /api/health HTTP/1.1\r\nHost: shop\r\n"
@@ -45,7 +45,7 @@ def serve_here():
     def begin(application, threads=1):
         application.routes = []  # as Bottle has them
         listening = socket.create_server(("127.0.0.1", 0))
-        server = ours.Server(Edge(application, Cors((ORIGIN,))), listening, threads)
+        server = ours.Server(Middleware(application, Cors((ORIGIN,))), listening, threads)
         server.adj.cleanup_interval = 0.1
         thread = threading.Thread(target=server.run)
         thread.start()

@@ -21,7 +21,7 @@ from test_serve import NOWHERE, both_workers, eventually, refuses, running, work
 from core.config import DatabaseUrl
 from core.serving import server as ours
 from core.serving.cors import Cors
-from core.serving.middleware import Edge
+from core.serving.middleware import Middleware
 from core.setup.system import ROOT
 
 SENT_TWICE = b"GET /api/health HTTP/1.1\r\nHost: shop\r\n\r\n" * 2
@@ -241,7 +241,7 @@ def test_requests_that_were_sent_in_one_go_are_all_answered_by_who_ends(way):
 
     slow.routes = []  # as Bottle has them
     listening = socket.create_server(("127.0.0.1", 0))
-    server = ours.Server(Edge(slow, Cors((ORIGIN,))), listening.dup(), 2)
+    server = ours.Server(Middleware(slow, Cors((ORIGIN,))), listening.dup(), 2)
     thread = threading.Thread(target=server.run)
     thread.start()
     with listening, socket.create_connection(listening.getsockname(), timeout=10) as connection:
@@ -426,7 +426,7 @@ DOOMED = """
 import sys
 import server
 from commands.serve import listen, open_doors
-from core.serving.supervisor import Watch
+from core.serving.supervisor import Supervisor
 from core import config
 from core import logs
 settings = config.load(port=sys.argv[1], workers=2, threads=2)
@@ -435,7 +435,7 @@ sockets = listen(settings.host, settings.port, 2)
 open_doors(sockets, settings.host, settings.port)
 application = server.shop(settings, settings.database)
 print("Serving on", flush=True)
-sys.exit(Watch(application, sockets, 2, wire=lambda: "nothing that can be served").run())
+sys.exit(Supervisor(application, sockets, 2, wire=lambda: "nothing that can be served").run())
 """
 
 

@@ -15,8 +15,9 @@ import types
 import pytest
 from conftest import environment
 
+from core.cli import CommandError
 from core.setup import bootstrap, system
-from core.setup.system import ROOT, Stop
+from core.setup.system import ROOT
 
 EARLY = (
     "server.py",
@@ -82,7 +83,7 @@ def test_what_runs_first_imports_the_standard_library_only(file):
 def test_a_python_that_is_too_old_gets_a_sentence(place, monkeypatch):
     monkeypatch.setattr(bootstrap, "OLDEST", (9, 9))
 
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(CommandError) as stopped:
         bootstrap.prepare()
 
     assert str(stopped.value).startswith(f"The shop needs Python 9.9 or newer; this is {HERE} ({sys.executable}).")
@@ -247,11 +248,11 @@ def test_after_the_systems_python_was_replaced_the_environment_is_made_anew(plac
 
 def test_after_a_failure_the_next_start_tries_again(place, ran, monkeypatch):
     def fail(line, failure):
-        raise Stop(failure)
+        raise CommandError(failure)
 
     with monkeypatch.context() as broken:
         broken.setattr(bootstrap, "_run", fail)
-        with pytest.raises(Stop):
+        with pytest.raises(CommandError):
             bootstrap._make(False, False)
     bootstrap._make(False, False)
 
@@ -291,7 +292,7 @@ def test_a_disk_that_cannot_be_written_gives_a_sentence(place, monkeypatch, numb
     monkeypatch.setattr(bootstrap, "NEEDED", ("no_such_package_here",))
     monkeypatch.setattr(bootstrap, "_make", fail)
 
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(CommandError) as stopped:
         bootstrap.prepare()
 
     assert str(stopped.value).endswith(said)
@@ -336,7 +337,7 @@ def test_a_failed_installation_says_what_to_do(case):
         f"print({said!r}, file=sys.stderr); sys.exit(1)"
     )
 
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(CommandError) as stopped:
         bootstrap._run([sys.executable, "-c", program], "The packages could not be installed")
 
     lines = str(stopped.value).splitlines()
@@ -369,7 +370,7 @@ def bare(place, monkeypatch):
 
 def stopped_making(embedded):
     """Return the sentence that stops the making of .venv."""
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(CommandError) as stopped:
         bootstrap._make(False, embedded)
     return str(stopped.value)
 
@@ -438,7 +439,7 @@ def test_root_gets_it_installed(apt):
 def test_root_gets_apts_own_words_where_that_fails(apt):
     apt.status = 100
 
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(CommandError) as stopped:
         bootstrap._system_packages(embedded=False)
 
     assert str(stopped.value).startswith("apt-get could not install python3-venv:\n\n")
@@ -468,7 +469,7 @@ def test_mariadbs_packages_are_called_as_this_release_calls_them(monkeypatch, kn
 def test_other_systems_get_their_own_command_for_mariadb(monkeypatch, manager, typed):
     monkeypatch.setattr(system.shutil, "which", lambda name, **_: f"/usr/bin/{name}" if name == manager else None)
 
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(CommandError) as stopped:
         system.install_mariadb()
 
     assert f"    {typed}\n" in str(stopped.value)
@@ -478,12 +479,14 @@ def test_other_systems_get_their_own_command_for_mariadb(monkeypatch, manager, t
 def test_a_system_without_any_of_them_gets_a_sentence(monkeypatch):
     monkeypatch.setattr(system.shutil, "which", lambda name, **_: None)
 
-    with pytest.raises(Stop, match="Install its server with your system's package manager, or set DATABASE_URL"):
+    with pytest.raises(
+        CommandError, match="Install its server with your system's package manager, or set DATABASE_URL"
+    ):
         system.install_mariadb()
 
 
 def test_an_ordinary_user_of_debian_gets_the_command_for_mariadb(bare):
-    with pytest.raises(Stop) as stopped:
+    with pytest.raises(CommandError) as stopped:
         system.install_mariadb()
 
     assert str(stopped.value).startswith("MariaDB is missing. Type this, then start again:\n\n    sudo apt-get update")
