@@ -34,9 +34,6 @@ class Cached:
         self.tables = frozenset(tables)
 
 
-CATALOGUE = Cached("products", "categories")
-
-
 class Generation:
     """A number that all processes which inherit it share; it is another one after each change of what is kept.
 

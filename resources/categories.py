@@ -3,13 +3,14 @@
 from bottle import response
 
 from core.app import app
-from core.cache import CATALOGUE
+from core.cache import Cached
 from core.contract import fields
 from core.contract.validation import Body, Shape
 from core.errors import Conflict, DuplicateName, NotFound, ValidationError
 from core.identity import audit
 from core.identity.auth import ADMIN, PUBLIC
 
+CATALOGUE = Cached("products", "categories")
 CATEGORY = Shape(
     "Category",
     id={"type": "integer", "meta": {"example": 5}},

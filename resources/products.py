@@ -5,7 +5,7 @@ from decimal import Decimal
 from bottle import response
 
 from core.app import app
-from core.cache import CATALOGUE
+from core.cache import Cached
 from core.contract import fields
 from core.contract.envelope import dump, etag_of, matches
 from core.contract.fields import LARGEST_COUNT
@@ -17,6 +17,7 @@ from core.identity.auth import ADMIN, PUBLIC
 from core.identity.budgets import ENTRIES, Budget, Priced
 from resources.products_search import RELEVANCE, Found, Search, SearchStatements
 
+CATALOGUE = Cached("products", "categories")
 SORTS = {  # sort=… → the statement that lists, and the column of the order, whose last value a cursor keeps
     "newest": ("products/list_newest", "created_at"),
     "oldest": ("products/list_oldest", "created_at"),

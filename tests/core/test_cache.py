@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from bottle import response
 from conftest import Answer, as_url, servers
-from test_catalogue import NEW
+from test_products_and_categories import NEW
 from test_shared_memory import ended, forked
 from webtest import TestApp
 

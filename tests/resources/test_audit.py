@@ -1,7 +1,7 @@
 """The audit trail of the catalogue, through the wired shop."""
 
 import pytest
-from test_catalogue import NEW, at_once, boss, root  # noqa: F401 - fixtures
+from test_products_and_categories import NEW, at_once, boss, root  # noqa: F401 - fixtures
 from test_users import bearer, login, register
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import as_url
-from test_catalogue import BAD, NEW, at_once, boss, problem, root  # noqa: F401 - fixtures
+from test_products_and_categories import BAD, NEW, at_once, boss, problem, root  # noqa: F401 - fixtures
 
 from core.contract.request_body import LARGEST_BODY
 from core.db.database import Database, Session, connect

@@ -7,7 +7,7 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
-from test_catalogue import root  # noqa: F401 - a fixture
+from test_products_and_categories import root  # noqa: F401 - a fixture
 from test_products_csv import take_in
 
 from core.db.database import DatabaseError, Session, connect
