@@ -21,11 +21,13 @@ the text, so a variant (another order, say) is another file.
 import ast
 import functools
 import logging
+import os
 import pathlib
 import re
 import threading
 
 from core.cli import CommandError
+from core.config import ROOT
 from core.db import effects, plan_hints
 
 log = logging.getLogger("bodega.sql")
@@ -220,7 +222,7 @@ def missing(folder, sources):
                 what = f"runs sql/{name}.sql, which is not there; put it back"
                 if not re.fullmatch(r"\w+/\w*[a-z0-9]", name):
                     what = f"puts the name of a statement together from {name!r}; write it out"
-                found.append(Problem(f"{source.parent.name}/{source.name}", line, what))
+                found.append(Problem(os.path.relpath(source, ROOT), line, what))
     return found
 
 

@@ -231,5 +231,5 @@ def test_whatever_comes_in_the_short_way_and_the_long_way_give_the_same(both):
             short, long = map(leaving, pair.received)
             assert short == long, f"seed {seed}, round {number}: {pieces}"
             pair.close()
-    short, long = (driven.server.edge.calls for driven in both)
+    short, long = (driven.server.middleware.calls for driven in both)
     assert long > 2 * ROUNDS and short < 0.7 * long  # the others were answered from memory
