@@ -47,6 +47,7 @@ def show(db, id):
     body=NEW_CATEGORY,
     returns=CATEGORY,
     raises=(DuplicateName,),
+    clashes={"uq_categories_name": DuplicateName},
     status=201,
     message="Category added.",
 )
@@ -65,6 +66,7 @@ def create(db, body, user):
     body=CHANGED_CATEGORY,
     returns=CATEGORY,
     raises=(DuplicateName,),
+    clashes={"uq_categories_name": DuplicateName},
     message="Category changed.",
 )
 def update(db, id, body, user):

@@ -73,7 +73,7 @@ SESSION = Shape(
     expires_at={"type": "datetime", "meta": {"example": "2026-02-07T12:00:00Z"}},
 )
 ENDED = Shape("EndedSessions", ended={"type": "integer", "meta": {"example": 3}})
-TAKEN = (errors.DuplicateUsername, errors.DuplicateEmail)
+TAKEN = {"uq_users_username": errors.DuplicateUsername, "uq_users_email": errors.DuplicateEmail}
 
 WHERE = Query(everywhere={"type": "boolean", "default": False})
 
@@ -88,7 +88,8 @@ CHANGING = Limit("account", "60/minute; 120/hour")  # by the hour, as it tells w
     limit=REGISTERING,
     body=NEW_USER,
     returns=ACCOUNT,
-    raises=TAKEN,
+    raises=tuple(TAKEN.values()),
+    clashes=TAKEN,
     status=201,
     message="Account created.",
 )
@@ -178,7 +179,8 @@ def show(db, id):
     limit=CHANGING,
     body=CHANGED_USER,
     returns=ACCOUNT,
-    raises=(*TAKEN, errors.ReauthenticationRequired),
+    raises=(*TAKEN.values(), errors.ReauthenticationRequired),
+    clashes=TAKEN,
     message="Account changed.",
 )
 def update(db, id, body, user, *, passwords, tokens, limits):

@@ -13,6 +13,8 @@ import random
 import re
 import threading
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from dbutils.persistent_db import PersistentDB
 
@@ -20,9 +22,12 @@ from core.cache import Cache
 from core.db import drivers
 from core.db.drivers import DatabaseError, connect, number
 from core.db.statements import Problem
-from core.errors import Conflict, DuplicateEmail, DuplicateName, DuplicateUsername, ServiceUnavailable
+from core.errors import ApiError, Conflict, ServiceUnavailable
 
 log = logging.getLogger("bodega.database")
+
+Row = dict[str, Any]  # of a result, by the names of its columns
+Clashes = Mapping[str, type[ApiError]]  # constraint → what it means to a client
 
 AGAIN = {1205, 1213, 1020, 1467}  # lock wait, deadlock, and what MariaDB says in place of 1213
 LOST = {0, 2002, 2003, 2006, 2013, 2014, 2055, 1040, 1047, 1053, 1129, 1203, 1927, 3168, 4031}
@@ -33,11 +38,6 @@ TOO_MANY = {1461}  # prepared statements of all connections
 UNFINISHED = {1054, 1146, 1305}  # no such column, table, function: a migration is pending
 READ_ONLY_OR_FULL = {1021, 1041, 1114, 1290, 1792, 1836}
 CLASHES = {1062, 1451, 1452, 3819, 4025}  # unique, foreign and check constraints
-CLASH_OF = {  # unique key → what it means
-    "uq_users_username": DuplicateUsername,
-    "uq_users_email": DuplicateEmail,
-    "uq_categories_name": DuplicateName,
-}
 TRIES = 12
 LONG_TRIES = 3
 VOID_TRIES = 3
@@ -187,6 +187,7 @@ class Database:
     def apply(self, callback, route):
         """Wrap the routes whose handler names `db`; one that declares `timeout` (seconds) may take so long.
 
+        A route declares what a constraint means to its clients: clashes={"uq_users_email": errors.DuplicateEmail}.
         A handler whose answer is made while it is sent names `database`, and calls `transaction` itself.
         """
         names, timeout = inspect.signature(route.callback).parameters, route.config.get("timeout")
@@ -195,15 +196,17 @@ class Database:
         if "db" not in names:
             return callback
 
-        return lambda **arguments: self.transaction(lambda db: callback(db=db, **arguments), timeout)
+        prefix = "clashes."  # Bottle's ConfigDict flattens a dict
+        clashes = {key.removeprefix(prefix): route.config[key] for key in route.config if key.startswith(prefix)}
+        return lambda **arguments: self.transaction(lambda db: callback(db=db, **arguments), timeout, clashes)
 
-    def transaction(self, work, statement_timeout=None):
+    def transaction(self, work, statement_timeout=None, clashes: Clashes | None = None):
         """Run `work(db)` in a transaction and return what it returns.
 
         After a deadlock or a lock wait, and once after a connection that died of old age, all of it runs again
         (nothing was stored), at most TRIES times and only while `timeout` lasts. After COMMIT was sent nothing is
-        repeated: it may have been stored. Raises ApiError: Conflict for a constraint, ServiceUnavailable for a
-        database that is out of reach, and DatabaseError for what is a bug.
+        repeated: it may have been stored. Raises ApiError: for a constraint what `clashes` says it means, or Conflict;
+        ServiceUnavailable for a database that is out of reach; and DatabaseError for what is a bug.
 
         With `statement_timeout`, in seconds, it runs on a connection of its own whose statements may take so long each,
         and LONG_TRIES times at most.
@@ -234,7 +237,7 @@ class Database:
                     or committing
                     or not self._worth_repeating(number(error), attempt, spent, statement_timeout)
                 ):
-                    raise self._failure(error, committing) from error
+                    raise self._failure(error, committing, clashes or {}) from error
                 time.sleep(random.uniform(0, min(0.2, 0.005 * 2**attempt)))  # noqa: S311 - jitter
             except BaseException:
                 if statement_timeout or (session and session.begun):
@@ -282,7 +285,7 @@ class Database:
         with contextlib.suppress(DatabaseError):  # it is closed already
             connection.close()
 
-    def _failure(self, error, committing):
+    def _failure(self, error, committing, clashes):
         """Return what the client is told of a DatabaseError; the log gets the database's own words."""
         code = number(error)
         if committing:
@@ -292,8 +295,7 @@ class Database:
             )
         if code in CLASHES:
             said = str(error.args[-1]).rpartition(" for key ")[2]  # before it stands what the client sent
-            key = next((key for key in CLASH_OF if key in said), None)
-            return CLASH_OF.get(key, Conflict)()
+            return next((meaning for key, meaning in clashes.items() if key in said), Conflict)()
         if code in LOST | REFUSED:
             self._down_until = time.monotonic() + 0.5
             log.error("The database %s is out of reach: %s", self.url.place, error)

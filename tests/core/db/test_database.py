@@ -265,6 +265,23 @@ def test_constraints_are_conflicts(db, make, sql):
         db.transaction(lambda session: session._cursor.execute("DELETE FROM categories"))
 
 
+def test_a_constraint_means_what_the_caller_says(db, sql):
+    class NameTaken(Conflict):
+        """What the shop says of this constraint."""
+
+    sql("INSERT INTO categories (name) VALUES ('Tea')")
+
+    def clash(session):
+        session.add("categories/add", name="Tea", description="'uq_other' is what a client sent")
+
+    with pytest.raises(NameTaken):
+        db.transaction(clash, clashes={"uq_other": ServiceUnavailable, "uq_categories_name": NameTaken})
+    with pytest.raises(Conflict) as raised:
+        db.transaction(clash)
+
+    assert type(raised.value) is Conflict
+
+
 def test_a_statement_that_the_account_may_not_run_leaves_the_others_alone(db, sql, accounts, caplog):
     if accounts.application == accounts.owner:
         pytest.skip("TEST_DATABASE_URL is an account that may do all")
