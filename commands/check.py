@@ -5,8 +5,10 @@ import re
 from commands import check_plans, check_times, optimize
 from core.cli import say, tell
 from core.db import migrations
-from core.db.database import Session, connect, problem_of
+from core.db.database import Session
+from core.db.drivers import connect
 from core.db.owner import owner_url
+from core.db.session import problem_of
 from core.db.statements import Statements, missing
 from core.setup.system import ROOT, pages
 

@@ -13,7 +13,9 @@ TRUNCATE has no plan and is passed over.
 import dataclasses
 import re
 
-from core.db.database import LOST, DatabaseError, number
+from core.db.database import DatabaseError
+from core.db.drivers import number
+from core.db.mysql_errors import LOST
 from core.db.plan_hints import Query
 from core.db.statements import Problem
 

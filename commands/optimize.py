@@ -15,7 +15,8 @@ import sys
 import time
 
 from core.cli import CommandError, say
-from core.db.database import Session, connect
+from core.db.database import Session
+from core.db.drivers import connect
 from core.db.migrations import ALL_WORDS, LONGEST_STATEMENT
 from core.db.owner import in_transaction, owner_url
 

@@ -1,9 +1,8 @@
 """Fill the catalogue with believable products; asks before it touches one that has rows."""
 
+import contextlib
 import itertools
-import random
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import orjson
@@ -11,9 +10,8 @@ from tqdm import tqdm
 
 from commands import seed_catalogue
 from core.cli import CommandError, say
-from core.db.database import AGAIN, CLASHES, DatabaseError
-from core.db.drivers import number
 from core.db.owner import in_transaction, owner_url
+from core.errors import Conflict
 
 HELP = "fill the catalogue with believable products"
 MOST = 10_000_000
@@ -61,14 +59,10 @@ def fill(url, products, clear=False):
     serve meanwhile, is in the way, all of it is done again; raises CommandError where that does not help.
     """
     say(f"Filling the catalogue with {products} products. Until it is done, it stays as it is; Ctrl-C leaves it so.")
-    for attempt in range(1, TRIES + 1):
-        try:
+    for _ in range(TRIES):
+        with contextlib.suppress(Conflict):
             in_transaction(url, lambda db: _fill(db, products, clear))
             break
-        except DatabaseError as error:
-            if number(error) not in AGAIN | CLASHES:
-                raise
-            time.sleep(random.uniform(0, 0.2 * attempt))  # noqa: S311 - jitter
     else:
         raise CommandError(
             "The catalogue was changed by others again and again. Nothing was changed here; try again later."

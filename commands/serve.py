@@ -19,8 +19,9 @@ from core import logs
 from core.cache import Generation
 from core.cli import CommandError, say, tell
 from core.config import RENAMED, load
-from core.db.database import DatabaseError, refusal
+from core.db.database import DatabaseError
 from core.db.migrations import Migrator
+from core.db.mysql_errors import refusal
 from core.db.owner import explained, in_transaction
 from core.identity.limits import host_memory
 from core.serving.supervisor import Supervisor

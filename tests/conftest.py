@@ -27,7 +27,7 @@ from webtest import TestApp
 
 import server
 from core import config
-from core.db import database, migrations
+from core.db import drivers, migrations
 from core.setup.embedded import Accounts, Embedded
 from core.setup.system import ROOT
 
@@ -73,7 +73,7 @@ def require_empty(url):
 
 def execute(url, statement, args=None):
     """Run one statement on a connection of its own, committed; return the rows as dicts."""
-    connection = database.connect(url, 10)
+    connection = drivers.connect(url, 10)
     try:
         with connection.cursor() as cursor:
             cursor.execute(statement, args)
@@ -86,7 +86,7 @@ def execute(url, statement, args=None):
 
 def connections_of(url):
     """Return the class of the connections to this database, whatever its driver: a test may let a method fail."""
-    with database.connect(url, 10) as connection:
+    with drivers.connect(url, 10) as connection:
         return type(connection)
 
 

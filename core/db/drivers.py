@@ -36,7 +36,9 @@ except ImportError as missing:
     MySQLdb, MISSING = None, str(missing)
 
 # What `except` takes. The classes below these two differ between the drivers: tell errors apart by `number`.
-DatabaseError = (pymysql.MySQLError, MySQLdb.MySQLError) if MySQLdb else (pymysql.MySQLError,)
+DatabaseError: tuple[type[Exception], ...] = (
+    (pymysql.MySQLError, MySQLdb.MySQLError) if MySQLdb else (pymysql.MySQLError,)
+)
 READ_AS = {  # by mysqlclient
     FIELD_TYPE.TINY: CONVERTERS[FIELD_TYPE.TINY],
     FIELD_TYPE.DATETIME: moment,

@@ -13,7 +13,9 @@ import re
 
 from core.cli import CommandError
 from core.db import effects
-from core.db.database import LOST, DatabaseError, connect, number
+from core.db.database import DatabaseError
+from core.db.drivers import connect, number
+from core.db.mysql_errors import LOST
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "migrations"
 NAME = re.compile(r"(?P<version>[0-9]{4})_[a-z0-9_]+\.(?P<way>up|down)\.sql\Z")

@@ -1,11 +1,13 @@
-"""The database for commands: the login that may change the schema, and a sentence for whatever goes wrong."""
+"""The database for commands: the login that may change the schema, and a sentence for what goes wrong."""
 
 import contextlib
 import functools
+from collections.abc import Callable, Iterator
 
 from core.cli import CommandError
-from core.config import ROOT
-from core.db.database import UNFINISHED, DatabaseError, Session, connect, number, refusal
+from core.config import ROOT, Config, DatabaseUrl
+from core.db.database import Database, DatabaseError, Result, Session
+from core.db.mysql_errors import refusal
 from core.db.statements import Statements, require_sound
 from core.errors import ApiError
 from core.setup.embedded import borrowed
@@ -14,7 +16,7 @@ STATEMENT_TIMEOUT = 600  # seconds for one statement
 
 
 @contextlib.contextmanager
-def owner_url(config):
+def owner_url(config: Config) -> Iterator[DatabaseUrl]:
     """Give a command the login that may change the schema: DATABASE_URL's, or the embedded database's owner.
 
     What the database refuses inside becomes a CommandError.
@@ -26,34 +28,25 @@ def owner_url(config):
 
 
 @contextlib.contextmanager
-def explained(url):
-    """Turn a DatabaseError, or what clients would be told of one, into a CommandError for the person who typed."""
+def explained(url: DatabaseUrl) -> Iterator[None]:
+    """Turn a DatabaseError, or the ApiError for one, into a CommandError with a sentence for the terminal."""
     try:
         yield
     except ApiError as error:
         cause = error.__cause__
-        told = _sentence(url, cause) if isinstance(cause, DatabaseError) else error.message
-        raise CommandError(told) from error
+        raise CommandError(refusal(url, cause) if isinstance(cause, DatabaseError) else error.message) from error
     except DatabaseError as error:
-        raise CommandError(_sentence(url, error)) from error
-
-
-def _sentence(url, error):
-    if number(error) in UNFINISHED:
-        return "The tables are not there yet, or not all of them. Type: python3 server.py migrate"
-    return refusal(url, error)
+        raise CommandError(refusal(url, error)) from error
 
 
 @functools.cache
-def _statements():
+def _statements() -> Statements:
     statements = Statements(ROOT / "sql")
     require_sound(statements.problems)
     return statements
 
 
-def in_transaction(url, work):
-    """Return what `work(db)` returns, committed; roll back where it raises. Raises DatabaseError."""
-    with connect(url, 10, statement_timeout=STATEMENT_TIMEOUT) as connection, connection.cursor() as cursor:
-        result = work(Session(cursor, _statements()))
-        connection.commit()
-        return result
+def in_transaction(url: DatabaseUrl, work: Callable[[Session], Result]) -> Result:
+    """Return what `work(db)` returns, committed; it may run again, and raises, as in `Database.transaction`."""
+    quiet = Database(url, _statements(), 10, report=lambda *_: None)  # `explained` says it
+    return quiet.transaction(work, STATEMENT_TIMEOUT)

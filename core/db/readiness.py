@@ -13,8 +13,11 @@ import mmap
 import time
 
 from core.cli import CommandError
-from core.db.database import DatabaseError, Session, connect, prepare, problem_of, refusal
+from core.db.database import DatabaseError, Session
+from core.db.drivers import connect
 from core.db.migrations import State, applied
+from core.db.mysql_errors import refusal
+from core.db.session import prepare, problem_of
 
 log = logging.getLogger("bodega.serve")
 

@@ -29,7 +29,7 @@ import time
 
 from core.cli import CommandError, tell
 from core.config import DatabaseUrl
-from core.db import database
+from core.db import drivers
 from core.setup import system
 
 DATABASE = "shop"
@@ -186,8 +186,8 @@ class Embedded:
         """Return once a query is answered; raise CommandError with the log's last lines if that does not happen."""
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline and self.process.poll() is None:
-            with contextlib.suppress(database.DatabaseError):
-                database.connect(owner, 2).close()
+            with contextlib.suppress(*drivers.DatabaseError):
+                drivers.connect(owner, 2).close()
                 return
             time.sleep(0.05)
         with open(log, "rb") as file:

@@ -9,7 +9,8 @@ from conftest import as_url, command, free_port
 
 from commands import check
 from core.config import Config
-from core.db.database import connect, prepare
+from core.db.drivers import connect
+from core.db.session import prepare
 from core.db.statements import Problem, Statements, missing, parse
 from core.setup.system import ROOT, pages
 

@@ -9,7 +9,8 @@ from conftest import TABLES, as_url, command, execute
 
 from commands import check, check_plans, seed
 from core.config import Config
-from core.db.database import DatabaseError, connect
+from core.db.database import DatabaseError
+from core.db.drivers import connect
 from core.db.statements import parse
 from core.setup.system import ROOT
 

@@ -15,7 +15,8 @@ from conftest import as_url, command, environment
 from commands import seed, seed_catalogue
 from core.cli import CommandError
 from core.config import Config
-from core.db.database import DatabaseError, Session, connect
+from core.db.database import DatabaseError, Session
+from core.db.drivers import connect
 from core.db.migrations import Migrator
 from core.setup.system import ROOT
 

@@ -16,7 +16,7 @@ import pytest
 from conftest import SECRET, Answer, RealServer, as_url, command, environment, free_port, servers
 
 from core.config import DatabaseUrl
-from core.db import database
+from core.db import drivers
 from core.setup.system import ROOT
 
 NOWHERE = DatabaseUrl("shop", "shop", "wrong", "127.0.0.1", 1)  # nobody listens on port 1
@@ -95,7 +95,7 @@ def under_way(real, accounts, make, sql):
             answers.append(real.request(f"/api/cart/items/{id}", "PUT", {"quantity": 5}, Session_ID="visitor"))
 
     thread = threading.Thread(target=ask)
-    holder = database.connect(accounts.owner, 30)
+    holder = drivers.connect(accounts.owner, 30)
     holder.begin()
     try:
         with holder.cursor() as cursor:

@@ -15,7 +15,8 @@ from conftest import as_url
 from test_products_and_categories import BAD, NEW, at_once, boss, problem, root  # noqa: F401 - fixtures
 
 from core.contract.request_body import LARGEST_BODY
-from core.db.database import Database, Session, connect
+from core.db.database import Database, Session
+from core.db.drivers import connect
 from core.errors import ServiceUnavailable
 from resources import products_csv
 

@@ -14,7 +14,7 @@ from test_serve import eventually
 
 from core import config
 from core.cache import Cache, Generation
-from core.db import database
+from core.db import database, drivers
 from core.db.database import Database, DatabaseError
 from core.db.statements import Statements
 from core.errors import Conflict, ServiceUnavailable
@@ -217,7 +217,7 @@ def test_a_deadlock_is_repeated_until_both_have_done_their_work(db, make, sql):
 @contextmanager
 def held(url, statement, args):
     """Hold the locks of a statement on a connection of its own."""
-    with database.connect(url, 10) as connection, connection.cursor() as cursor:
+    with drivers.connect(url, 10) as connection, connection.cursor() as cursor:
         connection.begin()
         cursor.execute(statement, args)
         try:
@@ -291,6 +291,23 @@ def test_a_statement_that_the_account_may_not_run_leaves_the_others_alone(db, sq
 
     assert db.transaction(lambda session: session.one("cart/refusal", session_id="a", product_id=1)) is None
     assert "lacks a right" in caplog.text and "schema_migrations" in caplog.text
+
+
+def test_rows_from_the_cache_may_be_changed_by_their_caller(accounts, make):
+    category = make.category("Tea")
+    db = Database(accounts.application, Statements(ROOT / "sql"), 2.0, Cache(60, 60, 100_000))
+
+    def read(session):
+        cached = session.is_cached("categories/count", id=category)
+        one, many = session.one("categories/count", id=category), session.many("categories/list")
+        seen = (cached, one["product_count"], [row["name"] for row in many])
+        one["product_count"] = many[0]["name"] = "changed"
+        many.clear()
+        return seen
+
+    seen = [db.transaction(read) for _ in range(3)]
+
+    assert seen == [(False, 0, ["Tea"]), (True, 0, ["Tea"]), (True, 0, ["Tea"])]
 
 
 def test_a_mistake_in_a_call_is_named(db):

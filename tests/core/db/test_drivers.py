@@ -25,8 +25,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from core import config
 from core.cli import CommandError
 from core.db import drivers
-from core.db.database import LOST, Database, refusal
+from core.db.database import Database
 from core.db.drivers import DatabaseError, connect, number
+from core.db.mysql_errors import LOST, refusal
 from core.db.pymysql_rows import LARGEST_PACKET, QuickConnection
 from core.db.statements import Statements
 from core.setup import system

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from conftest import command, free_port
 
-from core.db import database, migrations
+from core.db import drivers, migrations
 from core.db.database import DatabaseError
 from core.db.effects import changed_by, only_reads
 from core.db.statements import Problem, Statements, parse
@@ -224,7 +224,7 @@ def test_whatever_the_server_changes_is_understood_or_refused(accounts, sql, mak
     sql("UPDATE products SET id = %s LIMIT 1", [kettle])
     sql("INSERT INTO cart_items (session_id, product_id, quantity) SELECT 's', MAX(id), 1 FROM products")
     wrong, seen = [], {"understood": 0, "refused": 0}
-    connection = database.connect(accounts.owner, 10)
+    connection = drivers.connect(accounts.owner, 10)
 
     def rows():
         found = {}

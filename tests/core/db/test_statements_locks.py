@@ -10,8 +10,8 @@ import pytest
 from test_products_and_categories import root  # noqa: F401 - a fixture
 from test_products_csv import take_in
 
-from core.db.database import DatabaseError, Session, connect
-from core.db.drivers import number
+from core.db.database import DatabaseError, Session
+from core.db.drivers import connect, number
 from core.db.statements import LOCKS, Statements
 from core.setup.system import ROOT
 

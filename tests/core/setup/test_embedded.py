@@ -17,7 +17,7 @@ import pytest
 from conftest import command, execute, servers
 
 from core.config import DatabaseUrl
-from core.db import database
+from core.db import drivers
 from core.setup import embedded
 from core.setup.system import ROOT, program
 
@@ -260,7 +260,7 @@ def test_the_application_may_add_to_the_audit_trail_and_change_nothing_of_it(pri
     ):
         with pytest.raises(pymysql.MySQLError) as refused:
             execute(private.application, statement)
-        assert database.number(refused.value) == 1142, statement
+        assert drivers.number(refused.value) == 1142, statement
     assert execute(private.application, "SELECT action FROM audit_entries") == [{"action": "x"}]
 
 
@@ -289,7 +289,7 @@ def test_the_application_is_refused_what_changes_more_than_rows(private, stateme
     with pytest.raises(pymysql.MySQLError) as refused:
         execute(private.application, statement)
 
-    assert database.number(refused.value) in (1044, 1045, 1142, 1227)
+    assert drivers.number(refused.value) in (1044, 1045, 1142, 1227)
 
 
 @pytest.mark.parametrize("password", ["", "shop", "root"])
@@ -297,7 +297,7 @@ def test_nobody_logs_in_as_the_application_without_its_password(private, passwor
     with pytest.raises(pymysql.MySQLError) as refused:
         execute(dataclasses.replace(private.application, password=password), "SELECT 1")
 
-    assert database.number(refused.value) == 1045
+    assert drivers.number(refused.value) == 1045
 
 
 def test_the_password_of_the_application_is_on_no_disk(private):
