@@ -36,7 +36,9 @@ from core import cli, config
 from core.app import app
 from core.cache import Cache
 from core.contract import openapi as openapi_document
+from core.contract.cached_answers import CachedAnswers
 from core.contract.envelope import Envelope
+from core.contract.etag import ConditionalRequests
 from core.contract.validation import Validation
 from core.db import migrations
 from core.db.database import Database
@@ -89,7 +91,9 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
 
     app.uninstall(True)
     for plugin in (
-        Envelope(cache),
+        ConditionalRequests(),
+        CachedAnswers(cache),
+        Envelope(),
         limits,
         Audit(),
         Auth(database, passwords, tokens),

@@ -67,14 +67,14 @@ class Memory:
         self.seconds = seconds
         self._following = threading.BoundedSemaphore(followers)
         self._generation = generation
-        self._held = FIFOCache(largest, lambda entry: size_of(entry[2]))
+        self._entries = FIFOCache(largest, lambda entry: size_of(entry[2]))
         self._lock = threading.Lock()
         self._making = {}  # (key, generation) → the Future of whoever is at it
 
     def peek(self, key):
         """Return (the thing, its age in seconds), or None where there is none that may be used."""
         try:  # not get(), which looks twice: another thread may remove it in between, as nothing is locked here
-            entry = self._held[key]
+            entry = self._entries[key]
         except KeyError:
             return None
         if entry[0] != self._generation.number:
@@ -88,7 +88,7 @@ class Memory:
         At most `followers` wait for others who are at it; whoever comes then makes it too.
 
         What `make` raises goes to its caller, and the others that wait try for themselves; what it returns with
-        `keep` False (an attribute, if there is one) is not kept, nor given to others.
+        `cacheable` False (an attribute, if there is one) is not kept, nor given to others.
         """
         generation = self._generation.number  # before anything is read
         if found := self.peek(key):
@@ -108,10 +108,10 @@ class Memory:
         try:
             began = time.monotonic()
             thing = make()
-            if getattr(thing, "keep", True):
+            if getattr(thing, "cacheable", True):
                 made = thing, began
                 with self._lock, contextlib.suppress(ValueError):  # larger than all of the memory
-                    self._held[key] = (generation, began, thing)
+                    self._entries[key] = (generation, began, thing)
             return thing, 0.0
         finally:
             with self._lock:

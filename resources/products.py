@@ -7,7 +7,7 @@ from bottle import response
 from core.app import app
 from core.cache import Cached
 from core.contract import fields
-from core.contract.envelope import dump, etag_of, matches
+from core.contract.etag import etag_of, matches
 from core.contract.fields import LARGEST_COUNT
 from core.contract.pagination import BY_RELEVANCE, KEYS, LONGEST_CURSOR, NUMBERS, last_of, pagination_of, place_of
 from core.contract.validation import Body, Headers, Query, Shape
@@ -15,6 +15,7 @@ from core.errors import InsufficientStock, NotFound, PreconditionFailed, Validat
 from core.identity import audit
 from core.identity.auth import ADMIN, PUBLIC
 from core.identity.budgets import ENTRIES, Budget, Priced
+from core.json_text import dump
 from resources.products_search import RELEVANCE, Found, Search, SearchStatements
 
 CATALOGUE = Cached("products", "categories")

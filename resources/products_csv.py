@@ -16,11 +16,11 @@ from bottle import response
 
 from core.app import LARGEST_ID, app
 from core.contract import fields
-from core.contract.envelope import dump
 from core.contract.validation import Query, Shape, Upload, sentence, suggestion
 from core.errors import Conflict, InvalidRows, ValidationError
 from core.identity import audit
 from core.identity.auth import ADMIN
+from core.json_text import dump
 
 CSV = "text/csv"
 MOST_ROWS = 50_000

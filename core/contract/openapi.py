@@ -12,10 +12,10 @@ import orjson
 
 from core import errors
 from core.app import PATH_SCHEMAS
-from core.contract.envelope import JSON
 from core.contract.json_schema import body_schema, example_of, schema_of
 from core.contract.validation import Shape
 from core.identity.auth import ADMIN, OWNER, PUBLIC
+from core.json_text import MEDIA_TYPE as JSON
 
 TITLE = "Bodega"
 VERSION = "1.0.0"

@@ -9,9 +9,9 @@ import logging
 
 from bottle import request
 
-from core.contract.envelope import dump
 from core.errors import Forbidden
 from core.identity.auth import PUBLIC
+from core.json_text import dump
 
 log = logging.getLogger("bodega.audit")
 

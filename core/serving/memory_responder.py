@@ -13,7 +13,7 @@ from functools import lru_cache
 from cachetools import FIFOCache
 
 from core import logs
-from core.contract.envelope import is_known
+from core.contract.etag import is_known
 
 REQUESTS = 4096  # that are known by their bytes
 LONGEST_REQUEST = 2048  # bytes
@@ -85,11 +85,11 @@ class MemoryResponder:
         unchanged = wanted.if_none_match and is_known(kept.etag, wanted.if_none_match)
         status = "304" if unchanged else "200"
         form = (status, wanted.carried)
-        head = kept.forms.get(form)
+        head = kept.heads.get(form)
         if head is None:
             head = _head(kept, unchanged, wanted.carried)
-            if len(kept.forms) < FORMS:
-                kept.forms[form] = head
+            if len(kept.heads) < FORMS:
+                kept.heads[form] = head
         request_id = wanted.request_id or secrets.token_hex(8)
         own = f"Age: {int(age)}\r\nDate: {_date(int(time.time()))}\r\nX-Request-Id: {request_id}\r\n\r\n"
         body = b"" if unchanged or wanted.method == "HEAD" else kept.body

@@ -11,7 +11,8 @@ import time
 
 from core import errors, logs
 from core.app import methods_of
-from core.contract.envelope import JSON, failure
+from core.contract.envelope import failure
+from core.json_text import MEDIA_TYPE
 from core.serving.memory_responder import MemoryResponder, merged
 
 log = logging.getLogger("bodega.access")
@@ -115,6 +116,6 @@ def _who(environ):
 def _send(error, start):
     """Answer with an ApiError, without Bottle."""
     body = failure(error)
-    headers = [("Content-Type", JSON), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
+    headers = [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
     start(error.status_line, headers + [(name, value) for name, value in error.headerlist if name != "Content-Type"])
     return [body]

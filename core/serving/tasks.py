@@ -14,7 +14,8 @@ from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import BadRequest, InternalServerError, RequestEntityTooLarge
 
 from core import errors, logs
-from core.contract.envelope import JSON, failure
+from core.contract.envelope import failure
+from core.json_text import MEDIA_TYPE
 from core.serving.middleware import ENVIRON_ID
 
 ENOUGH = 1024 * 1024  # bytes of an answer that is made while it leaves, before its making rests
@@ -174,7 +175,7 @@ class Refusal(ErrorTask):
         body = failure(error)
         own = [(name, value) for name, value in error.headerlist if name != "Content-Type"]
         self.status = error.status_line
-        self.response_headers += [("Content-Type", JSON), ("Cache-Control", "no-store"), *own]
+        self.response_headers += [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), *own]
         carried = self.channel.server.middleware.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
         self.response_headers += carried
         status = str(error.status_code)

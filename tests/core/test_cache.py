@@ -22,7 +22,9 @@ from webtest import TestApp
 from core import cache as ours
 from core.app import new_app
 from core.cache import Cache, Cached, Generation, Memory
+from core.contract.cached_answers import CachedAnswers
 from core.contract.envelope import Envelope
+from core.contract.etag import ConditionalRequests
 from core.identity.auth import PUBLIC, USER
 from core.identity.limits import Limit
 from core.serving.cors import Cors
@@ -110,7 +112,7 @@ def test_it_holds_no_more_than_its_bytes_and_the_oldest_leave_first():
     for n in range(100):
         kept.fetch(n, lambda: "x" * 300)
 
-    assert kept._held.currsize <= 1000
+    assert kept._entries.currsize <= 1000
     assert [n for n in range(100) if kept.peek(n)] == [97, 98, 99]
 
 
@@ -149,7 +151,7 @@ class HastyKeys(dict):
 
 def test_looking_is_one_step():
     kept = memory()
-    kept._held = HastyKeys({"a": (0, time.monotonic(), "one")})
+    kept._entries = HastyKeys({"a": (0, time.monotonic(), "one")})
 
     assert kept.peek("a")[0] == "one"
     assert kept.peek("b") is None
@@ -280,7 +282,8 @@ def small():
         asked.append("plain")
         response.set_header("X-Long", "x" * 5000)
 
-    app.install(Envelope(cache))
+    for plugin in (ConditionalRequests(), CachedAnswers(cache), Envelope()):
+        app.install(plugin)
     return TestApp(Middleware(app, Cors(()))), asked, cache, app
 
 
@@ -301,7 +304,7 @@ def test_an_answer_is_counted_with_all_that_it_takes(small):
     for n in range(200):
         client.get(f"/plain?{'y' * 1000}{n}")
 
-    answers = list(cache.answers._held.values())
+    answers = list(cache.answers._entries.values())
     assert len(asked) == 200
     assert 0 < len(answers) <= 100_000 // (5000 + 1000)
 
@@ -319,7 +322,7 @@ def test_what_is_not_for_everybody_without_a_limit_cannot_be_declared_as_kept(me
     app.route("/things", method, lambda: None, cache=Cached("things"), **route)
 
     with pytest.raises(LookupError, match="/things"):
-        app.install(Envelope(Cache(60, 60, 1000)))
+        app.install(CachedAnswers(Cache(60, 60, 1000)))
 
 
 # Real servers of two workers, which keep everything for an hour unless it is voided
@@ -672,7 +675,7 @@ def test_how_long_is_a_setting_and_0_keeps_nothing(start, accounts, make, sql, t
     assert total(later) == (1 if totals == "3600" else 2)
 
 
-def test_few_wait_for_an_answer_that_is_being_made_and_the_others_are_not_held_up():
+def test_few_wait_for_an_answer_that_is_being_made_and_the_others_are_not_entries_up():
     memory = Memory(60, 1000, lambda thing: 1, Generation(), followers=1)
     began, done = threading.Event(), threading.Event()
 

@@ -14,7 +14,9 @@ from conftest import ORIGIN, as_url, servers
 
 from core.app import new_app
 from core.cache import REVALIDATE, Cache, Cached
+from core.contract.cached_answers import CachedAnswers
 from core.contract.envelope import Envelope
+from core.contract.etag import ConditionalRequests
 from core.contract.validation import Query, Validation
 from core.errors import NotFound
 from core.identity.auth import PUBLIC
@@ -51,7 +53,7 @@ class Shop:
         self.app.get("/api/large", callback=lambda: LARGE, **kept)
         self.app.get("/api/slow", callback=self.wait, auth=PUBLIC)
         self.app.get("/last", callback=lambda: "last", auth=PUBLIC)
-        for plugin in (Envelope(self.cache), Validation()):
+        for plugin in (ConditionalRequests(), CachedAnswers(self.cache), Envelope(), Validation()):
             self.app.install(plugin)
         self.release = threading.Event()
         self.running = []
@@ -418,7 +420,7 @@ def test_only_a_few_heads_are_kept_with_an_answer(own_shop, monkeypatch):
         answer = all_answers(own_shop.port, asking(FIRST[:24], b"Origin: http://page%d.example" % n))[0]
         assert b"Access-Control-Allow-Origin: http://page%d.example" % n in answer[1]
 
-    assert len(own_shop.cache.answers.peek(("/api/things", ""))[0].forms) <= 4
+    assert len(own_shop.cache.answers.peek(("/api/things", ""))[0].heads) <= 4
 
 
 # Clients that take their time, and clients that do not

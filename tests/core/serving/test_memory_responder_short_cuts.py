@@ -18,7 +18,9 @@ from waitress.wasyncore import loop
 
 from core.app import new_app
 from core.cache import Cache, Cached
+from core.contract.cached_answers import CachedAnswers
 from core.contract.envelope import Envelope
+from core.contract.etag import ConditionalRequests
 from core.contract.validation import Query, Validation
 from core.identity.auth import PUBLIC
 from core.serving.cors import Cors
@@ -141,7 +143,7 @@ def both():
     app.get("/api/things", callback=lambda query: {"list": query}, auth=PUBLIC, cache=Cached("things"), query=words)
     app.get("/api/things/<id:id>", callback=show, auth=PUBLIC, cache=Cached("things"))
     app.get("/api/plain", callback=lambda: "plain", auth=PUBLIC)
-    for plugin in (Envelope(cache), Validation()):
+    for plugin in (ConditionalRequests(), CachedAnswers(cache), Envelope(), Validation()):
         app.install(plugin)
     servers = [Driven(CountingEdge(app, Cors((ORIGIN,)), kept)) for kept in (cache.answers, None)]
     yield servers
