@@ -1,20 +1,23 @@
-"""The drivers: connections that behave alike, whoever does the work. The only page that knows
-mysqlclient, and beside results.py the only one that knows PyMySQL.
+"""The two drivers, with connections that behave alike.
 
-PyMySQL is always there. mysqlclient (its module is MySQLdb, written in C) is used where DATABASE_URL begins with
-mysql+mysqldb://; whoever wants that installs it.
+The only page that knows mysqlclient, and beside pymysql_rows.py the only one that knows PyMySQL. PyMySQL is always
+installed. mysqlclient (its module is MySQLdb, written in C) is optional, and is used where DATABASE_URL begins with
+mysql+mysqldb://.
 """
 
 import contextlib
+import functools
 import math
 import shlex
 import ssl
 import sys
+from typing import Any
 
 import pymysql
 from pymysql.constants import CLIENT, FIELD_TYPE
 
 from core.cli import CommandError
+from core.config import DatabaseUrl
 from core.db.pymysql_rows import CONVERTERS, QuickConnection, lost_in_garbage, moment
 
 try:
@@ -27,8 +30,8 @@ try:
 
         _query = lost_in_garbage(MySQLdb.cursors.DictCursor._query)
 
-        def give_up(self):
-            """Close the connection without a word."""
+        def give_up(self) -> None:
+            """Close the connection without a word to the server."""
             with contextlib.suppress(MySQLdb.MySQLError):
                 self.connection.close()
 
@@ -49,21 +52,18 @@ threadsafety = 1  # threads share this module, but no connection (PEP 249)
 AS_PYMYSQL = {2005: 2003, 2026: 2003, 2027: 2013}  # the C library has numbers of its own: unknown host, TLS, garbage
 
 
-def connect(url, timeout, statement_timeout=None, scripts=False):
-    """Open a connection to a `config.DatabaseUrl`; raise DatabaseError, or CommandError without its driver.
+def connect(url: DatabaseUrl, timeout: float, statement_timeout: float | None = None, scripts: bool = False) -> Any:
+    """Open a connection; raise DatabaseError, or CommandError where its driver is missing or has another version.
 
     Each statement is committed by itself until `begin()`; at READ COMMITTED a lone SELECT loses nothing by that.
     `timeout` bounds connecting and each read and write, in seconds; `statement_timeout` replaces it for reads (commands
     that run long statements); `scripts` allows several statements in one text (migrations).
     """
-    connection = {"pymysql": _pymysql, "mysqldb": _mysqldb}[url.driver](
-        url, timeout, statement_timeout or timeout, scripts
-    )
+    longest = statement_timeout or timeout
+    connection = (_mysqldb if url.driver == "mysqldb" else _pymysql)(url, timeout, longest, scripts)
     try:
         with connection.cursor() as cursor:
-            limit = (
-                statement_timeout or timeout
-            ) * 0.9  # the server gives up before we do, so that nothing runs on there
+            limit = longest * 0.9  # the server gives up before we do, so that nothing runs on there
             maria = "MariaDB" in connection.get_server_info()
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
             cursor.execute(
@@ -78,13 +78,13 @@ def connect(url, timeout, statement_timeout=None, scripts=False):
     return connection
 
 
-def number(error):
+def number(error: BaseException) -> int:
     """Return MySQL's number of a DatabaseError, the same for both drivers; 0 where it has none."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     return AS_PYMYSQL.get(code, code)
 
 
-def _common(url, timeout):
+def _common(url: DatabaseUrl, timeout: float) -> dict[str, Any]:
     return {
         "port": url.port,
         "user": url.user,
@@ -98,19 +98,19 @@ def _common(url, timeout):
     }
 
 
-def _is_local(url):
+def _is_local(url: DatabaseUrl) -> bool:
     return bool(url.unix_socket) or url.host in ("127.0.0.1", "::1", "localhost")
 
 
-def _is_verified(url):
-    """Whether to speak by TLS alone, and only to who proves to be that host.
+def _is_verified(url: DatabaseUrl) -> bool:
+    """Whether to use TLS alone, and only with a server that proves to be that host.
 
-    Whoever answers in its place could ask for the password in the clear, or for one encrypted with a key of his own.
+    Another one in its place could ask for the password in the clear, or encrypted with a key of its own.
     """
     return bool(url.ssl_ca) or (url.tls and not _is_local(url))
 
 
-def _pymysql(url, timeout, statement_timeout, scripts):
+def _pymysql(url: DatabaseUrl, timeout: float, statement_timeout: float, scripts: bool) -> Any:
     return QuickConnection(
         **_common(url, timeout),
         host=url.host,
@@ -124,7 +124,7 @@ def _pymysql(url, timeout, statement_timeout, scripts):
     )
 
 
-def _mysqldb(url, timeout, statement_timeout, scripts):
+def _mysqldb(url: DatabaseUrl, timeout: float, statement_timeout: float, scripts: bool) -> Any:
     if not MySQLdb:
         raise CommandError(
             "DATABASE_URL asks for mysql+mysqldb://, and the package mysqlclient cannot be imported "
@@ -140,14 +140,14 @@ def _mysqldb(url, timeout, statement_timeout, scripts):
         "read_timeout": math.ceil(statement_timeout),  # it counts in whole seconds
         "write_timeout": math.ceil(statement_timeout),
         "conv": {**MySQLdb.converters.conversions, **READ_AS},
-        "binary_prefix": True,  # bytes are no text; PyMySQL says so too
+        "binary_prefix": True,  # bytes are not text; PyMySQL does the same
         "multi_statements": scripts,
         "cursorclass": Cursor,
     }
     if url.unix_socket:
         options |= {"host": "localhost", "unix_socket": url.unix_socket}
-    # PREFERRED: within this machine MariaDB's C library speaks in the clear, as PyMySQL does. MySQL's speaks by TLS
-    # where the server can: in the clear it refuses MySQL's default login.
+    # PREFERRED: on this machine MariaDB's C library uses no TLS, as PyMySQL does. MySQL's library uses it where the
+    # server can: without, it refuses MySQL's default login.
     mode = "VERIFY_IDENTITY" if _is_verified(url) else "PREFERRED" if _is_local(url) else "DISABLED"
     system = ssl.get_default_verify_paths()
     trusted = {"ca": url.ssl_ca} if url.ssl_ca else {"ca": system.cafile, "capath": system.capath}
@@ -155,12 +155,9 @@ def _mysqldb(url, timeout, statement_timeout, scripts):
     return MySQLdb.connections.Connection(**options, ssl=files, ssl_mode=mode)
 
 
-_contexts = {}
-
-
-def _tls(ca):
-    """Return the TLS settings for this CA file, None for those of this machine; made once, as that takes 24 ms."""
-    if ca not in _contexts:
-        _contexts[ca] = ssl.create_default_context(cafile=ca)
-        _contexts[ca].verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)  # MySQL's own CA lacks an extension
-    return _contexts[ca]
+@functools.cache  # making one takes 24 ms
+def _tls(ca: str | None) -> ssl.SSLContext:
+    """Return the TLS settings for this CA file, or for the CAs that this machine knows."""
+    context = ssl.create_default_context(cafile=ca)
+    context.verify_flags &= ~getattr(ssl, "VERIFY_X509_STRICT", 0)  # MySQL's own CA lacks an extension
+    return context
