@@ -105,9 +105,7 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
         app.install(plugin)
     auth.require_declared(app)
     openapi_document.text(app)  # stops the start where a route cannot be described
-    application = Middleware(app, Cors(config.cors_origins), cache.answers)
-    application.readiness = readiness
-    return application
+    return Middleware(app, Cors(config.cors_origins), cache.answers, readiness)
 
 
 if __name__ == "__main__":

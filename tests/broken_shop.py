@@ -1,13 +1,13 @@
-"""The shop, wired as ever, with one route more, which breaks. A program: broken_shop.py PORT."""
+"""The shop with one more route, which raises. A program: broken_shop.py PORT."""
 
 import signal
 import sys
 
 import server
-from commands.serve import listen, open_doors
 from core import config, logs
 from core.app import app
 from core.identity.auth import PUBLIC
+from core.serving import sockets
 from core.serving.server import Server
 
 THREADS = 4
@@ -15,7 +15,7 @@ THREADS = 4
 
 @app.get("/api/broken", auth=PUBLIC)
 def broken():
-    """Break."""
+    """Raise."""
     raise RuntimeError("what only the log may say")
 
 
@@ -24,9 +24,9 @@ def main(port):
     settings = config.load(port=port)
     logs.configure(settings.log_level)
     application = server.shop(settings, settings.database)
-    sockets = listen(settings.host, settings.port, 1)
-    open_doors(sockets, settings.host, settings.port)
-    serving = Server(application, sockets[0], THREADS)
+    bound = sockets.bind(settings.host, settings.port, 1)
+    sockets.start_listening(bound, settings.host, settings.port)
+    serving = Server(application, bound[0], THREADS)
     signal.signal(signal.SIGTERM, lambda *_: serving.stop())
     print("Serving on", settings.port, flush=True)
     serving.run()

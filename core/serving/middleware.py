@@ -9,10 +9,15 @@ import re
 import secrets
 import time
 
+from bottle import Bottle
+
 from core import errors, logs
 from core.app import methods_of
+from core.cache import Memory
 from core.contract.envelope import failure
+from core.db.readiness import Readiness
 from core.json_text import MEDIA_TYPE
+from core.serving.cors import Cors
 from core.serving.memory_responder import MemoryResponder, merged
 
 log = logging.getLogger("bodega.access")
@@ -31,15 +36,19 @@ SECRET_ARGUMENTS = {"session_id"}  # parts of a path that open something; the lo
 
 
 class Middleware:
-    """`Middleware(bottle, cors)` is the application that a server serves.
+    """The application that a server serves: `Middleware(bottle, cors)`.
 
-    `kept`: the cache.Memory in which the envelope keeps answers, or None.
+    `memory`: the cache.Memory in which the envelope caches answers, or None. `readiness`: whether the database can
+    serve the shop, or None where the application has no database.
     """
 
-    def __init__(self, bottle, cors, kept=None):
+    def __init__(
+        self, bottle: Bottle, cors: Cors, memory: Memory | None = None, readiness: Readiness | None = None
+    ) -> None:
         self.bottle = bottle
         self.cors = cors
-        self.responder = MemoryResponder(self, kept) if kept else None
+        self.readiness = readiness
+        self.responder = MemoryResponder(self, memory) if memory else None
 
     def __call__(self, environ, start_response):
         """Answer one request (PEP 3333)."""

@@ -183,7 +183,7 @@ class Supervisor:
             self.stopping = True
             return
         try:
-            self.application = self.wire()
+            self.application = self.wire(self.application)
         except CommandError as problem:
             log.error("SIGHUP changes nothing: %s", " ".join(str(problem).split("\n")))
         except Exception:

@@ -425,17 +425,17 @@ def test_sighup_to_a_worker_does_nothing(served):
 DOOMED = """
 import sys
 import server
-from commands.serve import listen, open_doors
+from core.serving import sockets
 from core.serving.supervisor import Supervisor
 from core import config
 from core import logs
 settings = config.load(port=sys.argv[1], workers=2, threads=2)
 logs.configure(settings.log_level)
-sockets = listen(settings.host, settings.port, 2)
-open_doors(sockets, settings.host, settings.port)
+bound = sockets.bind(settings.host, settings.port, 2)
+sockets.start_listening(bound, settings.host, settings.port)
 application = server.shop(settings, settings.database)
 print("Serving on", flush=True)
-sys.exit(Supervisor(application, sockets, 2, wire=lambda: "nothing that can be served").run())
+sys.exit(Supervisor(application, bound, 2, wire=lambda before: "nothing that can be served").run())
 """
 
 
