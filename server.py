@@ -51,9 +51,14 @@ from core.identity.budgets import Budgets
 from core.identity.limits import Limits
 from core.serving.cors import Cors
 from core.serving.middleware import Middleware
-from resources import audit, cart, categories, docs, products, products_csv, service, users
 
-RESOURCES = (users, products, products_csv, categories, cart, audit, service, docs)
+# The order of the API document: a shopper's.
+# isort: off
+from resources import products, products_csv, categories, cart, users, audit, service, docs
+
+# isort: on
+
+RESOURCES = (products, products_csv, categories, cart, users, audit, service, docs)
 COMMANDS = {
     "serve": serve,
     "migrate": migrate,

@@ -8,6 +8,7 @@ from core.contract.pagination import NUMBERS, numbers_of
 from core.contract.validation import Query, Shape
 from core.identity.auth import ADMIN
 
+TAG = "Audit trail"
 ENTITIES = ["product", "category"]
 ACTIONS = ["created", "changed", "withdrawn", "stock_changed", "deleted"]
 LIST = Query(
@@ -43,7 +44,7 @@ PAGE = Shape("AuditPage", items={"type": "list", "items": ENTRY}, pagination={"t
 
 
 @app.get("/api/audit", auth=ADMIN, query=LIST, returns=PAGE, message="Audit trail listed.")
-def index(db, query):
+def list_audit_entries(db, query):
     """List what was done to products and categories, the newest first.
 
     An entry stays when the account that did it is deleted: user_name is what it was called then.

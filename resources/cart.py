@@ -100,14 +100,14 @@ CHANGING = ADDING
     status=201,
     message="Cart opened. Send its session_id as the header Session-ID.",
 )
-def open_cart():
+def create_cart():
     """Issue a session id that cannot be guessed; nothing is stored yet."""
     return {"session_id": secrets.token_urlsafe(32)}
 
 
 @app.get("/api/cart", auth=PUBLIC, headers=SESSION, returns=CART, message="Cart found.")
 @app.get("/api/cart/<session_id:session>", auth=PUBLIC, returns=CART, message="Cart found.")
-def show(db, session_id):
+def get_cart(db, session_id):
     """Show the cart: its lines at today's prices, and their total."""
     lines = db.many("cart/show", session_id=session_id)
     return {
@@ -137,7 +137,7 @@ def show(db, session_id):
     message="Added to the cart.",
     **ADDING,
 )
-def add(db, session_id, body):
+def add_cart_item(db, session_id, body):
     """Put a product into the cart, or more of it if it is there already."""
     whose, quantity = {"session_id": session_id, "product_id": body["product_id"]}, body["quantity"]
     if db.again:  # many add to this cart at once: wait in line for its lines, rather than be in each other's way again
@@ -161,7 +161,7 @@ def add(db, session_id, body):
     message="Quantity set.",
     **CHANGING,
 )
-def change(db, session_id, product_id, body):
+def update_cart_item(db, session_id, product_id, body):
     """Set how many of a product the cart holds."""
     whose = {"session_id": session_id, "product_id": product_id}
     db.run("cart/set", **whose, quantity=body["quantity"])
@@ -173,7 +173,7 @@ def change(db, session_id, product_id, body):
     if body["quantity"] > line["stock_quantity"]:
         raise InsufficientStock(in_stock(line["stock_quantity"]), line["stock_quantity"])
     if body["quantity"] != line["quantity"]:  # what spoke against it is gone since: stock has come, or the line
-        return change(db, session_id, product_id, body)
+        return update_cart_item(db, session_id, product_id, body)
     return item(line)
 
 
@@ -184,9 +184,9 @@ def change(db, session_id, product_id, body):
     message="Quantity set.",
     **CHANGING,
 )
-def change_item(db, session_id, item_id, body):
+def update_cart_item_by_session_id(db, session_id, item_id, body):
     """Set how many of a product the cart holds, by the line's id."""
-    return change(db, session_id, product_of(db, session_id, item_id), body)
+    return update_cart_item(db, session_id, product_of(db, session_id, item_id), body)
 
 
 @app.delete(
@@ -196,21 +196,21 @@ def change_item(db, session_id, item_id, body):
     raises=(NotFound,),
     message="Removed from the cart.",
 )
-def remove(db, session_id, product_id):
+def remove_cart_item(db, session_id, product_id):
     """Take a product out of the cart."""
     if not db.run("cart/remove", session_id=session_id, product_id=product_id):
         raise NotFound("This product is not in the cart.")
 
 
 @app.delete("/api/cart/<session_id:session>/items/<item_id:item>", auth=PUBLIC, message="Removed from the cart.")
-def remove_item(db, session_id, item_id):
+def remove_cart_item_by_session_id(db, session_id, item_id):
     """Take a product out of the cart, by the line's id."""
-    return remove(db, session_id, product_of(db, session_id, item_id))
+    return remove_cart_item(db, session_id, product_of(db, session_id, item_id))
 
 
 @app.delete("/api/cart", auth=PUBLIC, headers=SESSION, message="Cart emptied.")
 @app.delete("/api/cart/<session_id:session>", auth=PUBLIC, message="Cart emptied.")
-def clear(db, session_id):
+def clear_cart(db, session_id):
     """Empty the cart; also one that is empty already."""
     db.run("cart/clear", session_id=session_id)
 

@@ -27,13 +27,13 @@ CHANGED_CATEGORY = Body(name=NAME, description=DESCRIPTION)
 
 
 @app.get("/api/categories", auth=PUBLIC, cache=CATALOGUE, returns=CATEGORY.many, message="Categories listed.")
-def index(db):
+def list_categories(db):
     """List all categories by name."""
     return db.many("categories/list")
 
 
 @app.get("/api/categories/<id:id>", auth=PUBLIC, cache=CATALOGUE, returns=CATEGORY, message="Category found.")
-def show(db, id):
+def get_category(db, id):
     """Show one category."""
     category = db.one("categories/get", id=id)
     if category is None:
@@ -51,13 +51,13 @@ def show(db, id):
     status=201,
     message="Category added.",
 )
-def create(db, body, user):
+def create_category(db, body, user):
     """Add a category. Names are compared without case and accents."""
     values = {"description": None, **body}
     id = db.add("categories/add", **values)
     audit.record(db, user, [("category", id, "created", None, values)])
     response.set_header("Location", f"/api/categories/{id}")
-    return show(db, id)
+    return get_category(db, id)
 
 
 @app.put(
@@ -69,7 +69,7 @@ def create(db, body, user):
     clashes={"uq_categories_name": DuplicateName},
     message="Category changed.",
 )
-def update(db, id, body, user):
+def update_category(db, id, body, user):
     """Change name or description of a category."""
     if not body:
         raise ValidationError(("name", "Send at least one of name and description."))
@@ -77,11 +77,11 @@ def update(db, id, body, user):
     after = before | body
     if db.run("categories/update", id=id, **after):
         audit.record(db, user, [("category", id, "changed", before, after)])
-    return show(db, id)
+    return get_category(db, id)
 
 
 @app.delete("/api/categories/<id:id>", auth=ADMIN, raises=(Conflict,), message="Category deleted.")
-def remove(db, id, user):
+def delete_category(db, id, user):
     """Delete a category that has no products."""
     before = held(db, id)
     if db.one("categories/a_product", id=id):

@@ -140,7 +140,7 @@ IF_MATCH = Headers(
     returns=PAGE,
     message="Products listed.",
 )
-def index(db, query, spend):
+def list_products(db, query, spend):
     """List products on sale: filtered, searched, sorted and paged."""
     filters = {name: query.get(name) for name in ("category_id", "min_price", "max_price", "in_stock")}
     least, most = filters["min_price"], filters["max_price"]
@@ -162,7 +162,7 @@ def index(db, query, spend):
 
 
 @app.get("/api/products/<id:id>", auth=PUBLIC, cache=CATALOGUE, returns=PRODUCT, message="Product found.")
-def show(db, id, user):
+def get_product(db, id, user):
     """Show one product on sale; to an administrator also one that is not.
 
     The token is optional here, and one that is not valid counts as none. What only an administrator sees is not
@@ -186,7 +186,7 @@ def show(db, id, user):
     status=201,
     message="Product added to the catalogue.",
 )
-def create(db, body, user):
+def create_product(db, body, user):
     """Add a product to the catalogue. An empty description is stored as null."""
     values = dict.fromkeys(FIELDS) | body
     lock_category(db, values)
@@ -206,7 +206,7 @@ def create(db, body, user):
     raises=(PreconditionFailed,),
     message="Product changed.",
 )
-def update(db, id, body, user, if_match=None):
+def update_product(db, id, body, user, if_match=None):
     """Change the fields that are sent; with If-Match only if nobody was faster."""
     if not body:
         raise ValidationError(("name", f"Send at least one of {', '.join(FIELDS)}."))
@@ -221,7 +221,7 @@ def update(db, id, body, user, if_match=None):
     raises=(PreconditionFailed,),
     message="Product withdrawn.",
 )
-def withdraw(db, id, user, if_match=None):
+def withdraw_product(db, id, user, if_match=None):
     """Withdraw a product from sale; carts that hold it say so. PUT with is_active true brings it back."""
     return change(db, id, {"is_active": False}, user, if_match, action="withdrawn")
 
@@ -234,7 +234,7 @@ def withdraw(db, id, user, if_match=None):
     raises=(InsufficientStock,),
     message="Stock changed.",
 )
-def restock(db, id, body, user):
+def change_stock(db, id, body, user):
     """Put units into stock, or take them out; simultaneous changes add up."""
     number = body["change"]
     if number == 0:

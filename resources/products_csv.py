@@ -1,6 +1,6 @@
 """The catalogue in and out, as a table (CSV, RFC 4180). For administrators.
 
-What the columns are is told at `take_in`.
+What the columns are is told at `import_products`.
 
 Cells are kept exactly as they are, also one like =1+1 that a spreadsheet would calculate: the table is for another
 shop, a script or a backup. Whoever opens it in a spreadsheet imports the columns as text.
@@ -91,7 +91,7 @@ COLUMNS = {  # resources/products.py has the same for JSON
     timeout=STATEMENT_TIMEOUT,
     message="Products imported.",
 )
-def take_in(db, database, upload, query, user):
+def import_products(db, database, upload, query, user):
     """Add and change products from a CSV table: all of it or nothing.
 
     The first row names the columns, in any order: id, name, description, price, image_url, category (a name) or
@@ -122,7 +122,7 @@ def take_in(db, database, upload, query, user):
 @app.get(
     "/api/products/export", auth=ADMIN, produces="text/csv; charset=utf-8", message="All products, as a CSV table."
 )
-def give_out(database):
+def export_products(database):
     """Export all products as a CSV table, withdrawn ones too; what comes out can be imported again.
 
     Each product is as it was when its row was read. Where the export breaks off, the connection is closed before the

@@ -14,19 +14,19 @@ STATUS = Shape("Status", status={"type": "string", "meta": {"example": "ready"}}
 @app.get(
     "/api/openapi.json", auth=PUBLIC, produces="application/json", cache=REVALIDATE, message="The OpenAPI 3.1 document."
 )
-def describe():
+def get_openapi_document():
     """Describe this API: the OpenAPI document, generated from the routes."""
     return openapi.text(app)
 
 
 @app.get("/api/health", auth=PUBLIC, returns=STATUS, message="Alive.")
-def health():
+def get_health():
     """Say that the process runs; the database is not asked."""
     return {"status": "alive"}
 
 
 @app.get("/api/ready", auth=PUBLIC, returns=STATUS, message="Ready.")
-def ready(db, readiness):
+def get_readiness(db, readiness):
     """Say whether the database answers, its schema is the one that this shop needs, and all statements fit it."""
     state = State(readiness.migrations, applied(db))
     names = [migration.name for migration in state.pending]

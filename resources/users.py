@@ -23,6 +23,7 @@ from core.identity.auth import (
 )
 from core.identity.limits import Guess, Limit
 
+TAG = "Accounts"
 USERNAME = {
     "type": "string",
     "maxlength": 50,
@@ -159,13 +160,13 @@ def logout(db, user, query):
 
 
 @app.get("/api/users/me", auth=USER, returns=ACCOUNT, raises=(errors.NotFound,), message="Account found.")
-def me(db, user):
+def get_own_account(db, user):
     """Show the account that is logged in."""
-    return show(db, user["id"])
+    return get_account(db, user["id"])
 
 
 @app.get("/api/users/<id:id>", auth=OWNER, returns=ACCOUNT, message="Account found.")
-def show(db, id):
+def get_account(db, id):
     """Show an account: one's own, or any for an administrator."""
     account = db.one("users/get", id=id)
     if account is None:
@@ -183,7 +184,7 @@ def show(db, id):
     clashes=TAKEN,
     message="Account changed.",
 )
-def update(db, id, body, user, *, passwords, tokens, limits):
+def update_account(db, id, body, user, *, passwords, tokens, limits):
     """Change name, e-mail address or password. A new password or address ends every other session of the account.
 
     Where the login is older than REAUTH_AFTER (15 minutes, unless the shop says otherwise), a new password or address
@@ -193,7 +194,7 @@ def update(db, id, body, user, *, passwords, tokens, limits):
         raise errors.ValidationError(("username", "Send at least one of username, email and password."))
     name, password = body.get("username"), body.get("password")
     email = address_of(body["email"]) if "email" in body else None
-    present = show(db, id)
+    present = get_account(db, id)
     if email == present["email"]:
         email = None
     if name and name.lower() != present["username"].lower():
@@ -211,7 +212,7 @@ def update(db, id, body, user, *, passwords, tokens, limits):
     if sensitive:
         db.run("sessions/end_all", user_id=id, but=user["token"])
     audit.note("password_change" if hashed else "account_change", user_id=id, by=user["id"])
-    return show(db, id)
+    return get_account(db, id)
 
 
 @app.delete(
@@ -221,12 +222,12 @@ def update(db, id, body, user, *, passwords, tokens, limits):
     raises=(errors.ReauthenticationRequired, errors.RateLimited),
     message="Account deleted.",
 )
-def remove(db, id, body, user, *, passwords, tokens, limits):
+def delete_account(db, id, body, user, *, passwords, tokens, limits):
     """Delete an account and its sessions.
 
     An old login needs current_password, as at a change; otherwise no body is needed.
     """
-    show(db, id)
+    get_account(db, id)
     verified = reauthenticated(db, body, user, passwords=passwords, tokens=tokens, limits=limits)
     locked(db, id, user, verified)
     db.run("users/remove", id=id)
@@ -236,7 +237,7 @@ def remove(db, id, body, user, *, passwords, tokens, limits):
 @app.delete("/api/users/<id:id>/sessions", auth=ADMIN, returns=ENDED, message="Sessions ended.")
 def end_sessions(db, id, user):
     """End every session of an account: whoever uses it has to log in again. The answer says how many there were."""
-    show(db, id)
+    get_account(db, id)
     ended = db.run("sessions/end_all", user_id=id, but=None)
     audit.note("sessions_end", user_id=id, by=user["id"])
     return {"ended": ended}

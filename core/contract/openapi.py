@@ -21,7 +21,7 @@ TITLE = "Bodega"
 VERSION = "1.0.0"
 DESCRIPTION = (
     "An e-commerce API: accounts, catalogue and carts. Every answer is an envelope: `{success, data, message}`, or "
-    "`{success, error: {code, message, details}}`. Log in at `POST /api/users/login` and send the token as "
+    "`{success, error: {code, message, details}}`. Log in with the operation `login`, and send the token as "
     "`Authorization: Bearer …`."
 )
 WILDCARD = re.compile(r"<(\w+):(\w+)>")
@@ -54,7 +54,7 @@ def document(app):
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "The token that POST /api/users/login gives.",
+                    "description": "The token that the operation login gives.",
                 }
             },
         },
@@ -65,31 +65,42 @@ def _module(route):
     return inspect.getmodule(route.get_undecorated_callback())
 
 
+def _tag(module):
+    """Return a resource's tag: its TAG, or the first part of its file's name. products_csv.py belongs to Products."""
+    return getattr(module, "TAG", module.__name__.rpartition(".")[2].partition("_")[0].capitalize())
+
+
 def _tags(app):
-    """Return each resource's name with the first sentence of its docstring."""
+    """Return {tag: the first sentence of its resource's docstring}, in the order of the routes."""
     found = {}
     for route in app.routes:
         if not route.config.get("hidden"):
             module = _module(route)
-            found[module.__name__.rpartition(".")[2]] = inspect.getdoc(module).split("\n")[0]
+            found.setdefault(_tag(module), inspect.getdoc(module).split("\n")[0])
     return found
 
 
+def _operation_id(route, name):
+    """Return the handler's name in camel case. The path with more parameters of a handler with two says it has them."""
+    twins = [other for other in route.app.routes if other.callback is route.callback and other.method == route.method]
+    if route is not min(twins, key=lambda twin: twin.rule.count("<")):
+        name += "_by_" + WILDCARD.findall(route.rule)[0][0]
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
 def _operation(route, parts):
-    tag = _module(route).__name__.rpartition(".")[2]
+    tag = _tag(_module(route))
     callback = route.get_undecorated_callback()
     summary, _, more = (inspect.getdoc(callback) or "").partition("\n")
-    name = f"{tag}_{callback.__name__}"
-    twins = [other for other in route.app.routes if other.callback is route.callback and other.method == route.method]
-    if route is not min(twins, key=lambda twin: twin.rule.count("<")):  # the same handler on a second path
-        name += "_by_" + WILDCARD.findall(route.rule)[0][0]
+    name = _operation_id(route, callback.__name__)
     operation = {"operationId": name, "tags": [tag], "summary": summary.rstrip(".")}
     if more.strip():
         operation["description"] = " ".join(more.split())
     if parameters := _parameters(route, parts):
         operation["parameters"] = parameters
     if body := route.config.get("body"):
-        component = "".join(word.capitalize() for word in name.split("_")) + "Body"
+        component = "".join(word.capitalize() for word in callback.__name__.split("_")) + "Body"
         parts[component] = body_schema(body, parts)
         content = {"schema": {"$ref": f"#/components/schemas/{component}"}}
         example = {n: r["meta"]["example"] for n, r in body.fields.items() if "example" in r.get("meta", {})}

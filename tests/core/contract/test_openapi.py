@@ -49,6 +49,18 @@ def test_every_route_is_in_the_document_under_a_name_of_its_own(document):
     assert len({operation["operationId"] for operation in operations}) == len(operations)
 
 
+def test_names_are_those_of_methods_in_clients_and_tags_stand_in_a_shoppers_order(document):
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    ids = {operation["operationId"] for operation in operations}
+
+    assert {"listProducts", "importProducts", "addCartItem", "addCartItemBySessionId", "login", "getAccount"} <= ids
+    assert all(re.fullmatch(r"[a-z]+([A-Z][a-z]+)*", id) for id in ids)
+    assert [tag["name"] for tag in document["tags"]] == [
+        "Products", "Categories", "Cart", "Accounts", "Audit trail", "Service",
+    ]  # fmt: skip
+    assert {tag for operation in operations for tag in operation["tags"]} == {tag["name"] for tag in document["tags"]}
+
+
 @pytest.mark.parametrize("rule", [{"contains": "x"}, {"forbidden": ["x"]}, {"check_with": lambda *_: None}], ids=str)
 def test_a_rule_that_the_document_cannot_express_stops_the_start(rule):
     bare = Bottle()
@@ -231,7 +243,7 @@ def test_a_body_is_taken_exactly_if_its_schema_in_the_document_takes_it(name):
 
 # True of a running shop
 
-ENDING = ("users_remove", "users_logout")  # end the session that they are asked with: each with a token of its own
+ENDING = ("deleteAccount", "logout")  # end the session that they are asked with: each with a token of its own
 
 
 @pytest.fixture
