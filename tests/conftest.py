@@ -26,7 +26,7 @@ import pytest
 from webtest import TestApp
 
 import server
-from core import config
+from core import config, database_url
 from core.db import drivers, migrations
 from core.setup.embedded import Accounts, Embedded
 from core.setup.system import ROOT
@@ -47,7 +47,7 @@ def accounts():
     """The database's logins: `owner` may change the schema, `application` is what the shop uses."""
     with contextlib.ExitStack() as stack:
         if elsewhere := os.environ.get("TEST_DATABASE_URL"):
-            url = config.database_url("TEST_DATABASE_URL", elsewhere)
+            url = database_url.parse(elsewhere)
             logins = Accounts(url, url)
         else:
             folder = pathlib.Path(tempfile.mkdtemp(prefix="bodega-test-"))

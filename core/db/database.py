@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from dbutils.persistent_db import PersistentDB
 
 from core.cache import Cache
-from core.config import DatabaseUrl
+from core.database_url import DatabaseUrl
 from core.db import drivers
 from core.db.drivers import DatabaseError, connect, number
 from core.db.mysql_errors import LOST, REFUSED, RETRYABLE, UNREACHABLE, Clashes, client_error

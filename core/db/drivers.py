@@ -17,7 +17,7 @@ import pymysql
 from pymysql.constants import CLIENT, FIELD_TYPE
 
 from core.cli import CommandError
-from core.config import DatabaseUrl
+from core.database_url import DatabaseUrl
 from core.db.pymysql_rows import CONVERTERS, QuickConnection, lost_in_garbage, moment
 
 try:

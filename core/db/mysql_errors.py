@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 
-from core.config import DatabaseUrl
+from core.database_url import DatabaseUrl
 from core.db.drivers import number
 from core.errors import ApiError, Conflict, ServiceUnavailable
 

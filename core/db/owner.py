@@ -5,7 +5,8 @@ import functools
 from collections.abc import Callable, Iterator
 
 from core.cli import CommandError
-from core.config import ROOT, Config, DatabaseUrl
+from core.config import ROOT, Config
+from core.database_url import DatabaseUrl
 from core.db.database import Database, DatabaseError, Result, Session
 from core.db.mysql_errors import refusal
 from core.db.statements import Statements, require_sound

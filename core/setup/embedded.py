@@ -28,7 +28,7 @@ import tempfile
 import time
 
 from core.cli import CommandError, tell
-from core.config import DatabaseUrl
+from core.database_url import DatabaseUrl
 from core.db import drivers
 from core.setup import system
 

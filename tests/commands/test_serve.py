@@ -15,7 +15,7 @@ import time
 import pytest
 from conftest import SECRET, Answer, RealServer, as_url, command, environment, free_port, servers
 
-from core.config import DatabaseUrl
+from core.database_url import DatabaseUrl
 from core.db import drivers
 from core.setup.system import ROOT
 

@@ -75,7 +75,6 @@ WANTED = {
     ("RATE_LIMITS", "yes"): "one of on, off",
     ("TRUSTED_PROXIES", "proxy.example"): "addresses or networks such as 127.0.0.1, 10.0.0.0/8",
     ("TRUSTED_PROXIES", "10.0.0.1/33"): "addresses or networks such as 127.0.0.1, 10.0.0.0/8",
-    ("DATABASE_URL", "postgres://h/shop"): "mysql://user:password@host:3306/database",
 }
 
 
@@ -197,60 +196,56 @@ def test_a_ca_file_that_exists_is_taken(tmp_path):
     assert database(f"mysql://u@h/shop?ssl_ca={ca}").ssl_ca == str(ca)
 
 
-BAD_URLS = {
-    "mysql://h": "it names no database",
-    "mysql://h/": "it names no database",
-    "mysql://h/a/b": "it names no database",
-    "mysql://h:http/shop": "its host or port cannot be read",
-    "mysql://h:65536/shop": "its host or port cannot be read",
-    "mysql://[::1/shop": "its host or port cannot be read",
-    "mysql://h/shop#1": "a # must be percent-encoded (%23)",
-    "mysql://h/shop?sslmode=on": "the option sslmode is not known; unix_socket, ssl_ca and ssl are",
-    "mysql://h/shop?ssl=on": "the option ssl can only be off; without it, another machine is spoken to by TLS",
-    "mysql://h/shop?ssl=off&ssl_ca=/etc/hosts": "ssl=off and ssl_ca exclude each other",
-    "mysql://h/shop?unix_socket=": "the option unix_socket wants one value",
-    "mysql://h/shop?ssl_ca=/a&ssl_ca=/b": "the option ssl_ca wants one value",
-    "mysql://h/shop?ssl_ca=/nonexistent/ca.pem": "there is no file /nonexistent/ca.pem",
-    "mysql://h/shop?charset=latin1": "the charset can only be utf8mb4",
-    "mariadb://h/shop": "it does not begin with mysql://",
-    "mysql+mysqlclient://h/shop": "it does not begin with mysql://",
-    "localhost": "it does not begin with mysql://",
+NO_DATABASE, NO_HOST, NO_SCHEME = (
+    "names no database",
+    "has a host or port that cannot be read",
+    "does not begin with mysql://",
+)
+BAD_OPTION = "has an option that is not known; unix_socket, ssl_ca and ssl are"
+BAD_VALUE = "has an option without a value, or with two; each wants one"
+BAD_URLS = {  # hunter2 stands for the password, wherever a mistake has put it
+    "mysql://h": NO_DATABASE,
+    "mysql://u:hunter2@h/": NO_DATABASE,
+    "mysql://:hunter2@h/": NO_DATABASE,
+    "mysql://u:p@hunter2@h/": NO_DATABASE,
+    "mysql://u:p\nhunter2@h/": NO_DATABASE,
+    "mysql://u:p/hunter2@h/shop": NO_HOST,
+    "mysql:/u:hunter2@h/shop": NO_DATABASE,
+    "mysql://h/a/b": NO_DATABASE,
+    "mysql://u:hunter2@h:http/shop": NO_HOST,
+    "mysql://h:65536/shop": NO_HOST,
+    "mysql://[::1/shop": NO_HOST,
+    "mysql://u:hunter2": NO_HOST,
+    "mysql://u:hunter2/shop": NO_HOST,
+    "mysql://u:p#hunter2@h/shop": NO_HOST,
+    "mysql://u:p?hunter2@h/shop": NO_HOST,
+    "mysql://h/shop#hunter2": "has a #, which must be percent-encoded (%23)",
+    "mysql://h/shop?password=hunter2": BAD_OPTION,
+    "mysql://u:x@h/shop?hunter2=on": BAD_OPTION,
+    "mysql://h/shop?ssl=on": "has an option ssl that is not off; without it, a connection to another machine uses TLS",
+    "mysql://h/shop?ssl=off&ssl_ca=/etc/hosts": "has ssl=off and ssl_ca, which exclude each other",
+    "mysql://h/shop?unix_socket=": BAD_VALUE,
+    "mysql://h/shop?ssl_ca=/a&ssl_ca=/b": BAD_VALUE,
+    "mysql://h/shop?ssl_ca=/hunter2/ca.pem": "names a file with ssl_ca that is not there",
+    "mysql://h/shop?charset=hunter2": "has another charset than utf8mb4, which is the only one",
+    "postgres://u:hunter2@h/shop": NO_SCHEME,
+    "mysql+mysqlclient://h/shop": NO_SCHEME,
+    "u:hunter2@h/shop": NO_SCHEME,
+    "localhost": NO_SCHEME,
 }
 
 
 @pytest.mark.parametrize("text", BAD_URLS)
-def test_a_malformed_database_url_says_what_is_wrong_with_it(text):
-    said = refused(DATABASE_URL=text)
-
-    assert said.startswith("DATABASE_URL is '")
-    assert BAD_URLS[text] in said
+def test_a_malformed_database_url_says_what_is_wrong_and_nothing_of_the_url(text):
+    assert refused(DATABASE_URL=text) == (
+        f"DATABASE_URL {BAD_URLS[text]}. Wanted is mysql://user:password@host:3306/database, with special characters "
+        "in the password percent-encoded (@ is %40)."
+    )
 
 
 # Secrets
 
 PASSWORD = "hunter2"
-LEAKS = [
-    "mysql://u:hunter2@h/",
-    "mysql://:hunter2@h/",
-    "mysql://u:hunter2@h:port/shop",
-    "mysql://u:p@hunter2@h/",
-    "mysql://u:p/hunter2@h/shop",
-    "mysql://u:p#hunter2@h/shop",
-    "mysql://u:p?hunter2@h/shop",
-    "mysql://u:p\nhunter2@h/",
-    "mysql://u:hunter2/shop",
-    "mysql://u:hunter2",
-    "mysql:/u:hunter2@h/shop",
-    "postgres://u:hunter2@h/shop",
-    "u:hunter2@h/shop",
-    "mysql://h/shop?password=hunter2",
-    "mysql://u:x@h/shop?password=hunter2",
-]
-
-
-@pytest.mark.parametrize("text", LEAKS)
-def test_no_message_about_a_url_holds_its_password(text):
-    assert PASSWORD not in refused(DATABASE_URL=text)
 
 
 def test_no_message_about_the_secret_key_holds_it():

@@ -2,7 +2,7 @@
 
 from conftest import free_port
 
-from core.config import DatabaseUrl
+from core.database_url import DatabaseUrl
 
 
 def test_health_does_not_touch_the_database(wired):

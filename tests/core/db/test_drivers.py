@@ -16,7 +16,7 @@ import pymysql
 import pytest
 from conftest import as_url, command, execute, free_port
 
-from core import config
+from core import database_url
 from core.cli import CommandError
 from core.db import drivers
 from core.db.database import Database
@@ -433,7 +433,7 @@ def test_a_command_without_the_driver_it_is_asked_for_ends_with_that_sentence(tm
 
 
 def test_the_scheme_of_the_url_chooses_the_driver(login):
-    url = config.database_url("DATABASE_URL", as_url(login))
+    url = database_url.parse(as_url(login))
 
     with connect(url, 2) as connection:
         module = type(connection).__module__

@@ -4,7 +4,7 @@ import pytest
 from conftest import free_port
 
 from core.cli import CommandError
-from core.config import DatabaseUrl
+from core.database_url import DatabaseUrl
 from core.db.drivers import DatabaseError
 from core.db.owner import explained, in_transaction
 

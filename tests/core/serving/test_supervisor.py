@@ -18,7 +18,7 @@ import pytest
 from conftest import ORIGIN, SECRET, as_url, environment, free_port, servers
 from test_serve import NOWHERE, both_workers, eventually, refuses, running, workers
 
-from core.config import DatabaseUrl
+from core.database_url import DatabaseUrl
 from core.serving import server as ours
 from core.serving.cors import Cors
 from core.serving.middleware import Middleware

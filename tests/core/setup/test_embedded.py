@@ -16,7 +16,7 @@ import pymysql
 import pytest
 from conftest import command, execute, servers
 
-from core.config import DatabaseUrl
+from core.database_url import DatabaseUrl
 from core.db import drivers
 from core.setup import embedded
 from core.setup.system import ROOT, program
