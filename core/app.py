@@ -1,16 +1,19 @@
 """The one Bottle(), which resources hang their routes on and server.py wires."""
 
+from collections.abc import Callable
+from typing import Any
+
 from bottle import Bottle, HTTPError
 
 from core.errors import NotFound
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 LARGEST_ID = 2**31 - 1  # INT in MySQL
-PATH_SCHEMAS = {}  # path filter → the JSON Schema of what it takes, for the API document
+PATH_SCHEMAS: dict[str, dict[str, Any]] = {}  # path filter → the JSON Schema of what it takes, for the API document
 
 
-def new_app():
-    """Return a Bottle that leaves every failure to us: core/contract/envelope.py and core/serving/middleware.py."""
+def new_app() -> Bottle:
+    """Return a Bottle that leaves every failure to core/contract/envelope.py and core/serving/middleware.py."""
     bare = Bottle()
     bare.uninstall(True)  # its JSON and template plugins; the envelope takes their place
     bare.catchall = False
@@ -18,20 +21,20 @@ def new_app():
     return bare
 
 
-def add_filter(bottle, name, pattern, convert, schema):
+def add_filter(bottle: Bottle, name: str, pattern: str, convert: Callable[[str], Any], schema: dict[str, Any]) -> None:
     """Add a path filter: `<id:id>` is what `pattern` matches, as `convert` returns it; it may raise an ApiError."""
     bottle.router.add_filter(name, lambda config: (pattern, convert, str))
     PATH_SCHEMAS[name] = schema
 
 
-def existing_id(text, largest=LARGEST_ID):
+def existing_id(text: str, largest: int = LARGEST_ID) -> int:
     """Turn a path's digits into an int; an id that cannot exist (0, too large) is a 404."""
     if len(text) > 20 or not 0 < int(text) <= largest:
         raise NotFound()
     return int(text)
 
 
-def methods_of(bottle, path):
+def methods_of(bottle: Bottle, path: str) -> list[str]:
     """Return the methods that a path really has, HEAD and OPTIONS included; [] for an unknown path."""
     found = []
     for method in METHODS:

@@ -4,6 +4,8 @@ Handlers raise them; core/contract/envelope.py turns them into JSON. A message i
 to do, and never a library's or the database's own words. `details` is what the contract promises for the code.
 """
 
+from typing import Any
+
 from bottle import HTTPError
 
 
@@ -14,14 +16,16 @@ class ApiError(HTTPError):
     code = "INTERNAL_ERROR"
     message = "Something went wrong on our side. Try again; if it lasts, tell us the X-Request-ID."
 
-    def __init__(self, message=None, details=None, headers=None):
+    def __init__(
+        self, message: str | None = None, details: dict[str, Any] | None = None, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(**(headers or {}))
         self.message = message or self.message
         self.details = details or {}
 
 
 class InternalError(ApiError):
-    """A bug of ours; nothing of the inside is told."""
+    """A bug; nothing internal is said."""
 
 
 class ValidationError(ApiError):
@@ -30,7 +34,7 @@ class ValidationError(ApiError):
     default_status = 400
     code = "VALIDATION_ERROR"
 
-    def __init__(self, *problems):
+    def __init__(self, *problems: tuple[str, str]) -> None:
         listed = [{"field": field, "issue": issue} for field, issue in problems]
         super().__init__(f"{problems[0][0]}: {problems[0][1]}", {**listed[0], "errors": listed})
 
@@ -38,7 +42,7 @@ class ValidationError(ApiError):
 class InvalidRows(ValidationError):
     """Rows of a table break rules. `problems`: (row, field, issue) of the first ones; `total`: how many in all."""
 
-    def __init__(self, problems, total):
+    def __init__(self, problems: list[tuple[int, str, str]], total: int) -> None:
         row, field, issue = problems[0]
         super().__init__((field, issue))
         listed = [{"row": row, "field": field, "issue": issue} for row, field, issue in problems]
@@ -61,7 +65,7 @@ class AuthenticationRequired(ApiError):
     code = "AUTHENTICATION_REQUIRED"
     message = "Log in first, and send the token as the header Authorization: Bearer …"
 
-    def __init__(self, message=None):
+    def __init__(self, message: str | None = None) -> None:
         super().__init__(message, headers={"WWW-Authenticate": "Bearer"})
 
 
@@ -103,7 +107,7 @@ class MethodNotAllowed(ApiError):
     default_status = 405
     code = "METHOD_NOT_ALLOWED"
 
-    def __init__(self, method, allowed):
+    def __init__(self, method: str, allowed: list[str]) -> None:
         listed = ", ".join(allowed)
         super().__init__(f"{method} does not work here; these methods do: {listed}.", headers={"Allow": listed})
 
@@ -121,7 +125,7 @@ class DuplicateUsername(Conflict):
 
     code = "DUPLICATE_USERNAME"
 
-    def __init__(self):
+    def __init__(self) -> None:
         issue = "Is taken. Choose another one."
         super().__init__(f"username: {issue}", {"field": "username", "issue": issue})
 
@@ -131,7 +135,7 @@ class DuplicateEmail(Conflict):
 
     code = "DUPLICATE_EMAIL"
 
-    def __init__(self):
+    def __init__(self) -> None:
         issue = "Belongs to an account already. Log in with it, or choose another one."
         super().__init__(f"email: {issue}", {"field": "email", "issue": issue})
 
@@ -139,7 +143,7 @@ class DuplicateEmail(Conflict):
 class DuplicateName(Conflict):
     """The name is another category's."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         issue = "Is the name of another category. Choose another one."
         super().__init__(f"name: {issue}", {"field": "name", "issue": issue})
 
@@ -150,7 +154,7 @@ class InsufficientStock(ApiError):
     default_status = 409
     code = "INSUFFICIENT_STOCK"
 
-    def __init__(self, issue, available, field="quantity"):
+    def __init__(self, issue: str, available: int, field: str = "quantity") -> None:
         super().__init__(issue, {"field": field, "issue": issue, "available": available})
 
 
@@ -184,7 +188,7 @@ class RateLimited(ApiError):
     default_status = 429
     code = "RATE_LIMITED"
 
-    def __init__(self, retry_after):
+    def __init__(self, retry_after: int) -> None:
         message = f"Too many tries. Wait {retry_after} second(s), then try again."
         super().__init__(message, headers={"Retry-After": str(retry_after)})
 
@@ -196,5 +200,5 @@ class ServiceUnavailable(ApiError):
     code = "SERVICE_UNAVAILABLE"
     message = "The shop cannot answer just now. Try again in a moment."
 
-    def __init__(self, message=None, details=None, retry_after=1):
+    def __init__(self, message: str | None = None, details: dict[str, Any] | None = None, retry_after: int = 1) -> None:
         super().__init__(message, details, {"Retry-After": str(retry_after)})

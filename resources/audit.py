@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from core.app import LARGEST_ID, app
 from core.contract.pagination import NUMBERS, numbers_of
-from core.contract.validation import Query, Shape
+from core.contract.shapes import Shape
+from core.contract.validation import Query
 from core.identity.auth import ADMIN
 
 TAG = "Audit trail"

@@ -9,7 +9,8 @@ import secrets
 from decimal import Decimal
 
 from core.app import LARGEST_ID, add_filter, app, existing_id
-from core.contract.validation import Body, Headers, Shape
+from core.contract.shapes import Shape
+from core.contract.validation import Body, Headers
 from core.errors import Conflict, InsufficientStock, NotFound, ValidationError
 from core.identity.auth import PUBLIC
 from core.identity.limits import Limit

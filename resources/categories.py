@@ -5,7 +5,8 @@ from bottle import response
 from core.app import app
 from core.cache import Cached
 from core.contract import fields
-from core.contract.validation import Body, Shape
+from core.contract.shapes import Shape
+from core.contract.validation import Body
 from core.errors import Conflict, DuplicateName, NotFound, ValidationError
 from core.identity import audit
 from core.identity.auth import ADMIN, PUBLIC

@@ -10,7 +10,8 @@ from core.contract import fields
 from core.contract.etag import etag_of, matches
 from core.contract.fields import LARGEST_COUNT
 from core.contract.pagination import BY_RELEVANCE, KEYS, LONGEST_CURSOR, NUMBERS, last_of, pagination_of, place_of
-from core.contract.validation import Body, Headers, Query, Shape
+from core.contract.shapes import Shape
+from core.contract.validation import Body, Headers, Query
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
 from core.identity import audit
 from core.identity.auth import ADMIN, PUBLIC

@@ -16,7 +16,9 @@ from bottle import response
 
 from core.app import LARGEST_ID, app
 from core.contract import fields
-from core.contract.validation import Query, Shape, Upload, sentence, suggestion
+from core.contract.sentences import sentence, suggestion
+from core.contract.shapes import Shape
+from core.contract.validation import Query, Upload
 from core.errors import Conflict, InvalidRows, ValidationError
 from core.identity import audit
 from core.identity.auth import ADMIN

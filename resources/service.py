@@ -3,7 +3,7 @@
 from core.app import app
 from core.cache import REVALIDATE
 from core.contract import openapi
-from core.contract.validation import Shape
+from core.contract.shapes import Shape
 from core.db.migrations import State, applied
 from core.errors import ServiceUnavailable
 from core.identity.auth import PUBLIC

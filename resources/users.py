@@ -8,7 +8,8 @@ from email_validator import EmailNotValidError, validate_email
 
 from core import errors
 from core.app import app
-from core.contract.validation import Body, OptionalBody, Query, Shape
+from core.contract.shapes import Shape
+from core.contract.validation import Body, OptionalBody, Query
 from core.identity import audit
 from core.identity.auth import (
     ADMIN,

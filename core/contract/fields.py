@@ -1,12 +1,15 @@
 """Rules of fields that several resources have: a line of text, a longer text, an address, an amount, a count."""
 
+from typing import Any
+
+Rules = dict[str, Any]
 LARGEST_COUNT = 2**31 - 1  # INT in MySQL
 
 _CONTROLS = r"\x00-\x1f\x7f-\x9f\ufeff"  # the last: a byte order mark, blank to JavaScript and not to Python
 _SOLID = rf"[^\s{_CONTROLS}]"
 
 
-def line(longest, example):
+def line(longest: int, example: str) -> Rules:
     """Return the rules of a text of one line that is not blank."""
     return {
         "type": "string",
@@ -20,7 +23,7 @@ def line(longest, example):
     }
 
 
-def text(example):
+def text(example: str) -> Rules:
     """Return the rules of a text of several lines, or null: 64,000 bytes at the most, where a TEXT holds 65,535."""
     return {
         "type": "string",
@@ -31,7 +34,7 @@ def text(example):
     }
 
 
-def address(longest, example):
+def address(longest: int, example: str) -> Rules:
     """Return the rules of a URL or a path, or null. `//host` and `/\\host` are no paths: browsers go to that host."""
     return {
         "type": "string",
@@ -45,7 +48,13 @@ def address(longest, example):
     }
 
 
-AMOUNT = {"type": "amount", "min": 0.01, "max": 99999999.99, "places": 2, "meta": {"example": 19.9}}  # DECIMAL(10, 2)
-COUNT = {"type": "integer", "min": 0, "max": LARGEST_COUNT, "meta": {"example": 12}}
-ID = {"type": "integer", "min": 1, "max": LARGEST_COUNT, "meta": {"example": 5}}
-FLAG = {"type": "boolean", "meta": {"example": True}}
+AMOUNT: Rules = {
+    "type": "amount",
+    "min": 0.01,
+    "max": 99999999.99,
+    "places": 2,
+    "meta": {"example": 19.9},
+}  # DECIMAL(10, 2)
+COUNT: Rules = {"type": "integer", "min": 0, "max": LARGEST_COUNT, "meta": {"example": 12}}
+ID: Rules = {"type": "integer", "min": 1, "max": LARGEST_COUNT, "meta": {"example": 5}}
+FLAG: Rules = {"type": "boolean", "meta": {"example": True}}

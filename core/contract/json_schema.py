@@ -3,9 +3,12 @@
 A rule that has no form there raises Unmapped and stops the start.
 """
 
-from core.contract.validation import Rules, Shape
+from typing import Any
 
-TYPES = {
+from core.contract.shapes import Rules, Shape
+from core.contract.validation import Schema
+
+TYPES: dict[str, dict[str, Any]] = {
     "integer": {"type": "integer"},
     "number": {"type": "number"},
     "decimal": {"type": "number", "multipleOf": 0.01},
@@ -26,11 +29,14 @@ KEYWORDS = {
 ELSEWHERE = {"type", "required", "nullable", "meta", "coerce", "shape", "items", "allowed", "regex", "places"}
 
 
+Parts = dict[str, dict[str, Any]]  # the named schemas of a document
+
+
 class Unmapped(LookupError):
     """A rule has no form in JSON Schema."""
 
 
-def schema_of(rules, parts=None):
+def schema_of(rules: Any, parts: Parts | None = None) -> dict[str, Any]:
     """Return the JSON Schema of a field's rules. Shapes go into `parts` (name → schema) and are referred to."""
     if isinstance(rules, Shape):
         return _reference(rules, parts)
@@ -66,7 +72,7 @@ def schema_of(rules, parts=None):
     return found
 
 
-def body_schema(schema, parts=None):
+def body_schema(schema: Schema, parts: Parts | None = None) -> dict[str, Any]:
     """Return the JSON Schema of a Body: an object, nothing but its fields, those that are required present."""
     required = [name for name, rules in schema.fields.items() if rules.get("required")]
     return {
@@ -77,7 +83,7 @@ def body_schema(schema, parts=None):
     }
 
 
-def _reference(shape, parts):
+def _reference(shape: Shape, parts: Parts | None) -> dict[str, Any]:
     if parts is not None and shape.name not in parts:
         parts[shape.name] = {}  # so that a shape may hold itself
         parts[shape.name] = {
@@ -89,7 +95,7 @@ def _reference(shape, parts):
     return {"$ref": f"#/components/schemas/{shape.name}"}
 
 
-def example_of(rules):
+def example_of(rules: Any) -> Any:
     """Return an example of what the rules describe."""
     if isinstance(rules, Rules):
         rules = rules.rules

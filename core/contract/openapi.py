@@ -13,7 +13,7 @@ import orjson
 from core import errors
 from core.app import PATH_SCHEMAS
 from core.contract.json_schema import body_schema, example_of, schema_of
-from core.contract.validation import Shape
+from core.contract.shapes import Shape
 from core.identity.auth import ADMIN, OWNER, PUBLIC
 from core.json_text import MEDIA_TYPE as JSON
 

@@ -1,29 +1,31 @@
-"""What a route takes: cerberus schemas as contracts, and sentences for people when one is broken.
+"""What a route takes: cerberus schemas that are checked before its handler runs.
 
 A route declares `query=Query(…)`, `body=Body(…)` or `headers=Headers(…)`; its handler gets the checked values as
 `query` and `body`, and each header as an argument. Without a declaration a route takes no query parameters.
 Rules are cerberus' own, with one addition: `meta: {"issue": "…"}` is the sentence for a field that no rule words.
 
-No text is looked at before its length is: normalising takes time by the square, and 62 KB of it would stop a worker.
-So a field that is text has a `maxlength` (or `allowed`), and one that has none stops the start.
+The length of a text is checked first: normalising a text takes quadratic time, and 62 KB of it would stop a worker.
+So every text field has a `maxlength` (or `allowed`); one without stops the start.
 """
 
-import difflib
 import functools
 import inspect
 import itertools
-import re
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 from urllib.parse import parse_qsl
 
 import cerberus
-from bottle import request
+from bottle import Route, request
 
+from core.contract.coercion import coercion_of, to_whole
 from core.contract.request_body import LONGEST_ECHO, is_declared, json_of, parsed, raw_of
+from core.contract.sentences import sentence, suggestion
 from core.errors import UnsupportedMediaType, ValidationError
 
 MOST_UNKNOWN = 10  # unknown fields that an answer lists
-OURS = ("default", "coerce")  # rules that are not left to cerberus: it would give null the default, too
+NOT_CERBERUS = ("default", "coerce")  # rules applied here: cerberus would replace null by the default, too
 LONGEST_VALUE = 40  # characters of a number or a boolean, written as text
 LONGEST_REMEMBERED = 256  # characters of a query string, or of headers, whose verdict is remembered
 
@@ -38,22 +40,23 @@ class _Validator(cerberus.Validator):
         "amount": cerberus.TypeDefinition("amount", (int, Decimal), (bool,)),  # in JSON; float is what has an exponent
     }
 
-    def _validate_places(self, places, field, value):
+    def _validate_places(self, places: int, field: str, value: Any) -> None:
         """{'type': 'integer', 'min': 0}"""
-        _, digits, exponent = Decimal(value).as_tuple() if isinstance(value, Decimal) else (0, (), 0)
-        if exponent < -places and any(digits[exponent + places :]):  # 1.100 has one decimal
-            self._error(field, "too many decimals")
+        if isinstance(value, Decimal):
+            _, digits, exponent = value.as_tuple()
+            if any(digits[min(0, int(exponent) + places) or len(digits) :]):  # 1.100 has one decimal
+                self._error(field, "too many decimals")
 
-    def _validate_min(self, least, field, value):
+    def _validate_min(self, least: Any, field: str, value: Any) -> None:
         """{'nullable': False}"""
         super()._validate_min(_exact(least, value), field, value)
 
-    def _validate_max(self, most, field, value):
+    def _validate_max(self, most: Any, field: str, value: Any) -> None:
         """{'nullable': False}"""
         super()._validate_max(_exact(most, value), field, value)
 
 
-def _exact(bound, value):
+def _exact(bound: Any, value: Any) -> Any:
     """Return a bound as it is written: the float 99999999.99 is a little less than that."""
     return Decimal(str(bound)) if isinstance(bound, float) and isinstance(value, Decimal) else bound
 
@@ -63,24 +66,24 @@ class Schema:
 
     unknown = "Unknown field {field}"
 
-    def __init__(self, **fields):
+    def __init__(self, **fields: dict[str, Any]) -> None:
         self.fields = fields
-        rules = {name: {r: v for r, v in rules.items() if r not in OURS} for name, rules in fields.items()}
+        rules = {name: {r: v for r, v in rules.items() if r not in NOT_CERBERUS} for name, rules in fields.items()}
         self._rules = _Validator(rules).schema  # checked once: cerberus would do it for each document
         self._defaults = {name: rules["default"] for name, rules in fields.items() if "default" in rules}
         self._coercers = {name: rules["coerce"] for name, rules in fields.items() if "coerce" in rules}
         self._longest = {name: _longest(name, rules) for name, rules in fields.items()}
 
-    def check(self, document):
+    def check(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return the document with defaults and coerced values; raise ValidationError for all that is wrong."""
-        # Unknown fields are ours to find: thousands of them would keep cerberus busy for minutes.
+        # Unknown fields are found here: thousands of them would keep cerberus busy for minutes.
         unknown = list(itertools.islice((field for field in document if field not in self.fields), MOST_UNKNOWN))
         known = self._defaults | {field: value for field, value in document.items() if field in self.fields}
         problems = []
         for field, value in known.items():
             if isinstance(value, str) and len(value) > self._longest[field]:
                 problems.append((field, sentence(self.fields[field])))
-                known[field] = ""  # what it was, nobody looks at
+                known[field] = ""  # the text itself is never looked at
         for field in [field for field in known if field in self._coercers]:
             try:
                 known[field] = self._coercers[field](known[field])
@@ -93,39 +96,15 @@ class Schema:
         problems += [self._problem(error) for error in validator._errors] + [self._unknown(field) for field in unknown]
         raise ValidationError(*dict.fromkeys(problems))
 
-    def _unknown(self, field):
+    def _unknown(self, field: str) -> tuple[str, str]:
         shown = str(field)[:LONGEST_ECHO] or "(without a name)"
         return shown, self.unknown.format(field=shown) + suggestion(shown, self.fields)
 
-    def _problem(self, error):
+    def _problem(self, error: Any) -> tuple[str, str]:
         field = error.document_path[0]
         if error.code == cerberus.errors.REQUIRED_FIELD.code:
             return field, "Is required."
         return field, sentence(self.fields[field])
-
-
-class Shape:
-    """What an answer's `data` looks like, for the API document: a name, and fields with rules like a schema's.
-
-    Further rules: `shape` (another Shape) for a dict, `items` (rules or a Shape) for a list, `nullable`; an example
-    stands in `meta: {"example": …}`. A route declares `returns=SHAPE`, or `returns=SHAPE.many` for a list of them.
-    """
-
-    def __init__(self, name, /, **fields):
-        self.name = name
-        self.fields = fields
-
-    @property
-    def many(self):
-        """Return the rules of a list of these."""
-        return Rules(type="list", items=self)
-
-
-class Rules:
-    """Rules of one value, in an object that Bottle does not flatten."""
-
-    def __init__(self, **rules):
-        self.rules = rules
 
 
 class Body(Schema):
@@ -136,7 +115,7 @@ class Body(Schema):
 
     required = True
 
-    def __init__(self, **fields):
+    def __init__(self, **fields: dict[str, Any]) -> None:
         whole = {"coerce": to_whole}
         super().__init__(
             **{n: {**whole, **rules} if rules["type"] == "integer" else rules for n, rules in fields.items()}
@@ -144,14 +123,14 @@ class Body(Schema):
         numbers = all(rules["type"] == "integer" for rules in fields.values())
         self._remembered = functools.lru_cache(1024)(self._check_raw) if numbers else None  # not what it refuses
 
-    def read(self, environ):
+    def read(self, environ: dict[str, Any]) -> dict[str, Any]:
         """Return the checked body of a request."""
         raw = json_of(environ)
         if self._remembered and len(raw) <= LONGEST_REMEMBERED:
             return dict(self._remembered(raw))
         return self._check_raw(raw)
 
-    def _check_raw(self, raw):
+    def _check_raw(self, raw: bytes) -> dict[str, Any]:
         return self.check(parsed(raw))
 
 
@@ -160,7 +139,7 @@ class OptionalBody(Body):
 
     required = False
 
-    def read(self, environ):
+    def read(self, environ: dict[str, Any]) -> dict[str, Any]:
         """Return the checked body of a request, or the defaults where there is none."""
         empty = environ.get("CONTENT_LENGTH") in (None, "", "0")
         return self.check({}) if empty else super().read(environ)
@@ -169,12 +148,12 @@ class OptionalBody(Body):
 class Upload:
     """A body that is no JSON, of at most `largest` bytes: `consumes=Upload(…)`; the handler gets it as `upload`."""
 
-    def __init__(self, media_type, largest, example):
+    def __init__(self, media_type: str, largest: int, example: str) -> None:
         self.media_type = media_type
         self.largest = largest
         self.example = example
 
-    def read(self, environ):
+    def read(self, environ: dict[str, Any]) -> bytes:
         """Return the body; raise UnsupportedMediaType or PayloadTooLarge."""
         if not is_declared(environ, self.media_type):
             raise UnsupportedMediaType(f"Send it in UTF-8, with the header Content-Type: {self.media_type}.")
@@ -186,15 +165,15 @@ class Query(Schema):
 
     unknown = "Unknown parameter {field}"
 
-    def __init__(self, **fields):
-        super().__init__(**{name: {**_coercion(rules), **rules} for name, rules in fields.items()})
+    def __init__(self, **fields: dict[str, Any]) -> None:
+        super().__init__(**{name: {**coercion_of(rules), **rules} for name, rules in fields.items()})
         self._remembered = functools.lru_cache(1024)(self._check_text)  # not what it refuses
 
-    def check_text(self, text):
+    def check_text(self, text: str) -> dict[str, Any]:
         """Check a raw query string; refuse unknown and repeated parameters and what is not UTF-8."""
         return dict(self._remembered(text)) if len(text) <= LONGEST_REMEMBERED else self._check_text(text)
 
-    def _check_text(self, text):
+    def _check_text(self, text: str) -> dict[str, Any]:
         try:
             pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=50)
         except (UnicodeDecodeError, ValueError):
@@ -210,18 +189,18 @@ class Query(Schema):
 class Headers(Schema):
     """Request headers by their names (`**{"Session-ID": {…}}`); the handler gets each as an argument (session_id)."""
 
-    def __init__(self, **fields):
+    def __init__(self, **fields: dict[str, Any]) -> None:
         super().__init__(**fields)
         self._keys = ["HTTP_" + name.upper().replace("-", "_") for name in fields]
         self._remembered = functools.lru_cache(4096)(self._check_values)  # not what it refuses
 
-    def check_environ(self, environ):
+    def check_environ(self, environ: dict[str, Any]) -> dict[str, Any]:
         """Return the checked headers as arguments."""
         values = tuple(environ.get(key) for key in self._keys)
         short = sum(len(value or "") for value in values) <= LONGEST_REMEMBERED
         return self._remembered(values) if short else self._check_values(values)
 
-    def _check_values(self, values):
+    def _check_values(self, values: tuple[str | None, ...]) -> dict[str, Any]:
         given = {name: value for name, value in zip(self.fields, values, strict=True) if value is not None}
         return {name.lower().replace("-", "_"): value for name, value in self.check(given).items()}
 
@@ -235,13 +214,13 @@ class Validation:
     name = "validation"
     api = 2
 
-    def apply(self, callback, route):
+    def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
         """Wrap every route; a handler gets of query and body what it names."""
         query = route.config.get("query", NO_QUERY)
         body, consumes, headers = map(route.config.get, ("body", "consumes", "headers"))
         names = inspect.signature(route.callback).parameters
 
-        def validated(**arguments):
+        def validated(**arguments: Any) -> Any:
             environ = request.environ
             if headers:
                 arguments.update(headers.check_environ(environ))
@@ -257,70 +236,10 @@ class Validation:
         return validated
 
 
-def suggestion(given, known):
-    """Return "; did you mean …?" where one of the known names is close, else "."."""
-    close = difflib.get_close_matches(given[:LONGEST_ECHO].lower(), list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else "."
-
-
-def sentence(rules):
-    """Say in one sentence what a field must be: "Must be a whole number from 1 to 999."."""
-    if "issue" in rules.get("meta", {}):
-        return rules["meta"]["issue"]
-    if "allowed" in rules:
-        return f"Must be one of {', '.join(map(str, rules['allowed']))}."
-    least, most = rules.get("min"), rules.get("max")
-    shortest, longest = rules.get("minlength", 0), rules.get("maxlength")
-    bounds = f" from {least} to {most}" if most is not None else f" of at least {least}" if least is not None else ""
-    lengths = f" of {shortest} to {longest} characters" if longest is not None else ""
-    return {
-        "integer": f"Must be a whole number{bounds}.",
-        "number": f"Must be a number{bounds}.",
-        "decimal": f"Must be an amount{bounds}, with at most two decimals.",
-        "amount": f"Must be a number{bounds}, with at most {rules.get('places')} decimals and no exponent.",
-        "boolean": "Must be true or false.",
-        "string": f"Must be text{lengths}.",
-    }[rules["type"]]
-
-
-def _longest(name, rules):
+def _longest(name: str, rules: dict[str, Any]) -> int:
     """Return how many characters a field's text may have; raise LookupError where nothing says so."""
     if rules["type"] != "string":
         return LONGEST_VALUE
     if "maxlength" not in rules and "allowed" not in rules:
         raise LookupError(f"{name} is text of any length; say how long it may be: maxlength=…")
     return rules["maxlength"] if "maxlength" in rules else max(map(len, rules["allowed"]))
-
-
-def _coercion(rules):
-    """Return the coercer for a query parameter's type; text stays text."""
-    coercer = {"integer": to_integer, "decimal": to_decimal, "boolean": to_boolean}.get(rules["type"])
-    if not coercer:
-        return {}
-    return {"coerce": lambda value: coercer(value) if isinstance(value, str) else value}  # a default has its type
-
-
-def to_whole(value):
-    """Return the int that a JSON number like 1.0 is; anything else as it came."""
-    if isinstance(value, (float, Decimal)) and value == int(value):
-        return int(value)
-    return value
-
-
-def to_integer(text):
-    """Return a whole number from plain digits: not "1_0", " 1", "1.0" or digits of other scripts."""
-    if not re.fullmatch(r"-?[0-9]{1,18}", text):
-        raise ValueError(text)
-    return int(text)
-
-
-def to_decimal(text):
-    """Return an amount of at most two decimals."""
-    if not re.fullmatch(r"-?[0-9]{1,10}(\.[0-9]{1,2})?", text):
-        raise ValueError(text)
-    return Decimal(text)
-
-
-def to_boolean(text):
-    """Return a bool from "true" or "false"."""
-    return {"true": True, "false": False}[text]

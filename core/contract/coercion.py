@@ -1,0 +1,39 @@
+"""Values from text, strictly: of query parameters, and JSON's whole numbers."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+
+def coercion_of(rules: dict[str, Any]) -> dict[str, Any]:
+    """Return the rule that turns a query parameter's text into its type; {} where text stays text."""
+    coercer = {"integer": to_integer, "decimal": to_decimal, "boolean": to_boolean}.get(rules["type"])
+    if not coercer:
+        return {}
+    return {"coerce": lambda value: coercer(value) if isinstance(value, str) else value}  # a default has its type
+
+
+def to_whole(value: Any) -> Any:
+    """Return the int that a JSON number like 1.0 is; anything else as it came."""
+    if isinstance(value, (float, Decimal)) and value == int(value):
+        return int(value)
+    return value
+
+
+def to_integer(text: str) -> int:
+    """Return a whole number from plain digits: not "1_0", " 1", "1.0" or digits of other scripts."""
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise ValueError(text)
+    return int(text)
+
+
+def to_decimal(text: str) -> Decimal:
+    """Return an amount of at most two decimals."""
+    if not re.fullmatch(r"-?[0-9]{1,10}(\.[0-9]{1,2})?", text):
+        raise ValueError(text)
+    return Decimal(text)
+
+
+def to_boolean(text: str) -> bool:
+    """Return a bool from "true" or "false"."""
+    return {"true": True, "false": False}[text]
