@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from bottle import Bottle, HTTPError
+from bottle import Bottle, HTTPError, Route
 
-from core.errors import NotFound
+from core.errors import ApiError, NotFound
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 LARGEST_ID = 2**31 - 1  # INT in MySQL
@@ -32,6 +32,15 @@ def existing_id(text: str, largest: int = LARGEST_ID) -> int:
     if len(text) > 20 or not 0 < int(text) <= largest:
         raise NotFound()
     return int(text)
+
+
+def clashes_of(route: Route) -> dict[str, type[ApiError]]:
+    """Return what a route declares of constraints: `clashes={"uq_users_email": DuplicateEmail}`.
+
+    Bottle's ConfigDict flattens a dict to keys such as "clashes.uq_users_email".
+    """
+    prefix = "clashes."
+    return {key.removeprefix(prefix): route.config[key] for key in route.config if key.startswith(prefix)}
 
 
 def methods_of(bottle: Bottle, path: str) -> list[str]:

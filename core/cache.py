@@ -1,8 +1,10 @@
-"""What is kept in memory for a few seconds: whole answers of routes, and counts that would cost too much each time.
+"""What is cached in memory for a few seconds: whole answers of routes, and counts that cost too much each time.
 
-Everything is voided at once, in all worker processes of this host, by whatever changes the tables that it shows (a
-number in shared memory, see `Generation`), so that whoever has written sees their own writes. What changes elsewhere
-(on another host, or by hand in the database) is seen when its few seconds are over.
+A change of a table through this shop voids all that shows the table, at once and in all worker processes of this host
+(by a number in shared memory, see `Generation`): clients see their own writes. A change from elsewhere (another host,
+or by hand in the database) is seen when the few seconds are over.
+
+What it buys: docs/performance.md. To measure it again, compare with CACHE_TTL=0 and COUNT_CACHE_TTL=0.
 """
 
 import contextlib
@@ -10,70 +12,79 @@ import mmap
 import os
 import threading
 import time
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future
+from typing import Any
 
 from cachetools import FIFOCache
 
-REVALIDATE = "public, max-age=0, must-revalidate"  # keep it, and ask by its ETag before each use
+REVALIDATE = "public, max-age=0, must-revalidate"  # clients store it, and ask by its ETag before each use
 COUNTS_SIZE = 4 * 1024 * 1024  # bytes, estimated, for each worker
-ESTIMATES_FOR = 600  # seconds, whatever changes meanwhile
+ESTIMATES_FOR = 600  # seconds; changes do not void an estimate
 ROW_SIZE = 600  # bytes that a row of a few columns takes as a dict, about
-FOLLOW_TIMEOUT = 5  # seconds to wait for somebody who is making the same
-FOLLOWERS = 2  # who wait for answers so in each worker; each holds a thread, and what is awaited may take its time
+FOLLOW_TIMEOUT = 5  # seconds to wait for another request that makes the same
+FOLLOWERS = 2  # requests of each worker that wait so for an answer; each occupies a thread meanwhile
 
 
 class Cached:
-    """A route's `cache` that keeps its answers in memory: `cache=Cached("products", "categories")`.
+    """A route's `cache` whose answers are cached in memory: `cache=Cached("table", …)`.
 
-    `tables`: all that the answers show; a change of one of them through this shop voids the answers.
+    `tables`: all tables that the answers show; a change of one of them through this shop voids the answers.
     """
 
     control = REVALIDATE
 
-    def __init__(self, *tables):
+    def __init__(self, *tables: str) -> None:
         self.tables = frozenset(tables)
 
 
 class Generation:
-    """A number that all processes which inherit it share; it is another one after each change of what is kept.
+    """A number in memory that all forked processes share; each change of a cached table replaces it.
 
-    Whoever keeps something notes the number from before it was read. A writer changes it after its COMMIT and before
-    its answer leaves: what was read earlier has an older number then, and is not used any more. Numbers are random and
-    not counted: of two changes at once either may stay, as both differ from all before, and so nobody waits for a lock.
+    A reader notes the number before it reads the database, and caches the result with it. A writer replaces the number
+    after its COMMIT and before its answer leaves: from then on, results with the old number are not used. The numbers
+    are random, not counted. So two writers at once need no lock: either number differs from all earlier ones.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._memory = mmap.mmap(-1, 8)
         self._number = memoryview(self._memory).cast("Q")  # read and written in one piece: 8 bytes, aligned
 
     @property
-    def number(self):
+    def number(self) -> int:
         """The present number."""
         return self._number[0]
 
-    def advance(self):
-        """Void what is kept."""
+    def advance(self) -> None:
+        """Void what is cached."""
         self._number[0] = int.from_bytes(os.urandom(8), "little")
 
 
 class Memory:
-    """A bounded memory: each thing by its key, for at most `seconds`, of `largest` bytes in all.
+    """A bounded cache: each thing by its key, for at most `seconds`; `largest` bytes in all, the oldest leave first.
 
-    Things are what `fetch` is given to make; `size_of` says their bytes. The oldest leave first. An age is counted from
-    before the thing was made: from when what it shows may have changed.
+    `size_of(thing)`: its bytes. `followers`: how many requests may wait at once for a thing that another one makes. The
+    age of a thing counts from before it was made, as what it shows may change from then on.
     """
 
-    def __init__(self, seconds, largest, size_of, generation, followers=1000):
+    def __init__(
+        self,
+        seconds: float,
+        largest: int,
+        size_of: Callable[[Any], int],
+        generation: Generation,
+        followers: int = 1000,
+    ) -> None:
         self.seconds = seconds
         self._following = threading.BoundedSemaphore(followers)
         self._generation = generation
-        self._entries = FIFOCache(largest, lambda entry: size_of(entry[2]))
+        self._entries: FIFOCache[Hashable, tuple[int, float, Any]] = FIFOCache(largest, lambda entry: size_of(entry[2]))
         self._lock = threading.Lock()
-        self._making = {}  # (key, generation) → the Future of whoever is at it
+        self._making: dict[tuple[Hashable, int], Future] = {}  # (key, generation) → what another request makes
 
-    def peek(self, key):
+    def peek(self, key: Hashable) -> tuple[Any, float] | None:
         """Return (the thing, its age in seconds), or None where there is none that may be used."""
-        try:  # not get(), which looks twice: another thread may remove it in between, as nothing is locked here
+        try:  # not get(), which looks twice without a lock: another thread may remove it in between
             entry = self._entries[key]
         except KeyError:
             return None
@@ -82,13 +93,12 @@ class Memory:
         age = time.monotonic() - entry[1]
         return (entry[2], age) if age < self.seconds else None
 
-    def fetch(self, key, make):
-        """Return (the thing, its age); `make()` it where there is none. Simultaneous requests make it once.
+    def fetch(self, key: Hashable, make: Callable[[], Any]) -> tuple[Any, float]:
+        """Return (the thing, its age in seconds); `make()` it where there is none. Simultaneous requests make it once.
 
-        At most `followers` wait for others who are at it; whoever comes then makes it too.
-
-        What `make` raises goes to its caller, and the others that wait try for themselves; what it returns with
-        `cacheable` False (an attribute, if there is one) is not kept, nor given to others.
+        At most `followers` requests wait for the one that makes it; further ones make it too. An exception of `make`
+        goes to its caller, and those who wait make it themselves. A thing whose attribute `cacheable` is False is
+        neither cached nor given to others.
         """
         generation = self._generation.number  # before anything is read
         if found := self.peek(key):
@@ -118,8 +128,8 @@ class Memory:
                 del self._making[key, generation]
             ours.set_result(made)
 
-    def _follow(self, theirs):
-        """Return what another request makes, and since when; None where it fails, or is not to be waited for."""
+    def _follow(self, theirs: Future) -> tuple[Any, float] | None:
+        """Return what another request makes, and since when; None where that fails, or too many wait already."""
         if not self._following.acquire(blocking=False):
             return None
         try:
@@ -131,26 +141,28 @@ class Memory:
 
 
 class Cache:
-    """All that is kept, and what voids it.
+    """All that is cached, and what voids it.
 
-    `answers_for`, `counts_for`: seconds; 0 keeps none. `largest`: bytes of answers, for each worker. `generation`: the
-    one of the workers that serve beside those which get this.
+    `answers_for`, `counts_for`: seconds; 0 caches none. `largest`: bytes of answers, for each worker. `generation`: the
+    one that older workers use, which still serve during a rolling restart.
     """
 
-    def __init__(self, answers_for, counts_for, largest, generation=None):
+    def __init__(
+        self, answers_for: float, counts_for: float, largest: int, generation: Generation | None = None
+    ) -> None:
         self.generation = generation or Generation()
-        self.tables = set()  # what the kept answers show, by their routes
+        self.tables: set[str] = set()  # that cached answers show, as their routes declare
         answers = Memory(answers_for, largest, lambda answer: answer.size, self.generation, FOLLOWERS)
         self.answers = answers if answers_for else None
         self.counts = Memory(counts_for, COUNTS_SIZE, _size_of_rows, self.generation) if counts_for else None
         estimates = Memory(ESTIMATES_FOR, COUNTS_SIZE, _size_of_rows, Generation()) if counts_for else None
-        self.rows = {"count": self.counts, "estimate": estimates}  # by what the header of a statement lets be kept
+        self.rows = {"count": self.counts, "estimate": estimates}  # by the `cache:` line of a statement's header
 
-    def changed(self, tables):
-        """Void all that is kept if it shows one of these tables; to be called when the change is committed."""
+    def changed(self, tables: Iterable[str]) -> None:
+        """Void all that is cached if it shows one of these tables. Call it when the change is committed."""
         if not self.tables.isdisjoint(tables):
             self.generation.advance()
 
 
-def _size_of_rows(rows):
+def _size_of_rows(rows: Any) -> int:
     return ROW_SIZE * (1 + len(rows) if isinstance(rows, list) else 1)

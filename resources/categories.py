@@ -47,7 +47,6 @@ def get_category(db, id):
     auth=ADMIN,
     body=NEW_CATEGORY,
     returns=CATEGORY,
-    raises=(DuplicateName,),
     clashes={"uq_categories_name": DuplicateName},
     status=201,
     message="Category added.",
@@ -66,7 +65,6 @@ def create_category(db, body, user):
     auth=ADMIN,
     body=CHANGED_CATEGORY,
     returns=CATEGORY,
-    raises=(DuplicateName,),
     clashes={"uq_categories_name": DuplicateName},
     message="Category changed.",
 )

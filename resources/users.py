@@ -90,7 +90,6 @@ CHANGING = Limit("account", "60/minute; 120/hour")  # by the hour, as it tells w
     limit=REGISTERING,
     body=NEW_USER,
     returns=ACCOUNT,
-    raises=tuple(TAKEN.values()),
     clashes=TAKEN,
     status=201,
     message="Account created.",
@@ -181,7 +180,7 @@ def get_account(db, id):
     limit=CHANGING,
     body=CHANGED_USER,
     returns=ACCOUNT,
-    raises=(*TAKEN.values(), errors.ReauthenticationRequired),
+    raises=(errors.ReauthenticationRequired,),
     clashes=TAKEN,
     message="Account changed.",
 )

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from dbutils.persistent_db import PersistentDB
 
+from core.app import clashes_of
 from core.cache import Cache
 from core.database_url import DatabaseUrl
 from core.db import drivers
@@ -78,8 +79,7 @@ class Database:
         if "db" not in names:
             return callback
 
-        prefix = "clashes."  # Bottle's ConfigDict flattens a dict
-        clashes = {key.removeprefix(prefix): route.config[key] for key in route.config if key.startswith(prefix)}
+        clashes = clashes_of(route)
         return lambda **arguments: self.transaction(lambda db: callback(db=db, **arguments), timeout, clashes)
 
     def transaction(
