@@ -1,4 +1,4 @@
-"""What the tests stand on: a real MariaDB of their own, the wired shop, and real servers where sockets matter.
+"""The fixtures that many tests use: a real MariaDB of their own, the wired shop, rows, and real servers.
 
 TEST_DATABASE_URL names another server with an empty schema, which is left empty again. TEST_DRIVER=mysqldb runs them
 by mysqlclient on their own MariaDB; without it they use PyMySQL, or what TEST_DATABASE_URL says.
@@ -7,39 +7,23 @@ by mysqlclient on their own MariaDB; without it they use PyMySQL, or what TEST_D
 import contextlib
 import dataclasses
 import itertools
-import json
 import os
 import pathlib
-import re
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from urllib.parse import quote, urlencode
 
 import pytest
+from helpers import PASSWORD, SETTINGS, TABLES, as_url, bearer, execute, login, register, servers
 from webtest import TestApp
 
 import server
-from core import config, database_url
-from core.db import drivers, migrations
+from core import database_url
+from core.db import migrations
 from core.setup.embedded import Accounts, Embedded
 from core.setup.system import ROOT
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` has it ignored, and so had all that we start
-
-ORIGIN = "http://front.example"
-TABLES = ("audit_entries", "cart_items", "products", "categories", "users")
-PARTS = ("core", "commands", "resources", "sql", "migrations")  # of the program, beside server.py
-SECRET = "a-secret-of-the-tests-and-of-nobody-else"
-SETTINGS = config.Config(
-    cors_origins=(ORIGIN,), secret_key=SECRET, bcrypt_cost=4, rate_limits=False, cache_ttl=0, count_cache_ttl=0
-)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it, and our processes inherit that
 
 
 @pytest.fixture(scope="session")
@@ -69,25 +53,6 @@ def require_empty(url):
     tables = execute(url, "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE()")
     if tables:
         pytest.exit(f"TEST_DATABASE_URL: {url.place} is not empty. Give the tests an empty schema of their own.", 2)
-
-
-def execute(url, statement, args=None):
-    """Run one statement on a connection of its own, committed; return the rows as dicts."""
-    connection = drivers.connect(url, 10)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute(statement, args)
-            rows = list(cursor.fetchall())
-        connection.commit()
-        return rows
-    finally:
-        connection.close()
-
-
-def connections_of(url):
-    """Return the class of the connections to this database, whatever its driver: a test may let a method fail."""
-    with drivers.connect(url, 10) as connection:
-        return type(connection)
 
 
 @pytest.fixture(scope="session")
@@ -157,159 +122,16 @@ def make(sql):
     return Make(sql)
 
 
-@dataclasses.dataclass
-class Answer:
-    """What a real server answered."""
-
-    status: int
-    headers: dict
-    body: bytes
-
-    @property
-    def json(self):
-        return json.loads(self.body)
-
-
-class RealServer:
-    """A `server.py` process on a port of its own."""
-
-    def __init__(self, process, port, log):
-        self.process = process
-        self.port = port
-        self.url = f"http://127.0.0.1:{port}"
-        self._log = log
-
-    def request(self, path, method="GET", body=None, timeout=20, **headers):
-        """Ask over a real socket; headers as keywords (Session_ID="…")."""
-        data = json.dumps(body).encode() if body is not None else None
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
-        if data:
-            given.setdefault("Content-Type", "application/json")
-        request = urllib.request.Request(self.url + path, data, given, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=timeout) as response:
-                return Answer(response.status, dict(response.headers), response.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answer(error.code, dict(error.headers), error.read())
-
-    def raw(self, data, timeout=10):
-        """Send bytes, and return all that comes until the server closes or is silent for a second."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=timeout) as connection:
-            connection.sendall(data)
-            connection.settimeout(1)
-            received = b""
-            with contextlib.suppress(TimeoutError):
-                while chunk := connection.recv(65536):
-                    received += chunk
-            return received
-
-    @property
-    def log(self):
-        """All that it has printed, output and errors together."""
-        return self._log.read_text()
-
-    def wait_for(self, pattern, seconds=20):
-        """Wait until the log matches a regular expression; return the match."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if match := re.search(pattern, self.log):
-                return match
-            time.sleep(0.02)
-        raise AssertionError(f"{pattern!r} does not come up in:\n{self.log}")
-
-
-def free_port():
-    """Return a port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def as_url(login):
-    """Return a DatabaseUrl as the text of DATABASE_URL."""
-    options = {"unix_socket": login.unix_socket, "ssl_ca": login.ssl_ca, "ssl": None if login.tls else "off"}
-    query = urlencode({name: value for name, value in options.items() if value})
-    who = f"{quote(login.user, safe='')}:{quote(login.password, safe='')}"
-    scheme = "mysql" if login.driver == "pymysql" else f"mysql+{login.driver}"
-    return f"{scheme}://{who}@{login.host}:{login.port}/{quote(login.database)}" + (f"?{query}" if query else "")
-
-
-def environment(**variables):
-    """Return a bare environment, so that nothing of this machine's settings gets in."""
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": os.environ.get("HOME", "/"),
-        "LANG": "C.UTF-8",
-        "SECRET_KEY": SECRET,
-        "BCRYPT_COST": "4",
-        **variables,
-    }
-
-
-def command(*words, timeout=60, input=None, home=ROOT, **variables):
-    """Run `server.py WORDS` to its end; return the completed process (text). `home`: where it stands, for a copy."""
-    return subprocess.run(
-        [sys.executable, str(home / "server.py"), *words],
-        env=environment(**variables),
-        cwd=home,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        input=input,
-    )
-
-
 @pytest.fixture
-def house(tmp_path):
-    """Where a copy of the program stands, whose files a test may edit."""
-    copy = tmp_path / "house"
+def program_copy(tmp_path):
+    """The folder of a copy of the program, whose files a test may edit."""
+    copy = tmp_path / "copy"
     copy.mkdir()
     shutil.copy2(ROOT / "server.py", copy)
-    for part in PARTS:
-        shutil.copytree(ROOT / part, copy / part)
+    for folder in ("core", "commands", "resources", "sql", "migrations"):
+        shutil.copytree(ROOT / folder, copy / folder)
     (copy / ".env").write_text("")
     return copy
-
-
-@contextlib.contextmanager
-def servers(folder, home=ROOT):
-    """Give `start(*words, **variables)`: a real server.py that answers; its log goes to `folder`; all are ended.
-
-    `home`: where it stands, for a copy of the program.
-    """
-    running = []
-
-    def begin(*words, wait=True, **variables):
-        port = free_port()
-        log = folder / f"server-{len(running)}.log"
-        process = subprocess.Popen(
-            [sys.executable, str(home / "server.py"), "serve", "--port", str(port), *words],
-            env=environment(**variables),
-            cwd=home,
-            stdin=subprocess.DEVNULL,
-            stdout=log.open("w"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        real = RealServer(process, port, log)
-        running.append(real)
-        if wait:
-            real.wait_for("Serving on", 60)
-        return real
-
-    try:
-        yield begin
-    finally:
-        for real in running:
-            if real.process.poll() is None:
-                real.process.terminate()
-        for real in running:
-            try:
-                real.process.wait(15)
-            except subprocess.TimeoutExpired:
-                real.process.kill()
-                real.process.wait()
 
 
 @pytest.fixture
@@ -323,3 +145,20 @@ def start(tmp_path):
 def served(start, accounts, sql):
     """A real server on the tests' database, two workers of four threads, with empty tables."""
     return start("--workers", "2", "--threads", "4", DATABASE_URL=as_url(accounts.application))
+
+
+@pytest.fixture
+def root(client, sql):
+    """An administrator's header."""
+    register(client, "keeper")
+    sql("UPDATE users SET role = 'admin' WHERE username = 'keeper'")
+    return bearer(login(client, "keeper"))
+
+
+@pytest.fixture
+def boss(served, sql):
+    """A real server, and an administrator's header as keywords."""
+    account = {"username": "keeper", "password": PASSWORD}
+    served.request("/api/users/register", "POST", {**account, "email": "keeper@example.com"})
+    sql("UPDATE users SET role = 'admin'")
+    return served, bearer(served.request("/api/users/login", "POST", account).json["data"]["token"])

@@ -7,8 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import as_url, environment, free_port
-from test_serve import RealServer, both_workers, eventually, workers
+from helpers import PASSWORD, as_url, both_workers, eventually, workers
 
 from core import config
 from core.serving.server import CONNECTIONS
@@ -16,7 +15,6 @@ from core.setup.system import ROOT
 
 UNIT = ROOT / "deploy" / "bodega.service"
 LINES = [line.split("=", 1) for line in UNIT.read_text().splitlines() if re.match(r"[A-Z]\w+=", line)]
-PASSWORD = "Blue-Kettle-42"
 
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze (systemd)")
 
@@ -122,36 +120,23 @@ def allowed_calls():
 
 @pytest.mark.slow
 @needs_systemd
-def test_the_shop_works_under_the_filters_of_the_unit(tmp_path, accounts, sql, make):
-    id, port, log = make.product("Lamp", stock=5), free_port(), tmp_path / "log"
-    families = ",".join(settings("RestrictAddressFamilies")[0].split())
+def test_the_shop_works_under_the_filters_of_the_unit(start, accounts, sql, make):
+    id, families = make.product("Lamp", stock=5), ",".join(settings("RestrictAddressFamilies")[0].split())
     confined = [sys.executable, "-c", CONFINED, ",".join(allowed_calls()), families]
-    served = [sys.executable, str(ROOT / "server.py"), "--port", str(port), "--workers", "2", "--threads", "4"]
-    process = subprocess.Popen(
-        [*confined, *served],
-        env=environment(DATABASE_URL=as_url(accounts.application)),
-        cwd=ROOT,
-        stdout=log.open("w"),
-        stderr=subprocess.STDOUT,
-    )
-    real = RealServer(process, port, log)
-    try:
-        real.wait_for("Serving on", 60)
-        before = both_workers(real)
-        account = {"username": "alice", "email": "a@example.com", "password": PASSWORD}
-        statuses = [
-            real.request(f"/api/products/{id}").status,
-            real.request("/api/cart/items", "POST", {"product_id": id, "quantity": 2}, Session_ID="visitor").status,
-            real.request("/api/users/register", "POST", account).status,
-            real.request("/api/users/login", "POST", {"username": "alice", "password": PASSWORD}).status,
-            real.request("/api/ready").status,
-        ]
-        process.send_signal(signal.SIGHUP)
-        replaced = eventually(lambda: len(workers(real)) == 2 and not workers(real) & before, 40)
-        statuses.append(real.request("/api/health").status)
-    finally:
-        process.terminate()
-        process.wait(20)
+    program, url = [*confined, sys.executable, str(ROOT / "server.py")], as_url(accounts.application)
+    real = start("--workers", "2", "--threads", "4", program=program, DATABASE_URL=url)
+    before = both_workers(real)
+    account = {"username": "alice", "email": "a@example.com", "password": PASSWORD}
+    statuses = [
+        real.request(f"/api/products/{id}").status,
+        real.request("/api/cart/items", "POST", {"product_id": id, "quantity": 2}, Session_ID="visitor").status,
+        real.request("/api/users/register", "POST", account).status,
+        real.request("/api/users/login", "POST", {"username": "alice", "password": PASSWORD}).status,
+        real.request("/api/ready").status,
+    ]
+    real.process.send_signal(signal.SIGHUP)
+    replaced = eventually(lambda: len(workers(real)) == 2 and not workers(real) & before, 40)
+    statuses.append(real.request("/api/health").status)
 
     assert statuses == [200, 201, 201, 200, 200, 200] and replaced, real.log
-    assert process.returncode == 0 and "level=error" not in real.log, real.log
+    assert real.stop(20) == 0 and "level=error" not in real.log, real.log

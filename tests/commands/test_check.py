@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from conftest import as_url, command, free_port
+from helpers import as_url, command, free_port
 
 from commands import check
 from core.config import Config
@@ -194,10 +194,10 @@ def test_a_name_is_found_however_it_is_written(tmp_path, written, said):
     assert str(problem).endswith(f"/page.py:2: {said}")
 
 
-def test_a_statement_that_is_gone_stops_the_start(house):
-    (house / "sql/sessions/current.sql").unlink()
+def test_a_statement_that_is_gone_stops_the_start(program_copy):
+    (program_copy / "sql/sessions/current.sql").unlink()
 
-    done = command("--port", str(free_port()), home=house, DATABASE_URL="mysql://shop@127.0.0.1:1/shop")
+    done = command("--port", str(free_port()), home=program_copy, DATABASE_URL="mysql://shop@127.0.0.1:1/shop")
 
     assert done.returncode == 1
     assert re.search(r"\n?[a-z/_]+\.py:\d+: runs sql/sessions/current\.sql, which is not there", done.stderr)

@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from conftest import TABLES, as_url, command, execute
+from helpers import TABLES, as_url, command, execute
 
 from commands import check, check_plans, seed
 from core.config import Config

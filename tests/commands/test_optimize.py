@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 import pytest
-from conftest import as_url, command
+from helpers import as_url, command
 
 from commands import optimize
 from core.db import migrations

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from conftest import as_url, command
+from helpers import as_url, command
 
 from commands.purge import purge_carts, purge_sessions
 from core.db.database import Database, Session

@@ -10,7 +10,7 @@ import time
 from decimal import Decimal
 
 import pytest
-from conftest import as_url, command, environment
+from helpers import as_url, command, environment
 
 from commands import seed, seed_catalogue
 from core.cli import CommandError

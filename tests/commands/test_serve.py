@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import os
-import pathlib
 import re
 import signal
 import socket
@@ -13,13 +12,26 @@ import threading
 import time
 
 import pytest
-from conftest import SECRET, Answer, RealServer, as_url, command, environment, free_port, servers
+from helpers import (
+    NOWHERE,
+    SECRET,
+    Answer,
+    RealServer,
+    as_url,
+    both_workers,
+    command,
+    environment,
+    eventually,
+    free_port,
+    refuses,
+    running,
+    servers,
+    workers,
+)
 
 from core.database_url import DatabaseUrl
 from core.db import drivers
 from core.setup.system import ROOT
-
-NOWHERE = DatabaseUrl("shop", "shop", "wrong", "127.0.0.1", 1)  # nobody listens on port 1
 
 
 @pytest.fixture(scope="module")
@@ -41,46 +53,6 @@ def patient(start, accounts, sql):
     """A real server that waits for the database for longer than a test holds it up."""
     url = as_url(accounts.application)
     return start("--workers", "2", "--threads", "2", DATABASE_URL=url, DATABASE_TIMEOUT="10")
-
-
-def workers(real):
-    """Return the ids of a server's workers."""
-    return set(map(int, pathlib.Path(f"/proc/{real.process.pid}/task/{real.process.pid}/children").read_text().split()))
-
-
-def both_workers(real):
-    """Return the ids of a server's two workers, once they are there."""
-    assert eventually(lambda: len(workers(real)) == 2)
-    return workers(real)
-
-
-def running(pid):
-    """Whether a process is there, and not just its entry."""
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def eventually(happens, seconds=15):
-    """Wait until `happens()`; return whether it did."""
-    deadline = time.monotonic() + seconds
-    while not happens():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def refuses(port, host="127.0.0.1"):
-    """Whether nobody listens."""
-    try:
-        socket.create_connection((host, port), timeout=5).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:  # reset while the door closes
-        return False
-    return False
 
 
 @contextlib.contextmanager

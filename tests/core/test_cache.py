@@ -14,9 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from bottle import response
-from conftest import Answer, as_url, servers
+from helpers import Answer, as_url, ended, forked, servers
 from test_products_and_categories import NEW
-from test_shared_memory import ended, forked
 from webtest import TestApp
 
 from core import cache as ours

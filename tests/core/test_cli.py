@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import as_url, command, environment, free_port
+from helpers import as_url, command, environment, free_port
 
 import commands.test
 import server

@@ -10,9 +10,8 @@ import sys
 import threading
 
 import pytest
-from conftest import as_url, environment, free_port
+from helpers import NOWHERE, as_url, environment, eventually, free_port
 from test_envelope import record
-from test_serve import NOWHERE, eventually
 
 from core.logs import LONGEST, Writer
 from core.setup.system import ROOT

@@ -1,6 +1,5 @@
 """Counters that processes share: what their table promises, whatever the clock does, who dies and how many come."""
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -9,43 +8,18 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from helpers import LONG, ended, forked
 from limits import parse
 from limits.strategies import FixedWindowRateLimiter
 
 from core.shared_memory import SharedLock, SharedMemoryStorage
 
 THREE = parse("3/minute")
-LONG = 60  # seconds; nothing here takes so long on a busy machine, and what hangs is ended then
 
 
 def key(name, windows="1000/minute"):
     """Return a key as the package makes it."""
     return parse(windows).key_for(name)
-
-
-def forked(work):
-    """Run this in a process of its own; return its id."""
-    if (child := os.fork()) == 0:
-        status = 1
-        with contextlib.suppress(BaseException):
-            work()
-            status = 0
-        os._exit(status)
-    return child
-
-
-def ended(children):
-    """Wait for these processes, and return their exit codes; end what hangs."""
-    codes, deadline = {}, time.monotonic() + LONG
-    while children - codes.keys():
-        for child in children - codes.keys():
-            if time.monotonic() > deadline:
-                os.kill(child, signal.SIGKILL)
-            pid, status = os.waitpid(child, os.WNOHANG)
-            if pid:
-                codes[child] = os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
-    return set(codes.values())
 
 
 def test_the_shared_counters_agree_with_the_packages_own_arithmetic():

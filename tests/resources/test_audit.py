@@ -1,8 +1,8 @@
 """The audit trail of the catalogue, through the wired shop."""
 
 import pytest
-from test_products_and_categories import NEW, at_once, boss, root  # noqa: F401 - fixtures
-from test_users import bearer, login, register
+from helpers import at_once, bearer, login, register
+from test_products_and_categories import NEW
 
 
 def trail(client, headers, query=""):
@@ -12,7 +12,7 @@ def trail(client, headers, query=""):
     return answer.json["data"]["items"]
 
 
-def test_every_change_tells_who_did_what_with_before_and_after(client, root, make):  # noqa: F811
+def test_every_change_tells_who_did_what_with_before_and_after(client, root, make):
     id = client.post_json("/api/products", NEW, headers=root).json["data"]["id"]
     path = f"/api/products/{id}"
     client.put_json(path, {"price": 20.05, "description": 'A "b"\n\\'}, headers=root)
@@ -45,7 +45,7 @@ def test_every_change_tells_who_did_what_with_before_and_after(client, root, mak
     assert entries[0]["created_at"].endswith("Z")
 
 
-def test_categories_are_told_of_too(client, root):  # noqa: F811
+def test_categories_are_told_of_too(client, root):
     path = client.post_json("/api/categories", {"name": "Lamps"}, headers=root).headers["Location"]
     client.put_json(path, {"name": "Lights"}, headers=root)
     client.delete(path, headers=root)
@@ -60,7 +60,7 @@ def test_categories_are_told_of_too(client, root):  # noqa: F811
     ]
 
 
-def test_what_changes_nothing_or_is_refused_leaves_no_entry(client, root, make):  # noqa: F811
+def test_what_changes_nothing_or_is_refused_leaves_no_entry(client, root, make):
     id = make.product("Old", "5.00", 3)
     path = f"/api/products/{id}"
 
@@ -73,7 +73,7 @@ def test_what_changes_nothing_or_is_refused_leaves_no_entry(client, root, make):
     assert trail(client, root) == []
 
 
-def test_the_trail_is_filtered_and_paged(client, root, make):  # noqa: F811
+def test_the_trail_is_filtered_and_paged(client, root, make):
     lamp, desk = make.product(), make.product()
     for number in range(5):
         client.put_json(f"/api/products/{lamp}", {"stock_quantity": 100 + number}, headers=root)
@@ -106,13 +106,13 @@ def test_the_trail_is_filtered_and_paged(client, root, make):  # noqa: F811
         ("pages=1", "pages"),
     ],
 )
-def test_a_bad_query_is_refused_by_name(client, root, query, field):  # noqa: F811
+def test_a_bad_query_is_refused_by_name(client, root, query, field):
     refused = client.get(f"/api/audit?{query}", headers=root)
 
     assert (refused.status_int, refused.json["error"]["details"]["field"]) == (400, field)
 
 
-def test_the_trail_outlives_the_account(client, root, make, sql):  # noqa: F811
+def test_the_trail_outlives_the_account(client, root, make, sql):
     id = register(client, "boss").json["data"]["id"]
     sql("UPDATE users SET role = 'admin' WHERE username = 'boss'")
     token = bearer(login(client, "boss"))
@@ -125,7 +125,7 @@ def test_the_trail_outlives_the_account(client, root, make, sql):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_of_simultaneous_changes_each_tells_what_it_found(boss, make, sql):  # noqa: F811
+def test_of_simultaneous_changes_each_tells_what_it_found(boss, make, sql):
     real, headers = boss
     id = make.product("Name")
     jobs = [lambda n=n: real.request(f"/api/products/{id}", "PUT", {"name": f"Name {n}"}, **headers) for n in range(8)]

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import as_url
+from helpers import as_url
 
 import resources.cart
 from core.db.database import Session

@@ -2,14 +2,13 @@
 
 import http.server
 import json
-import subprocess
 import sys
 import threading
 import time
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import RealServer, as_url, environment, free_port, servers
+from helpers import as_url, servers
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -318,26 +317,9 @@ def fronts():
 @pytest.fixture(scope="module")
 def broken(accounts, fronts, tmp_path_factory):
     """A real server of the shop with one route that breaks, for pages of the first origin."""
-    port, log = free_port(), tmp_path_factory.mktemp("broken") / "log"
     variables = {"DATABASE_URL": as_url(accounts.application), "CORS_ORIGINS": fronts[0], "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "broken_shop.py"), str(port)],
-        env=environment(**variables),
-        cwd=ROOT,
-        stdout=log.open("w"),
-        stderr=subprocess.STDOUT,
-    )
-    real = RealServer(process, port, log)
-    try:
-        real.wait_for("Serving on", 60)
-        yield real
-    finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with servers(tmp_path_factory.mktemp("broken")) as start:
+        yield start(program=[sys.executable, str(ROOT / "tests" / "broken_shop.py")], **variables)
 
 
 @pytest.fixture

@@ -2,22 +2,12 @@
 
 import collections
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from test_users import bearer, login, register
+from helpers import at_once, bearer, login, register
 
 NEW = {"name": "Desk Lamp", "price": 19.9}
 LARGEST = 2**31 - 1
-
-
-@pytest.fixture
-def root(client, sql):
-    """An administrator's header."""
-    register(client, "keeper")
-    sql("UPDATE users SET role = 'admin' WHERE username = 'keeper'")
-    return bearer(login(client, "keeper"))
 
 
 @pytest.fixture
@@ -38,16 +28,6 @@ def problem(answer):
     """Return status, code and field of a refusal."""
     error = answer.json["error"]
     return answer.status_int, error["code"], error["details"].get("field")
-
-
-def at_once(jobs):
-    """Run all jobs at the same moment; return what they return."""
-    gate = threading.Barrier(len(jobs))
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return [f.result() for f in [pool.submit(lambda job=job: (gate.wait(), job())[1]) for job in jobs]]
-
-
-# Products
 
 
 def test_a_product_is_created_with_defaults_and_found_where_location_says(client, root):
@@ -282,17 +262,6 @@ def test_if_match_star_means_that_it_exists_and_weak_tags_never_match(client, ro
         answer = client.put_json(path, {"stock_quantity": 10}, headers={**root, "If-Match": given})
         assert answer.status_int == status, given
     assert client.put_json("/api/products/999999", {"name": "x"}, headers={**root, "If-Match": "*"}).status_int == 404
-
-
-@pytest.fixture
-def boss(served, sql):
-    """A real server, and an administrator's header as keywords."""
-    body = {"username": "keeper", "email": "keeper@example.com", "password": "Correct-Horse-7"}
-    served.request("/api/users/register", "POST", body)
-    sql("UPDATE users SET role = 'admin'")
-    del body["email"]
-    token = served.request("/api/users/login", "POST", body).json["data"]["token"]
-    return served, {"Authorization": f"Bearer {token}"}
 
 
 def tag_of(real, path):

@@ -11,8 +11,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import as_url
-from test_products_and_categories import BAD, NEW, at_once, boss, problem, root  # noqa: F401 - fixtures
+from helpers import as_url, at_once
+from test_products_and_categories import BAD, NEW, problem
 
 from core.contract.request_body import LARGEST_BODY
 from core.db.database import Database, Session
@@ -49,7 +49,7 @@ def stored(sql):
     return sql(f"SELECT {columns} FROM products ORDER BY id")
 
 
-def test_a_table_adds_and_changes_products(client, root, make, sql):  # noqa: F811
+def test_a_table_adds_and_changes_products(client, root, make, sql):
     lamps = make.category("Lamps")
     old = make.product("Old", "5.00", 7, category_id=lamps, description="Stays.")
 
@@ -73,7 +73,7 @@ def test_a_table_adds_and_changes_products(client, root, make, sql):  # noqa: F8
     assert str(third["price"]) == "99999999.99"
 
 
-def test_what_is_exported_can_be_imported_again_to_the_letter(client, root, make, sql):  # noqa: F811
+def test_what_is_exported_can_be_imported_again_to_the_letter(client, root, make, sql):
     lamps = make.category('Lamps, "large"\u2028')
     make.product(" =1+1 ", "0.10", 0, description=WORDS, category_id=lamps, image_url="/a,b.jpg")
     make.product("@SUM(A1)", "99999999.99", 2147483647, is_active=0)
@@ -94,7 +94,7 @@ def test_what_is_exported_can_be_imported_again_to_the_letter(client, root, make
     assert rows[1][1:3] == [" =1+1 ", WORDS]
 
 
-def test_an_export_makes_the_same_products_without_its_ids(client, root, make, sql):  # noqa: F811
+def test_an_export_makes_the_same_products_without_its_ids(client, root, make, sql):
     make.product("Lamp", "0.30", 5, description=WORDS, category_id=make.category("Lamps"))
     rows = table(client.get("/api/products/export", headers=root))
     text = io.StringIO()
@@ -107,7 +107,7 @@ def test_an_export_makes_the_same_products_without_its_ids(client, root, make, s
     assert first == second
 
 
-def test_an_export_has_its_name_and_type_and_no_cache_keeps_it(client, root, make):  # noqa: F811
+def test_an_export_has_its_name_and_type_and_no_cache_keeps_it(client, root, make):
     make.product()
 
     out, head = client.get("/api/products/export", headers=root), client.head("/api/products/export", headers=root)
@@ -121,21 +121,21 @@ def test_an_export_has_its_name_and_type_and_no_cache_keeps_it(client, root, mak
     assert head.body == b""
 
 
-def test_an_empty_catalogue_is_a_table_too(client, root):  # noqa: F811
+def test_an_empty_catalogue_is_a_table_too(client, root):
     out = client.get("/api/products/export", headers=root)
 
     assert table(out) == [list(products_csv.EXPORTED)]
     assert take_in(client, root, out.body).json["data"] == {"created": 0, "updated": 0, "dry_run": False}
 
 
-def test_an_export_goes_by_batches(client, root, make, monkeypatch):  # noqa: F811
+def test_an_export_goes_by_batches(client, root, make, monkeypatch):
     monkeypatch.setattr(products_csv, "BATCH", 2)
     ids = make.products(5)
 
     assert [row[0] for row in table(client.get("/api/products/export", headers=root))[1:]] == [str(id) for id in ids]
 
 
-def test_an_export_that_cannot_begin_is_an_error_of_the_usual_shape(client, root, monkeypatch):  # noqa: F811
+def test_an_export_that_cannot_begin_is_an_error_of_the_usual_shape(client, root, monkeypatch):
     work = Database.transaction
     monkeypatch.setattr(
         Database, "transaction", lambda self, job: raising() if "lines_of" in job.__qualname__ else work(self, job)
@@ -171,7 +171,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("text", "problems"), ROWS)
-def test_bad_rows_are_listed_by_number_and_field_and_nothing_is_stored(client, root, make, sql, text, problems):  # noqa: F811
+def test_bad_rows_are_listed_by_number_and_field_and_nothing_is_stored(client, root, make, sql, text, problems):
     make.product("Old")
     refused = take_in(client, root, text)
 
@@ -183,7 +183,7 @@ def test_bad_rows_are_listed_by_number_and_field_and_nothing_is_stored(client, r
 
 
 @pytest.mark.parametrize("field", ["name", "image_url"])
-def test_the_rules_of_a_cell_are_those_of_json(client, root, field):  # noqa: F811
+def test_the_rules_of_a_cell_are_those_of_json(client, root, field):
     values = [json.loads(written) for written in BAD[field] if written[0] == '"' and written not in ('""', '"\\u0000"')]
     for value in values:
         text = io.StringIO()
@@ -195,7 +195,7 @@ def test_the_rules_of_a_cell_are_those_of_json(client, root, field):  # noqa: F8
 
 
 @pytest.mark.parametrize("price", ["0", "1.005", "1e2", "5,00", " 5", "+5", "-5", "٥", "NaN", "100000000", "1_0", "5."])
-def test_a_bad_price_in_a_cell_is_refused(client, root, price):  # noqa: F811
+def test_a_bad_price_in_a_cell_is_refused(client, root, price):
     assert details(take_in(client, root, f'name,price\nLamp,"{price}"\n')) == [(2, "price")]
 
 
@@ -217,7 +217,7 @@ def test_a_bad_price_in_a_cell_is_refused(client, root, price):  # noqa: F811
         (b"name,price\n" + b"x,1\n" * 50_001, "50000"),
     ],
 )
-def test_what_is_no_table_is_refused_with_a_reason(client, root, sql, body, word):  # noqa: F811
+def test_what_is_no_table_is_refused_with_a_reason(client, root, sql, body, word):
     refused = take_in(client, root, body)
 
     assert problem(refused) == (400, "VALIDATION_ERROR", "file")
@@ -225,13 +225,13 @@ def test_what_is_no_table_is_refused_with_a_reason(client, root, sql, body, word
     assert stored(sql) == []
 
 
-def test_an_id_stands_in_one_row_only(client, root, make):  # noqa: F811
+def test_an_id_stands_in_one_row_only(client, root, make):
     id = make.product()
 
     assert details(take_in(client, root, f"id,name\n{id},a\n{id},b\n")) == [(3, "id")]
 
 
-def test_a_byte_order_mark_and_any_line_ends_are_fine(client, root, sql):  # noqa: F811
+def test_a_byte_order_mark_and_any_line_ends_are_fine(client, root, sql):
     for ends in ("\n", "\r\n", "\r"):
         text = "\ufeff" + ends.join(["Name, PRICE ", "Lamp,5", ""])
         assert take_in(client, root, text, kind="text/csv; charset=UTF-8; header=present").status_int == 200
@@ -241,14 +241,14 @@ def test_a_byte_order_mark_and_any_line_ends_are_fine(client, root, sql):  # noq
 @pytest.mark.parametrize(
     "kind", ["application/json", "text/plain", "", "text/csv; charset=latin-1", "multipart/form-data"]
 )
-def test_only_csv_is_taken(client, root, kind):  # noqa: F811
+def test_only_csv_is_taken(client, root, kind):
     refused = take_in(client, root, "name,price\n", kind=kind)
 
     assert problem(refused)[:2] == (415, "UNSUPPORTED_MEDIA_TYPE")
     assert "text/csv" in refused.json["error"]["message"]
 
 
-def test_only_the_first_thousand_problems_are_listed(client, root):  # noqa: F811
+def test_only_the_first_thousand_problems_are_listed(client, root):
     refused = take_in(client, root, "name,price\n" + "Lamp,x\n" * 1500)
 
     found = refused.json["error"]["details"]
@@ -256,7 +256,7 @@ def test_only_the_first_thousand_problems_are_listed(client, root):  # noqa: F81
     assert "1500 problems" in refused.json["error"]["message"]
 
 
-def test_a_rehearsal_finds_the_same_and_stores_nothing(client, root, make, sql):  # noqa: F811
+def test_a_rehearsal_finds_the_same_and_stores_nothing(client, root, make, sql):
     id = make.product("Old")
     good = f"id,name,price\n{id},New,5\n,Added,6\n"
 
@@ -270,7 +270,7 @@ def test_a_rehearsal_finds_the_same_and_stores_nothing(client, root, make, sql):
     assert problem(take_in(client, root, good, "?dry_run=yes")) == (400, "VALIDATION_ERROR", "dry_run")
 
 
-def test_an_import_tells_of_every_product_with_before_and_after(client, root, make, monkeypatch):  # noqa: F811
+def test_an_import_tells_of_every_product_with_before_and_after(client, root, make, monkeypatch):
     monkeypatch.setattr(products_csv, "BATCH", 2)
     id, same = make.product("Old", "5.00", 3), make.product("Same", "1.10")
     rows = "".join(f",Added {n},{n}.10\n" for n in range(1, 6))
@@ -288,7 +288,7 @@ def test_an_import_tells_of_every_product_with_before_and_after(client, root, ma
         assert {name: shown[name] for name in entry["after"]} == entry["after"]
 
 
-def test_others_add_products_while_a_table_is_imported_and_the_trail_keeps_them_apart(client, root, sql, monkeypatch):  # noqa: F811
+def test_others_add_products_while_a_table_is_imported_and_the_trail_keeps_them_apart(client, root, sql, monkeypatch):
     def between(db, statement, /, **values):
         id = plainly(db, statement, **values)
         if statement.startswith("products/"):
@@ -324,7 +324,7 @@ def wait_until(check, seconds=20):
 
 def test_while_a_table_is_stored_only_the_products_of_the_part_at_hand_are_locked(
     client,
-    root,  # noqa: F811
+    root,
     accounts,
     make,
     sql,
@@ -348,7 +348,7 @@ def test_while_a_table_is_stored_only_the_products_of_the_part_at_hand_are_locke
     assert {row["name"] for row in stored(sql)} == {"New"}
 
 
-def test_a_rehearsal_and_a_refusal_wait_for_nobody_and_lock_no_product(client, root, accounts, make):  # noqa: F811
+def test_a_rehearsal_and_a_refusal_wait_for_nobody_and_lock_no_product(client, root, accounts, make):
     id = make.product()
 
     with locked(accounts, id):
@@ -374,8 +374,8 @@ def ask(real, method, path, body=None, headers=None):
 
 
 @pytest.mark.slow
-def test_fifty_thousand_rows_come_in_and_go_out(boss, sql):  # noqa: F811
-    real, root = boss  # noqa: F811
+def test_fifty_thousand_rows_come_in_and_go_out(boss, sql):
+    real, root = boss
     rows = "".join(f'Lamp {n},{n % 1000}.99,"A lamp, number {n}, with warm light"\r\n' for n in range(50_000))
     text = "name,price,description\r\n" + rows
 
@@ -395,8 +395,8 @@ def test_fifty_thousand_rows_come_in_and_go_out(boss, sql):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_a_table_may_be_large_and_json_may_not(boss):  # noqa: F811
-    real, root = boss  # noqa: F811
+def test_a_table_may_be_large_and_json_may_not(boss):
+    real, root = boss
     csv_type, json_type = {"Content-Type": "text/csv"}, {"Content-Type": "application/json"}
     head = b"name,price,description\n"
     filler = b",," + b"x" * 60_000 + b"\n"
@@ -413,8 +413,8 @@ def test_a_table_may_be_large_and_json_may_not(boss):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_an_export_that_breaks_off_is_no_whole_table(start, accounts, boss, make, sql):  # noqa: F811
-    real, root = boss  # noqa: F811
+def test_an_export_that_breaks_off_is_no_whole_table(start, accounts, boss, make, sql):
+    real, root = boss
     for _ in range(2):
         ask(
             real,
@@ -437,8 +437,8 @@ def test_an_export_that_breaks_off_is_no_whole_table(start, accounts, boss, make
 
 
 @pytest.mark.slow
-def test_an_import_that_a_crash_cuts_short_is_finished_by_the_next(boss, start, accounts, make, sql):  # noqa: F811
-    real, root = boss  # noqa: F811
+def test_an_import_that_a_crash_cuts_short_is_finished_by_the_next(boss, start, accounts, make, sql):
+    real, root = boss
     ids = make.products(products_csv.PART + 2)
     rows = "".join(f"{id},New,5\n" for id in ids) + ",Added,6\n"
     kind = {**root, "Content-Type": "text/csv"}
@@ -466,8 +466,8 @@ def test_an_import_that_a_crash_cuts_short_is_finished_by_the_next(boss, start, 
 
 
 @pytest.mark.slow
-def test_imports_and_single_changes_at_once_are_each_told_of_once(boss, make, sql):  # noqa: F811
-    real, root = boss  # noqa: F811
+def test_imports_and_single_changes_at_once_are_each_told_of_once(boss, make, sql):
+    real, root = boss
     text = ("name,price\n" + "".join(f"Lamp {n},5\n" for n in range(3000))).encode()
     take = lambda: ask(real, "POST", "/api/products/import", text, {**root, "Content-Type": "text/csv"})[0]  # noqa: E731
     one = lambda: [real.request("/api/products", "POST", NEW, **root).status for _ in range(30)]  # noqa: E731

@@ -6,7 +6,7 @@ import time
 import unicodedata
 
 import pytest
-from conftest import SETTINGS, TABLES, execute
+from helpers import SETTINGS, TABLES, execute
 from test_products import get, names
 from webtest import TestApp
 

@@ -1,6 +1,6 @@
 """Health and readiness, through the wired shop."""
 
-from conftest import free_port
+from helpers import free_port
 
 from core.database_url import DatabaseUrl
 

@@ -5,38 +5,18 @@ import dataclasses
 import hashlib
 import logging
 import re
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 import pytest
-from conftest import SETTINGS, as_url, command, connections_of
+from helpers import PASSWORD, SETTINGS, as_url, at_once, bearer, command, connections_of, login, register
 
 from core.app import app, new_app
 from core.db.database import DatabaseError
 from core.identity.auth import PUBLIC, require_declared
 from core.logs import Logfmt
 
-PASSWORD = "Correct-Horse-7"
 NEW = {"username": "alice", "email": "Alice@Example.com", "password": PASSWORD}
-
-
-def register(client, username="alice", **fields):
-    """Register; return the answer."""
-    body = {"username": username, "email": f"{username}@example.com", "password": PASSWORD, **fields}
-    return client.post_json("/api/users/register", body)
-
-
-def login(client, username="alice", password=PASSWORD):
-    """Log in; return the token."""
-    answer = client.post_json("/api/users/login", {"username": username, "password": password})
-    assert answer.status_int == 200, answer.text
-    return answer.json["data"]["token"]
-
-
-def bearer(token):
-    """Return the header for a token."""
-    return {"Authorization": f"Bearer {token}"}
 
 
 @pytest.fixture
@@ -460,13 +440,6 @@ def test_what_was_rolled_back_is_no_success_in_the_audit(client, alice, accounts
     monkeypatch.undo()
 
     assert all("outcome=failure" in line for line in events(caplog) if "event=logout" in line)
-
-
-def at_once(jobs):
-    """Run all jobs at the same moment; return what they return."""
-    gate = threading.Barrier(len(jobs))
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return [f.result() for f in [pool.submit(lambda job=job: (gate.wait(), job())[1]) for job in jobs]]
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import logging
 
 import bcrypt
 import pytest
-from conftest import SETTINGS
-from test_users import PASSWORD, at_once, bearer, during, events, login, open_shop, register
+from helpers import PASSWORD, SETTINGS, at_once, bearer, login, register
+from test_users import during, events, open_shop
 
 __all__ = ["open_shop"]  # a fixture
 

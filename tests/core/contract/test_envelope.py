@@ -5,7 +5,7 @@ import json
 import logging
 
 import pytest
-from conftest import ORIGIN
+from helpers import ORIGIN
 from webtest import TestApp
 
 from core.app import new_app

@@ -14,7 +14,7 @@ from fractions import Fraction
 import jsonschema_rs
 import pytest
 from bottle import Bottle
-from conftest import as_url
+from helpers import as_url
 from jsonschema import Draft202012Validator, exceptions, validators
 from openapi_spec_validator import OpenAPIV31SpecValidator
 

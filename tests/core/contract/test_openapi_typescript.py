@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import command
+from helpers import command
 
 from core.setup.system import program
 

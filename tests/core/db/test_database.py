@@ -9,8 +9,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from conftest import as_url, connections_of, execute, free_port
-from test_serve import eventually
+from helpers import as_url, connections_of, eventually, execute, free_port
 
 from core import config
 from core.cache import Cache, Generation

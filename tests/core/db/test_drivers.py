@@ -14,7 +14,7 @@ from decimal import Decimal
 
 import pymysql
 import pytest
-from conftest import as_url, command, execute, free_port
+from helpers import as_url, command, execute, free_port
 
 from core import database_url
 from core.cli import CommandError
@@ -406,12 +406,12 @@ def test_the_pymysql_that_is_installed_is_the_one_that_was_tested():
         assert line.format(TESTED_WITH) in (ROOT / file).read_text()
 
 
-def test_a_command_with_another_pymysql_ends_with_that_sentence(house):
-    page = house / "core" / "db" / "pymysql_rows.py"
+def test_a_command_with_another_pymysql_ends_with_that_sentence(program_copy):
+    page = program_copy / "core" / "db" / "pymysql_rows.py"
     page.write_text(page.read_text().replace(f'TESTED_WITH = "{TESTED_WITH}"', 'TESTED_WITH = "0.0.1"'))
 
     for words in (["migrate", "status"], ["--port", str(free_port())]):
-        done = command(*words, home=house, DATABASE_URL=f"mysql://shop@127.0.0.1:{free_port()}/shop")
+        done = command(*words, home=program_copy, DATABASE_URL=f"mysql://shop@127.0.0.1:{free_port()}/shop")
 
         assert done.returncode == 1
         assert done.stderr.startswith(f"PyMySQL {TESTED_WITH} is installed, and this version of the shop works with")

@@ -10,10 +10,10 @@ import subprocess
 import threading
 
 import pytest
-from conftest import execute, free_port
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from helpers import execute, free_port
 from test_drivers import IN_C, between, refused
 
 from core import config

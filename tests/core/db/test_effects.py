@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from conftest import command, free_port
+from helpers import command, free_port
 
 from core.db import drivers, migrations
 from core.db.database import DatabaseError
@@ -155,10 +155,10 @@ def test_tables_are_those_that_migrations_create_and_no_views():
     assert migrations.tables(migrations.files()) >= {"cart_items", "categories", "products", "sessions", "users"}
 
 
-def test_a_file_that_changes_no_known_table_stops_the_start(tmp_path, house):
-    (house / "sql/products/update.sql").write_text(file_of("UPDATE product\nSET price = 1"))
+def test_a_file_that_changes_no_known_table_stops_the_start(tmp_path, program_copy):
+    (program_copy / "sql/products/update.sql").write_text(file_of("UPDATE product\nSET price = 1"))
 
-    done = command("--port", str(free_port()), home=house, DATABASE_URL="mysql://shop@127.0.0.1:1/shop")
+    done = command("--port", str(free_port()), home=program_copy, DATABASE_URL="mysql://shop@127.0.0.1:1/shop")
 
     assert done.returncode == 1
     assert "sql/products/update.sql:4: changes product, which no migration creates" in done.stderr

@@ -10,7 +10,7 @@ import subprocess
 import threading
 
 import pytest
-from conftest import as_url, command
+from helpers import as_url, command
 
 from commands import migrate
 from core.cli import CommandError

@@ -1,7 +1,7 @@
 """What commands run in the database: the same transactions as requests, and sentences for the terminal."""
 
 import pytest
-from conftest import free_port
+from helpers import free_port
 
 from core.cli import CommandError
 from core.database_url import DatabaseUrl

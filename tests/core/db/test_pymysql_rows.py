@@ -7,9 +7,8 @@ import socket
 import threading
 
 import pytest
-from conftest import as_url, execute
+from helpers import as_url, eventually, execute
 from test_drivers import IN_C
-from test_serve import eventually
 
 from core.db.database import Database, DatabaseError
 from core.db.migrations import Migrator

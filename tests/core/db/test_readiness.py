@@ -7,8 +7,7 @@ import socket
 import threading
 
 import pytest
-from conftest import as_url, free_port, servers
-from test_serve import eventually, workers
+from helpers import as_url, eventually, free_port, servers, workers
 from test_statements import edit
 from test_supervisor import hang_up, hang_up_in_vain
 
@@ -17,9 +16,9 @@ NAMED = r"sql/products/list_newest\.sql:[0-9]+: syntax error near '[^']*ORDR BY"
 
 
 @pytest.fixture
-def begin(tmp_path, house):
-    """`begin(*words, **variables)`: a real server that runs from `house`, whose files a test may edit."""
-    with servers(tmp_path, house) as start:
+def begin(tmp_path, program_copy):
+    """`begin(*words, **variables)`: a real server that runs from `program_copy`, whose files a test may edit."""
+    with servers(tmp_path, program_copy) as start:
         yield start
 
 
@@ -29,9 +28,9 @@ def url(accounts, sql):
     return as_url(accounts.application)
 
 
-def misspell(house):
+def misspell(program_copy):
     """Break a statement in a way that only the server sees; return what mends it."""
-    path = house / BROKEN
+    path = program_copy / BROKEN
     good = path.read_text()
     edit(path, re.sub(r"\bORDER BY (?=created_at|p\.created_at)", "ORDR BY ", good))
     assert "ORDR BY" in path.read_text()
@@ -104,8 +103,8 @@ def is_ready(real):
 
 
 @pytest.mark.slow
-def test_a_statement_that_the_server_refuses_is_named_at_the_start_and_the_shop_is_not_ready(begin, house, url):
-    mend = misspell(house)
+def test_a_statement_that_the_server_refuses_is_named_at_the_start_and_the_shop_is_not_ready(begin, program_copy, url):
+    mend = misspell(program_copy)
     shop = begin("--workers", "2", "--threads", "2", DATABASE_URL=url)
 
     shop.wait_for(NAMED)
@@ -120,8 +119,8 @@ def test_a_statement_that_the_server_refuses_is_named_at_the_start_and_the_shop_
 
 
 @pytest.mark.slow
-def test_where_the_database_comes_later_statements_are_looked_at_as_soon_as_it_is_there(begin, house, door):
-    misspell(house)
+def test_where_the_database_comes_later_statements_are_looked_at_as_soon_as_it_is_there(begin, program_copy, door):
+    misspell(program_copy)
     shop = begin("--workers", "2", "--threads", "2", DATABASE_URL=door.url)
     shop.wait_for("answers 503 until it can be reached")
     assert not re.search(NAMED, shop.log)
@@ -143,8 +142,8 @@ def test_where_the_database_comes_later_a_sound_shop_is_ready_soon(begin, door):
 
 
 @pytest.mark.slow
-def test_pending_migrations_are_named_and_statements_looked_at_when_they_are_applied(begin, house, url, pending):
-    misspell(house)
+def test_pending_migrations_are_named_and_statements_looked_at_when_they_are_applied(begin, program_copy, url, pending):
+    misspell(program_copy)
     shop = begin("--workers", "1", "--threads", "2", DATABASE_URL=url)
     shop.wait_for("Migrations are pending: .* until you type: python3 server.py migrate")
     before = shop.log
@@ -160,12 +159,12 @@ def test_pending_migrations_are_named_and_statements_looked_at_when_they_are_app
 
 
 @pytest.mark.slow
-def test_sighup_with_a_statement_that_the_server_refuses_leaves_the_workers_as_they_are(begin, house, url, make):
+def test_sighup_with_a_statement_that_the_server_refuses_leaves_the_workers_as_they_are(begin, program_copy, url, make):
     make.product("Lamp")
     shop = begin("--workers", "2", "--threads", "2", DATABASE_URL=url, CACHE_TTL="0")
     assert is_ready(shop) and eventually(lambda: len(workers(shop)) == 2)
     before = workers(shop)
-    mend = misspell(house)
+    mend = misspell(program_copy)
 
     said = hang_up_in_vain(shop)
     lists = [shop.request("/api/products").status for _ in range(6)]
@@ -178,7 +177,7 @@ def test_sighup_with_a_statement_that_the_server_refuses_leaves_the_workers_as_t
 
 
 @pytest.mark.slow
-def test_sighup_takes_no_edit_that_cannot_be_checked_in_place_of_a_good_version(begin, house, door):
+def test_sighup_takes_no_edit_that_cannot_be_checked_in_place_of_a_good_version(begin, program_copy, door):
     door.open()
     shop = begin("--workers", "1", "--threads", "2", DATABASE_URL=door.url, DATABASE_TIMEOUT="1")
     assert is_ready(shop)
@@ -187,7 +186,7 @@ def test_sighup_takes_no_edit_that_cannot_be_checked_in_place_of_a_good_version(
 
     hang_up(shop)  # nothing was edited
     renewed = workers(shop)
-    misspell(house)
+    misspell(program_copy)
     said = hang_up_in_vain(shop)
 
     assert not renewed & before
@@ -199,26 +198,26 @@ def test_sighup_takes_no_edit_that_cannot_be_checked_in_place_of_a_good_version(
 
 
 @pytest.mark.slow
-def test_files_that_come_to_lie_in_the_folders_change_nothing_while_it_runs(begin, house, url):
+def test_files_that_come_to_lie_in_the_folders_change_nothing_while_it_runs(begin, program_copy, url):
     shop = begin("--workers", "2", "--threads", "2", DATABASE_URL=url)
     assert is_ready(shop)
-    applied = house / "migrations/0001_categories.up.sql"
+    applied = program_copy / "migrations/0001_categories.up.sql"
 
     applied.write_text(applied.read_text().replace("-- What", "-- All that"))
-    (house / "migrations/0998_next.up.sql").write_text("CREATE TABLE next_one (id INT NOT NULL PRIMARY KEY);\n")
+    (program_copy / "migrations/0998_next.up.sql").write_text("CREATE TABLE next_one (id INT NOT NULL PRIMARY KEY);\n")
     ready = [shop.request("/api/ready").status for _ in range(4)]
-    (house / "migrations/0998_next.down.sql").write_text("DROP TABLE next_one;\n")
-    (house / "sql/cart/show.sql").write_text("not loaded")
+    (program_copy / "migrations/0998_next.down.sql").write_text("DROP TABLE next_one;\n")
+    (program_copy / "sql/cart/show.sql").write_text("not loaded")
     ready += [shop.request("/api/ready").status for _ in range(4)]
 
     assert ready == [200] * 8
 
 
 @pytest.mark.slow
-def test_half_of_the_next_versions_migrations_does_not_hinder_sighup(begin, house, url):
+def test_half_of_the_next_versions_migrations_does_not_hinder_sighup(begin, program_copy, url):
     shop = begin("--workers", "1", "--threads", "2", DATABASE_URL=url)
     assert is_ready(shop)
-    (house / "migrations/0998_next.up.sql").write_text("CREATE TABLE next_one (id INT NOT NULL PRIMARY KEY);\n")
+    (program_copy / "migrations/0998_next.up.sql").write_text("CREATE TABLE next_one (id INT NOT NULL PRIMARY KEY);\n")
 
     hang_up(shop)
 
@@ -229,7 +228,7 @@ def test_half_of_the_next_versions_migrations_does_not_hinder_sighup(begin, hous
 
 
 @pytest.mark.slow
-def test_with_reload_an_edit_shows_at_once_in_all_workers_whatever_is_kept(begin, house, url, make):
+def test_with_reload_an_edit_shows_at_once_in_all_workers_whatever_is_kept(begin, program_copy, url, make):
     id = make.product("Lamp")
     variables = {"DATABASE_URL": url, "CACHE_TTL": "3600", "COUNT_CACHE_TTL": "3600"}
     shop = begin("--workers", "2", "--threads", "2", "--reload", **variables)
@@ -240,7 +239,7 @@ def test_with_reload_an_edit_shows_at_once_in_all_workers_whatever_is_kept(begin
         return names, {shop.request("/api/products").json["data"]["pagination"]["total"] for _ in range(12)}
 
     before = seen()
-    statement, count = house / "sql/products/get.sql", house / "sql/products/count.sql"
+    statement, count = program_copy / "sql/products/get.sql", program_copy / "sql/products/count.sql"
     edit(statement, statement.read_text().replace("p.name,", "CONCAT(p.name, ' (new)') AS name,"))
     edit(count, count.read_text().replace("SELECT COUNT(*)", "SELECT COUNT(*) + 41"))
 
@@ -249,8 +248,8 @@ def test_with_reload_an_edit_shows_at_once_in_all_workers_whatever_is_kept(begin
 
 
 @pytest.mark.slow
-def test_with_reload_a_shop_that_began_with_a_broken_statement_is_ready_when_that_is_mended(begin, house, url):
-    mend = misspell(house)
+def test_with_reload_a_shop_that_began_with_a_broken_statement_is_ready_when_that_is_mended(begin, program_copy, url):
+    mend = misspell(program_copy)
     shop = begin("--workers", "2", "--threads", "2", "--reload", DATABASE_URL=url)
     shop.wait_for(NAMED)
     assert not is_ready(shop)

@@ -7,7 +7,6 @@ import contextlib
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
-from test_products_and_categories import root  # noqa: F401 - a fixture
 from test_products_csv import take_in
 
 from core.db.database import DatabaseError, Session
@@ -145,7 +144,7 @@ def meanwhile(monkeypatch):
         yield begin
 
 
-def test_of_two_changes_to_one_state_of_a_product_the_second_is_refused(client, root, make, meanwhile):  # noqa: F811
+def test_of_two_changes_to_one_state_of_a_product_the_second_is_refused(client, root, make, meanwhile):
     path = f"/api/products/{make.product(stock=1)}"
     matching = {**root, "If-Match": client.get(path).headers["ETag"]}
     second = meanwhile("products/get_any", lambda: client.put_json(path, {"price": 2}, headers=matching).status_int)
@@ -155,7 +154,7 @@ def test_of_two_changes_to_one_state_of_a_product_the_second_is_refused(client, 
     assert (first, second()) == (200, 412)
 
 
-def test_two_changes_of_one_category_at_once_are_both_kept(client, root, make, meanwhile):  # noqa: F811
+def test_two_changes_of_one_category_at_once_are_both_kept(client, root, make, meanwhile):
     path = f"/api/categories/{make.category('Old')}"
     second = meanwhile("categories/lock", lambda: client.put_json(path, {"description": "Light."}, headers=root))
 
@@ -169,7 +168,7 @@ def test_two_changes_of_one_category_at_once_are_both_kept(client, root, make, m
 
 
 @pytest.mark.parametrize("by", ["id", "name", "one"])
-def test_a_category_is_not_deleted_under_products_that_are_coming(client, root, make, meanwhile, sql, by):  # noqa: F811
+def test_a_category_is_not_deleted_under_products_that_are_coming(client, root, make, meanwhile, sql, by):
     id = make.category("Lamps")
     deleting = meanwhile(
         "categories/lock_many", lambda: client.delete(f"/api/categories/{id}", headers=root).status_int

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from bottle import Bottle
-from conftest import SETTINGS, as_url, execute
+from helpers import SETTINGS, as_url, execute
 from limits import parse_many
 from test_products_search import large
 

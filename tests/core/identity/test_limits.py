@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import SETTINGS, as_url, free_port
+from helpers import SETTINGS, as_url, free_port
 
 from core.app import app
 from core.cli import CommandError

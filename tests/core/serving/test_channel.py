@@ -10,8 +10,7 @@ import threading
 import time
 
 import pytest
-from conftest import as_url
-from test_serve import eventually, workers
+from helpers import as_url, eventually, workers
 from test_server import ask, connect, plain, read, rest, serve_here  # noqa: F401
 
 from core.serving import channel

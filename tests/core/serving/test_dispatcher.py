@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from conftest import as_url
+from helpers import as_url
 
 from core.serving.dispatcher import HANDOVER, Dispatcher
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 from bottle import response
-from conftest import ORIGIN, as_url, servers
+from helpers import ORIGIN, as_url, servers
 
 from core.app import new_app
 from core.cache import REVALIDATE, Cache, Cached

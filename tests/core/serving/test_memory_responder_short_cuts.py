@@ -13,7 +13,7 @@ import threading
 
 import pytest
 from bottle import response
-from conftest import ORIGIN
+from helpers import ORIGIN
 from waitress.wasyncore import loop
 
 from core.app import new_app

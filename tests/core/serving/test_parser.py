@@ -4,7 +4,7 @@ import random
 import time
 
 import pytest
-from conftest import ORIGIN
+from helpers import ORIGIN
 from test_server import ADD, MALFORMED, ask, chunked, connect, connection, error_of, rest, shop_server  # noqa: F401
 from waitress.adjustments import Adjustments
 

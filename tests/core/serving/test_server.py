@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from conftest import ORIGIN, Answer, as_url, servers
+from helpers import ORIGIN, Answer, as_url, servers
 
 from core.contract.request_body import LARGEST_BODY
 from core.serving import server as ours

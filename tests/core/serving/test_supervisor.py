@@ -15,8 +15,20 @@ import threading
 import time
 
 import pytest
-from conftest import ORIGIN, SECRET, as_url, environment, free_port, servers
-from test_serve import NOWHERE, both_workers, eventually, refuses, running, workers
+from helpers import (
+    NOWHERE,
+    ORIGIN,
+    SECRET,
+    as_url,
+    both_workers,
+    environment,
+    eventually,
+    free_port,
+    refuses,
+    running,
+    servers,
+    workers,
+)
 
 from core.database_url import DatabaseUrl
 from core.serving import server as ours
@@ -28,9 +40,9 @@ SENT_TWICE = b"GET /api/health HTTP/1.1\r\nHost: shop\r\n\r\n" * 2
 
 
 @pytest.fixture
-def lodged(tmp_path, house, accounts, sql):
-    """A real server of two workers that runs from `house`."""
-    with servers(tmp_path, house) as start:
+def lodged(tmp_path, program_copy, accounts, sql):
+    """A real server of two workers that runs from `program_copy`."""
+    with servers(tmp_path, program_copy) as start:
         yield start("--workers", "2", "--threads", "4", DATABASE_URL=as_url(accounts.application))
 
 
@@ -263,12 +275,12 @@ def test_requests_that_were_sent_in_one_go_are_all_answered_by_who_ends(way):
 
 
 @pytest.mark.slow
-def test_sighup_takes_edited_sql_and_settings(lodged, house, make):
+def test_sighup_takes_edited_sql_and_settings(lodged, program_copy, make):
     id = make.product("Lamp")
     before = both_workers(lodged)
-    statement = house / "sql/products/get.sql"
+    statement = program_copy / "sql/products/get.sql"
     statement.write_text(statement.read_text().replace("p.name,", "CONCAT(p.name, ' (new)') AS name,"))
-    (house / ".env").write_text("CORS_ORIGINS=https://edited.example\nHOST=127.0.0.2\nLOG_LEVEL=warning\n")
+    (program_copy / ".env").write_text("CORS_ORIGINS=https://edited.example\nHOST=127.0.0.2\nLOG_LEVEL=warning\n")
 
     lodged.process.send_signal(signal.SIGHUP)
     replaced = eventually(lambda: len(workers(lodged)) == 2 and not workers(lodged) & before)
@@ -282,18 +294,18 @@ def test_sighup_takes_edited_sql_and_settings(lodged, house, make):
 
 
 @pytest.mark.slow
-def test_a_broken_edit_leaves_the_workers_as_they_are(lodged, house, make):
+def test_a_broken_edit_leaves_the_workers_as_they_are(lodged, program_copy, make):
     id = make.product("Lamp")
     before = both_workers(lodged)
-    statement = house / "sql/products/get.sql"
+    statement = program_copy / "sql/products/get.sql"
     good = statement.read_text()
 
     statement.write_text(good.replace("%(id)s", "%(number)s"))
     about_sql = hang_up_in_vain(lodged)
     statement.write_text(good)
-    (house / ".env").write_text("CACHE_TTL=soon\n")
+    (program_copy / ".env").write_text("CACHE_TTL=soon\n")
     about_setting = hang_up_in_vain(lodged)
-    (house / ".env").write_text("it's broken\n")
+    (program_copy / ".env").write_text("it's broken\n")
     about_file = hang_up_in_vain(lodged)
     answer = lodged.request(f"/api/products/{id}")
 
@@ -301,16 +313,16 @@ def test_a_broken_edit_leaves_the_workers_as_they_are(lodged, house, make):
     assert "CACHE_TTL is 'soon'; wanted is a number of seconds" in about_setting
     assert ".env, line 1, cannot be read" in about_file
     assert workers(lodged) == before and answer.status == 200
-    (house / ".env").write_text("")
+    (program_copy / ".env").write_text("")
     hang_up(lodged)
     assert not workers(lodged) & before
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_after_a_broken_edit_is_replaced_by_one_of_the_last_good_wiring(lodged, house, make):
+def test_a_worker_that_dies_after_a_broken_edit_is_replaced_by_one_of_the_last_good_wiring(lodged, program_copy, make):
     id = make.product("Lamp")
     both_workers(lodged)
-    (house / "sql/products/get.sql").write_text("-- broken\n")
+    (program_copy / "sql/products/get.sql").write_text("-- broken\n")
     hang_up_in_vain(lodged)
 
     before = workers(lodged)
@@ -323,8 +335,8 @@ def test_a_worker_that_dies_after_a_broken_edit_is_replaced_by_one_of_the_last_g
 
 
 @pytest.mark.slow
-def test_python_code_that_was_edited_is_told_to_take_a_restart(lodged, house):
-    os.utime(house / "core/cache.py", (1, 1))
+def test_python_code_that_was_edited_is_told_to_take_a_restart(lodged, program_copy):
+    os.utime(program_copy / "core/cache.py", (1, 1))
 
     hang_up(lodged)
 

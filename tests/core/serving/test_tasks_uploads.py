@@ -7,8 +7,7 @@ import re
 import time
 
 import pytest
-from conftest import ORIGIN, as_url
-from test_serve import eventually, workers
+from helpers import ORIGIN, as_url, eventually, workers
 from test_server import ask, chunked, connect, error_of, read, rest
 
 from core.serving.server import UPLOADS

@@ -13,7 +13,7 @@ import threading
 import types
 
 import pytest
-from conftest import environment
+from helpers import environment
 
 from core.cli import CommandError
 from core.setup import bootstrap, system

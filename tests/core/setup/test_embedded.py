@@ -14,7 +14,7 @@ import time
 
 import pymysql
 import pytest
-from conftest import command, execute, servers
+from helpers import command, execute, servers
 
 from core.database_url import DatabaseUrl
 from core.db import drivers
