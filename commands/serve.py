@@ -29,7 +29,8 @@ from core.identity.limits import host_memory
 from core.serving import sockets
 from core.serving.middleware import Middleware
 from core.serving.supervisor import Supervisor
-from core.setup.embedded import Embedded, require_free, usable
+from core.setup.embedded import Embedded, usable
+from core.setup.embedded_process import require_free
 from core.setup.system import pages
 
 HELP = "serve the shop (the default)"

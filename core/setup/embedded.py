@@ -1,4 +1,4 @@
-"""A private MariaDB for whoever has none: it runs for as long as the command that needs it.
+"""A private MariaDB, where there is no DATABASE_URL: it runs for as long as the command that needs it.
 
     .data/mariadb/            the data
     .data/mariadb.log         what it says
@@ -6,47 +6,35 @@
     .data/run                 a link to the directory of its socket, short and open to this user alone
     .data/lock                held by the server.py that runs it
 
-No TCP. Two accounts, both reached through the socket only: the owner, who is the user of this machine and whom the
-socket vouches for (migrations, seeds, `mariadb --socket=.data/run/s`); and `shop`, which may read and change rows, in
-each table what it needs there (RIGHTS), and whose password is made anew at each start and stays in memory.
+No TCP. Two accounts, both reached through the socket only: the owner, who is this user of the machine and needs no
+password on the socket (migrations, seeds, `mariadb --socket=.data/run/s`); and `shop`, which may read and change rows
+as deploy/grants.sql says, and whose password is new at each start and stays in memory.
 """
 
 import contextlib
-import ctypes
 import dataclasses
-import fcntl
 import os
 import pathlib
 import pwd
+import re
 import secrets
 import shutil
-import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 
 from core.cli import CommandError, tell
 from core.database_url import DatabaseUrl
-from core.db import drivers
 from core.setup import system
+from core.setup.embedded_process import AlreadyRunning, die_with, end_orphan, greets, listens, shown, take_lock
 
 DATABASE = "shop"
 APPLICATION = "shop"
-RIGHTS = {  # table → what the shop needs there; what it has told the audit trail, it can neither change nor remove
-    **dict.fromkeys(("cart_items", "categories", "products", "sessions", "users"), "SELECT, INSERT, UPDATE, DELETE"),
-    "audit_entries": "SELECT, INSERT",
-    "import_parts": "SELECT, INSERT, DELETE",
-    "schema_migrations": "SELECT",
-}
+GRANTS = system.ROOT / "deploy" / "grants.sql"
+GRANT = re.compile(r"^GRANT (.+) ON (\w+\.\w+) TO shop;$", re.M)
 START_TIMEOUT = 60  # seconds for it to answer; recovery after a crash takes a while
-PR_SET_PDEATHSIG = 1
 LONGEST_DIRECTORY = 80  # the name of a unix socket has 104 characters at most
-
-
-class AlreadyRunning(CommandError):
-    """Another server.py runs the database on this data."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,26 +48,26 @@ class Accounts:
 class Embedded:
     """`with Embedded(data_dir) as accounts:` runs the database; the file `fresh` exists until it is first filled."""
 
-    def __init__(self, data_dir, tell=tell):
-        self.data = pathlib.Path(data_dir)
+    def __init__(self, data_dir: pathlib.Path, tell: Callable[[str], None] = tell) -> None:
+        self.data = data_dir
         self.tell = tell
         self.fresh = self.data / "fresh"
-        self.process = None
+        self.process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> Accounts:
         self.data.mkdir(parents=True, exist_ok=True)
         self._lock = take_lock(self.data)
         try:
             mariadbd = system.program("mariadbd") or self._installed()
             end_orphan(self.data)
             if not (self.data / "mariadb").exists():
-                self._create(mariadbd)
+                self._create()
             return self._start(mariadbd)
         except BaseException:
             self.__exit__()
             raise
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         """Stop the database in order and wait for its end."""
         if self.process and self.process.poll() is None:
             self.process.terminate()
@@ -91,15 +79,15 @@ class Embedded:
         self._remove_run()
         os.close(self._lock)
 
-    def _remove_run(self):
+    def _remove_run(self) -> None:
         """Remove the socket's directory and the link to it; also those of a server.py that was killed."""
         link = self.data / "run"
         if link.is_symlink():
-            if not answers(link.resolve() / "s"):  # in a copy of the data the link leads to the original's
+            if not listens(link.resolve() / "s"):  # in a copy of the data the link leads to the original's
                 shutil.rmtree(link.resolve(), ignore_errors=True)
             link.unlink()
 
-    def _installed(self):
+    def _installed(self) -> str:
         system.install_mariadb()
         found = system.program("mariadbd")
         if not found:
@@ -108,7 +96,7 @@ class Embedded:
             )
         return found
 
-    def _create(self, mariadbd):
+    def _create(self) -> None:
         """Make the data in a directory beside its place and rename it, so that a half-made one is never used."""
         self.tell(f"Making a private MariaDB in {shown(self.data)}.")
         half = self.data / "mariadb.new"
@@ -137,7 +125,7 @@ class Embedded:
         self.fresh.touch()
         half.rename(self.data / "mariadb")
 
-    def _start(self, mariadbd):
+    def _start(self, mariadbd: str) -> Accounts:
         short = None if len(tempfile.gettempdir()) < LONGEST_DIRECTORY else "/tmp"  # noqa: S108 - mkdtemp is safe there
         self._remove_run()
         run = pathlib.Path(tempfile.mkdtemp(prefix="bodega-", dir=short))  # mode 700
@@ -174,23 +162,22 @@ class Embedded:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
-                start_new_session=True,  # Ctrl-C is for us; we stop the database when the workers are done
+                start_new_session=True,  # Ctrl-C is for us; we stop the database after the workers
                 preexec_fn=lambda: die_with(parent),  # noqa: PLW1509 - there are no threads yet
             )
-        owner = DatabaseUrl(database=DATABASE, user=user(), unix_socket=str(run / "s"))
-        self._wait(owner, log, log_from)
+        self._wait(self.process, run / "s", log, log_from)
         (run / "accounts.sql").unlink()
+        owner = DatabaseUrl(database=DATABASE, user=user(), unix_socket=str(run / "s"))
         return Accounts(owner, dataclasses.replace(owner, user=APPLICATION, password=password))
 
-    def _wait(self, owner, log, log_from):
-        """Return once a query is answered; raise CommandError with the log's last lines if that does not happen."""
+    def _wait(self, process: subprocess.Popen[bytes], place: pathlib.Path, log: pathlib.Path, log_from: int) -> None:
+        """Return once it takes logins; raise CommandError with the log's last lines if that does not happen."""
         deadline = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < deadline and self.process.poll() is None:
-            with contextlib.suppress(*drivers.DatabaseError):
-                drivers.connect(owner, 2).close()
+        while time.monotonic() < deadline and process.poll() is None:
+            if greets(place):
                 return
             time.sleep(0.05)
-        with open(log, "rb") as file:
+        with log.open("rb") as file:
             file.seek(log_from)
             last = file.read().decode(errors="replace").strip().splitlines()[-10:]
         raise CommandError(
@@ -200,7 +187,7 @@ class Embedded:
         )
 
 
-def pool_size():
+def pool_size() -> int:
     """Return the bytes of memory for pages of the database: a quarter of the machine's, from 256 MiB to 2 GiB.
 
     A million products with their indexes take about 0.9 GB; a search that has to read them from the disk takes six
@@ -211,117 +198,47 @@ def pool_size():
 
 
 @contextlib.contextmanager
-def borrowed(data_dir):
+def borrowed(data_dir: pathlib.Path) -> Iterator[Accounts]:
     """Give a short command the embedded database: the running one if there is one, else one for as long as it takes."""
     try:
         with usable(data_dir), Embedded(data_dir) as accounts:
             yield accounts
     except AlreadyRunning:
-        path = (pathlib.Path(data_dir) / "run" / "s").resolve()
+        path = (data_dir / "run" / "s").resolve()
         yield Accounts(DatabaseUrl(database=DATABASE, user=user(), unix_socket=str(path)), None)
 
 
 @contextlib.contextmanager
-def usable(data_dir):
+def usable(data_dir: pathlib.Path) -> Iterator[None]:
     """Turn an OSError about this directory, what is in it, or what it is in, into a CommandError."""
     try:
         yield
     except OSError as error:
-        place, data = pathlib.Path(error.filename or "nowhere"), pathlib.Path(data_dir)
-        if not (place.is_relative_to(data) or data.is_relative_to(place)):
+        place = pathlib.Path(error.filename or "nowhere")
+        if not (place.is_relative_to(data_dir) or data_dir.is_relative_to(place)):
             raise
         raise CommandError(
-            f"DATA_DIR is {str(data)!r}, which cannot be used ({error.strerror}). "
+            f"DATA_DIR is {str(data_dir)!r}, which cannot be used ({error.strerror}). "
             "Set it to a directory on a disk with room, which this user may write to."
         ) from None
 
 
-def take_lock(data):
-    """Lock the data for this process; raise AlreadyRunning at once if another one holds it."""
-    lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # not flock: workers must not inherit it
-    except OSError:
-        holder = os.read(lock, 20).decode() or "?"
-        os.close(lock)
-        raise AlreadyRunning(
-            f"Another server.py (process {holder}) already runs on the data in {shown(data)}. Stop it first, "
-            "or give this one data of its own (DATA_DIR) and a port of its own (PORT)."
-        ) from None
-    os.truncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
-    return lock
-
-
-def require_free(data_dir):
-    """Raise AlreadyRunning if another server.py runs on this data; says so before anything else is looked at."""
-    data = pathlib.Path(data_dir)
-    if data.exists():
-        os.close(take_lock(data))
-
-
-def end_orphan(data):
-    """End the database of a server.py that was killed: it would still hold the data."""
-    pid_file, datadir = data / "mariadb.pid", f"--datadir={data / 'mariadb'}"
-    try:
-        pid = int(pid_file.read_text())
-    except (OSError, ValueError):
-        return
-    for seconds, number in ((20, signal.SIGTERM), (5, signal.SIGKILL)):
-        deadline = time.monotonic() + seconds
-        if not _is_database(pid, datadir):
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-        while _is_database(pid, datadir) and time.monotonic() < deadline:
-            time.sleep(0.05)
-
-
-def answers(path):
-    """Whether somebody listens on this unix socket."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-        return True
-
-
-def _is_database(pid, datadir):
-    """Whether this process is the database on our data: the number alone may be somebody else's by now."""
-    process = pathlib.Path("/proc", str(pid), "cmdline")
-    if process.parent.parent.joinpath("self").exists():
-        with contextlib.suppress(OSError):
-            return datadir.encode() in process.read_bytes().split(b"\0")
-        return False
-    seen = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, check=False)
-    return datadir.encode() in seen.stdout
-
-
-def die_with(parent):
-    """Ask Linux to stop this process when its parent dies, also by kill -9. Elsewhere the next start cleans up."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before we could ask
-            os._exit(1)
-
-
-def accounts_sql(password):
-    """Return what the database runs at each start: the schema's database and the two accounts with their rights.
+def accounts_sql(password: str) -> str:
+    """Return what the database runs at each start: the schema's database and the application with its rights.
 
     Rights are given with CREATE, which is taken back: else they could not be given before the migration of a table.
     """
     account = f"{APPLICATION}@localhost"
-    return (
-        f"CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;\n"
-        f"CREATE OR REPLACE USER {account} IDENTIFIED BY '{password}';\n"
-    ) + "".join(
-        f"GRANT CREATE, {rights} ON {place} TO {account};\nREVOKE CREATE ON {place} FROM {account};\n"
-        for place, rights in ((f"{DATABASE}.{table}", rights) for table, rights in RIGHTS.items())
-    )
+    lines = [
+        f"CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;",
+        f"CREATE OR REPLACE USER {account} IDENTIFIED BY '{password}';",
+    ]
+    for rights, table in GRANT.findall(GRANTS.read_text(encoding="utf-8")):
+        lines += [f"GRANT CREATE, {rights} ON {table} TO {account};", f"REVOKE CREATE ON {table} FROM {account};"]
+    return "\n".join(lines) + "\n"
 
 
-def user():
+def user() -> str:
     """Return the name of the user who runs this; the database knows its owner by it."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
@@ -330,9 +247,3 @@ def user():
             f"User {os.geteuid()} has no name on this machine, and the embedded MariaDB knows its owner by name. "
             "Set DATABASE_URL, or run as a user with an entry in /etc/passwd."
         ) from None
-
-
-def shown(path):
-    """Return a path as people like to read it: relative to here where it is below."""
-    path = pathlib.Path(path)
-    return str(path.relative_to(pathlib.Path.cwd())) if path.is_relative_to(pathlib.Path.cwd()) else str(path)

@@ -150,7 +150,7 @@ def test_a_malformed_variable_gives_a_sentence(typed):
     status, output, errors = typed("check", DATABASE_URL="postgres://h/shop")
 
     assert (status, output) == (2, "")
-    assert errors.startswith("DATABASE_URL is 'postgres://h/shop': it does not begin with mysql://.")
+    assert errors.startswith("DATABASE_URL does not begin with mysql://. Wanted is mysql://user:password@")
     assert is_one_sentence(errors)
 
 

@@ -18,11 +18,12 @@ from helpers import command, execute, servers
 
 from core.database_url import DatabaseUrl
 from core.db import drivers
-from core.setup import embedded
+from core.setup import embedded, embedded_process
 from core.setup.system import ROOT, program
 
 pytestmark = pytest.mark.skipif(not program("mariadbd"), reason="no mariadbd on this machine")
 
+RIGHTS = {place.removeprefix("shop."): rights for rights, place in embedded.GRANT.findall(embedded.GRANTS.read_text())}
 SMALL = ("--workers", "1", "--threads", "2")
 
 
@@ -241,7 +242,7 @@ def granted(login):
 
 
 def test_the_application_may_read_and_change_the_rows_of_each_table_as_it_needs_and_nothing_else(private):
-    assert granted(private.application) == embedded.RIGHTS
+    assert granted(private.application) == RIGHTS
 
 
 def test_the_application_may_add_to_the_audit_trail_and_change_nothing_of_it(private):
@@ -269,7 +270,7 @@ def test_data_of_an_earlier_version_gets_the_rights_of_this_one_at_the_next_star
         execute(accounts.owner, "GRANT SELECT, INSERT, UPDATE, DELETE ON shop.* TO shop@localhost")
 
     with embedded.Embedded(data, tell=lambda line: None) as accounts:
-        assert granted(accounts.application) == embedded.RIGHTS
+        assert granted(accounts.application) == RIGHTS
 
 
 @pytest.mark.parametrize(
@@ -386,7 +387,7 @@ def test_a_database_that_nobody_looks_after_any_more_is_ended(data):
     with embedded.Embedded(data):
         before = databases(data)
 
-        embedded.end_orphan(data)
+        embedded_process.end_orphan(data)
 
         assert len(before) == 1 and not databases(data)
 
@@ -395,7 +396,7 @@ def test_a_process_that_has_the_number_of_a_former_database_is_left_alone(tmp_pa
     bystander = subprocess.Popen(["sleep", "30"])
     (tmp_path / "mariadb.pid").write_text(f"{bystander.pid}\n")
 
-    embedded.end_orphan(tmp_path)
+    embedded_process.end_orphan(tmp_path)
 
     assert bystander.poll() is None
     bystander.kill()

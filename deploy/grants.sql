@@ -1,0 +1,15 @@
+-- The rights that the shop's account needs, table by table. It may change rows and nothing of the schema; and it can
+-- neither change nor remove what the audit trail has.
+--
+-- For a database of your own: migrate with an account that may change the schema (python3 server.py migrate), create
+-- the account shop, and run this file with the mysql client. Where your database or account has another name, edit the
+-- names here. The private MariaDB takes these rights at each start.
+
+GRANT SELECT, INSERT ON shop.audit_entries TO shop;
+GRANT SELECT, INSERT, UPDATE, DELETE ON shop.cart_items TO shop;
+GRANT SELECT, INSERT, UPDATE, DELETE ON shop.categories TO shop;
+GRANT SELECT, INSERT, DELETE ON shop.import_parts TO shop;
+GRANT SELECT, INSERT, UPDATE, DELETE ON shop.products TO shop;
+GRANT SELECT ON shop.schema_migrations TO shop;
+GRANT SELECT, INSERT, UPDATE, DELETE ON shop.sessions TO shop;
+GRANT SELECT, INSERT, UPDATE, DELETE ON shop.users TO shop;
