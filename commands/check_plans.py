@@ -17,7 +17,7 @@ from core.db.database import DatabaseError
 from core.db.drivers import number
 from core.db.mysql_errors import LOST
 from core.db.plan_hints import Query
-from core.db.statements import Problem
+from core.db.statement import Problem
 
 FEWEST = 10_000  # products; with fewer, a server may well read all of a table that has a good index
 NO_PLAN = "TRUNCATE"  # neither server explains it; it reads nothing

@@ -6,7 +6,7 @@ import time
 from commands import check_plans
 from core.cli import say
 from core.db.database import DatabaseError
-from core.db.statements import Problem
+from core.db.statement import Problem
 
 TRIES = 5  # of which the median counts; one more comes first, so that what is read is in memory
 

@@ -7,7 +7,8 @@ from typing import Any
 from core.cache import Cache
 from core.db.drivers import DatabaseError, number
 from core.db.mysql_errors import LOST, REFUSED, RETRYABLE, TOO_LONG, TOO_MANY
-from core.db.statements import Problem, Statement, Statements
+from core.db.statement import Problem, Statement
+from core.db.statements import Statements
 
 Row = dict[str, Any]  # of a result, by the names of its columns
 
@@ -88,7 +89,7 @@ class Session:
 
     def _memory_of(self, statement: Statement, params: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
         """Return the cache.Memory for what this reads (None: there is none), and its key there."""
-        memory = None if self.begun else self._cached.get(statement.cached)
+        memory = None if self.begun else self._cached.get(statement.cached or "")
         return memory, (statement.text, *(params[name] for name in statement.params))
 
     def _execute(self, statement: Statement, params: dict[str, Any]) -> None:

@@ -11,7 +11,8 @@ from commands import check
 from core.config import Config
 from core.db.drivers import connect
 from core.db.session import prepare
-from core.db.statements import Problem, Statements, missing, parse
+from core.db.statement import Problem, parse
+from core.db.statements import Statements, missing
 from core.setup.system import ROOT, pages
 
 HEADER = "-- Something.\n-- used by: a test\n-- returns: many\n"

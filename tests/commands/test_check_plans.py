@@ -11,7 +11,7 @@ from commands import check, check_plans, seed
 from core.config import Config
 from core.db.database import DatabaseError
 from core.db.drivers import connect
-from core.db.statements import parse
+from core.db.statement import parse
 from core.setup.system import ROOT
 
 PRODUCTS = 20_000

@@ -8,7 +8,8 @@ from helpers import command, free_port
 from core.db import drivers, migrations
 from core.db.database import DatabaseError
 from core.db.effects import changed_by, only_reads
-from core.db.statements import Problem, Statements, parse
+from core.db.statement import Problem, parse
+from core.db.statements import Statements
 from core.setup.system import ROOT
 
 UNDERSTOOD = {

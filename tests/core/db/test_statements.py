@@ -11,7 +11,8 @@ import pytest
 
 from core.db.database import Database
 from core.db.plan_hints import Query
-from core.db.statements import Problem, Statements, parse
+from core.db.statement import Problem, parse
+from core.db.statements import Statements
 from core.setup.system import ROOT
 
 GOOD = """\

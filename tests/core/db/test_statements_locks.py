@@ -11,7 +11,8 @@ from test_products_csv import take_in
 
 from core.db.database import DatabaseError, Session
 from core.db.drivers import connect, number
-from core.db.statements import LOCKS, Statements
+from core.db.statement import LOCKS
+from core.db.statements import Statements
 from core.setup.system import ROOT
 
 STATEMENTS = {statement.name: statement for statement in Statements(ROOT / "sql")}
