@@ -18,6 +18,7 @@ FURTHER = {  # programs that some tests need (one of them will do), and the pack
     ("node",): "nodejs",
     ("npm",): "npm",
     ("systemd-analyze",): "systemd",
+    ("wrk",): "wrk",
 }
 COMPILING = {("gcc", "cc"): "gcc", ("pkg-config",): "pkg-config", ("mariadb_config",): "libmariadb-dev"}  # likewise
 COVERAGE = ("--cov=core", "--cov=resources", "--cov-report=term:skip-covered", "--cov-fail-under=90")
