@@ -2,7 +2,7 @@
 
 A migration is migrations/NNNN_name.up.sql and .down.sql, plain SQL that the mysql client runs too. DDL commits by
 itself, so a file holds one statement where it can; a file that breaks off half-way stays recorded as begun
-(finished_at is NULL), and nothing goes past it until somebody has mended it.
+(finished_at is NULL), and no other migration runs before somebody has put that right.
 """
 
 import contextlib
@@ -10,22 +10,25 @@ import dataclasses
 import hashlib
 import pathlib
 import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from core.cli import CommandError
+from core.config import ROOT
+from core.database_url import DatabaseUrl
 from core.db import effects
-from core.db.database import DatabaseError
-from core.db.drivers import connect, number
+from core.db.drivers import DatabaseError, connect, number
 from core.db.mysql_errors import LOST
+from core.db.session import Row, Session
+from core.db.statements import Statements
 
-FOLDER = pathlib.Path(__file__).resolve().parents[2] / "migrations"
+FOLDER = ROOT / "migrations"
 NAME = re.compile(r"(?P<version>[0-9]{4})_[a-z0-9_]+\.(?P<way>up|down)\.sql\Z")
 NAMES = re.compile(rf"\b(TABLE|VIEW|TO)(?: IF(?: NOT)? EXISTS)? ({effects.NAME})", re.I)
 NO_SUCH_TABLE = 1146
 LOCK_TIMEOUT = 120  # seconds that one `migrate` waits for another
 LONGEST_STATEMENT = 24 * 3600  # seconds; an index on a large table takes its time
-
 ALL_WORDS = "SET SESSION innodb_ft_enable_stopword = OFF"  # an index of words made in this session has them all
-
 TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version     INT          NOT NULL,
@@ -36,7 +39,6 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     PRIMARY KEY (version)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci
 """
-RECORDED = "SELECT version, name, checksum, started_at, finished_at FROM schema_migrations ORDER BY version"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +52,10 @@ class Migration:
     checksum: str
 
 
-def files(folder=FOLDER):
+def files(folder: pathlib.Path = FOLDER) -> list[Migration]:
     """Read the folder and return its migrations in order; raise CommandError for a name or a number that is wrong."""
-    ways = {}
-    for path in sorted(pathlib.Path(folder).glob("*.sql")):
+    ways: dict[str, dict[str, str]] = {}
+    for path in sorted(folder.glob("*.sql")):
         parts = NAME.match(path.name)
         if not parts:
             raise CommandError(
@@ -64,7 +66,7 @@ def files(folder=FOLDER):
             ways.setdefault(name, {})[parts["way"]] = path.read_text(encoding="utf-8").replace("\r\n", "\n")
         except UnicodeDecodeError:
             raise CommandError(f"migrations/{path.name} is not UTF-8. Save it as UTF-8.") from None
-    found = []
+    found: list[Migration] = []
     for name, texts in sorted(ways.items()):
         for way in ("up", "down"):
             if way not in texts:
@@ -77,22 +79,22 @@ def files(folder=FOLDER):
     return found
 
 
-def tables(migrations):
-    """Return the names of the tables that these migrations create, or rename to; what is a view in the end is none.
+def tables(migrations: Iterable[Migration]) -> set[str]:
+    """Return the names of the tables that these migrations create, or rename to, without views.
 
     A name too many does no harm: the server refuses a table that is not there.
     """
-    found = set()
+    found: set[str] = set()
     for migration in migrations:
         for kind, name in NAMES.findall(effects.outline(migration.up)):
             (found.discard if kind.upper() == "VIEW" else found.add)(name.strip("`"))
     return found
 
 
-def applied(db):
-    """Return the rows of schema_migrations through a handler's `db`; [] before the first migration."""
+def applied(db: Session) -> list[Row]:
+    """Return the rows of schema_migrations in their order; [] before the first migration."""
     try:
-        return db.many("service/migrations")
+        return db.many("schema/migrations")
     except DatabaseError as error:
         if number(error) == NO_SUCH_TABLE:
             return []
@@ -102,18 +104,18 @@ def applied(db):
 class State:
     """The files beside what the database has seen.
 
-    `pending`: migrations to apply. `problem`: a sentence on what forbids to go on, or None. Versions that only the
-    database knows are a newer release's, and no problem: it migrates first, while older ones still serve.
+    `pending`: migrations to apply. `problem`: a sentence on why nothing can be applied, or None. Versions that only the
+    database knows are of a newer release, and no problem: it migrates first, while older ones still serve.
     """
 
-    def __init__(self, migrations, rows):
+    def __init__(self, migrations: list[Migration], rows: list[Row]) -> None:
         self.migrations = migrations
         self.rows = {row["version"]: row for row in rows}
         self.pending = [m for m in migrations if m.version not in self.rows]
         self.unknown = [row for row in rows if row["version"] not in {m.version for m in migrations}]
         self.problem = next(filter(None, map(self._problem, migrations)), None)
 
-    def word(self, migration):
+    def word(self, migration: Migration) -> str:
         """Return the state of one migration in a word."""
         row = self.rows.get(migration.version)
         if row is None:
@@ -122,7 +124,7 @@ class State:
             return "half-applied"
         return "applied" if row["checksum"] == migration.checksum else "edited"
 
-    def _problem(self, migration):
+    def _problem(self, migration: Migration) -> str | None:
         name, version = migration.name, migration.version
         return {
             "half-applied": f"Migration {name} broke off half-way. Look at what of its statements is there. Then "
@@ -136,54 +138,43 @@ class State:
 
 
 class Migrator:
-    """A connection of its own that may run scripts, behind a lock that one `migrate` at a time holds."""
+    """Applies migrations and takes them back, one `migrate` at a time; `say(line)` gets its progress.
 
-    def __init__(self, url, say, folder=FOLDER):
+    Its methods raise CommandError for what is wrong with a migration, and DatabaseError.
+    """
+
+    def __init__(self, url: DatabaseUrl, say: Callable[[str], None], folder: pathlib.Path = FOLDER) -> None:
         self.url = url
         self.say = say
         self.folder = folder
 
     @contextlib.contextmanager
-    def _locked(self):
-        """Open the connection and hold the lock; wait for another `migrate`, at most LOCK_TIMEOUT seconds."""
+    def _locked(self) -> Iterator[Any]:
+        """Give a cursor that may run scripts and holds the lock; wait LOCK_TIMEOUT for another `migrate`."""
         # Lock names are the server's, not the database's, and hold 64 characters at most.
         name = "bodega." + hashlib.sha256(self.url.database.encode()).hexdigest()[:32]
         connection = connect(self.url, 10, statement_timeout=LONGEST_STATEMENT, scripts=True)
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT GET_LOCK(%s, 0) AS held", (name,))
+        with contextlib.closing(connection), connection.cursor() as cursor:  # the lock ends with the connection
+            cursor.execute("SELECT GET_LOCK(%s, 0) AS held", (name,))
+            if not cursor.fetchone()["held"]:
+                self.say("Another migration is running; waiting for it.")
+                cursor.execute("SELECT GET_LOCK(%s, %s) AS held", (name, LOCK_TIMEOUT))
                 if not cursor.fetchone()["held"]:
-                    self.say("Another migration is running; waiting for it.")
-                    cursor.execute("SELECT GET_LOCK(%s, %s) AS held", (name, LOCK_TIMEOUT))
-                    if not cursor.fetchone()["held"]:
-                        raise CommandError(
-                            f"Another migration has been running for {LOCK_TIMEOUT} s. Try again when it is done."
-                        )
-                yield cursor
-        finally:
-            connection.close()  # and with it the lock
+                    raise CommandError(
+                        f"Another migration has been running for {LOCK_TIMEOUT} s. Try again when it is done."
+                    )
+            yield cursor
 
-    def state(self, timeout=10):
-        """Return the State; changes nothing. `timeout`: seconds that the database may take."""
-        connection = connect(self.url, timeout)
-        try:
-            with connection.cursor() as cursor:
-                return self._state(cursor)
-        finally:
-            connection.close()
+    def state(self) -> State:
+        """Return the State; changes nothing."""
+        with contextlib.closing(connect(self.url, 10)) as connection, connection.cursor() as cursor:
+            return self._state(cursor)
 
-    def _state(self, cursor):
-        try:
-            cursor.execute(RECORDED)
-            rows = cursor.fetchall()
-        except DatabaseError as error:
-            if number(error) != NO_SUCH_TABLE:
-                raise
-            rows = []
-        return State(files(self.folder), list(rows))
+    def _state(self, cursor: Any) -> State:
+        return State(files(self.folder), applied(Session(cursor, Statements(ROOT / "sql"))))
 
-    def up(self):
-        """Apply what is pending, in order; return the names. Raises CommandError at the first thing that is wrong."""
+    def up(self) -> list[str]:
+        """Apply what is pending, in order; return the names."""
         with self._locked() as cursor:
             cursor.execute(TABLE)
             state = self._state(cursor)
@@ -202,7 +193,7 @@ class Migrator:
                 )
             return [migration.name for migration in state.pending]
 
-    def down(self):
+    def down(self) -> str | None:
         """Take back the newest applied migration; return its name, or None where nothing is applied."""
         with self._locked() as cursor:
             state = self._state(cursor)
@@ -222,8 +213,8 @@ class Migrator:
             cursor.execute("DELETE FROM schema_migrations WHERE version = %s", (last.version,))
             return last.name
 
-    def _run(self, cursor, migration, way):
-        """Run one file, statement by statement as the server parts them; raise CommandError where one fails."""
+    def _run(self, cursor: Any, migration: Migration, way: str) -> None:
+        """Run one file, whose statements the server parts; raise CommandError where one fails."""
         cursor.execute(ALL_WORDS)  # each time: a file may set it back, and any ALTER may rebuild an index
         done = 0
         try:
@@ -237,7 +228,7 @@ class Migrator:
             lost = number(error) in LOST  # then the server may have done it all the same
             if done == 0 and not lost and self._recorded_as_before(cursor, migration, way):
                 raise CommandError(
-                    f"{failed} Nothing was changed. Mend the file, then type: python3 server.py migrate {way}"
+                    f"{failed} Nothing was changed. Correct the file, then type: python3 server.py migrate {way}"
                 ) from None
             begun = {"version": migration.version, "finished_at": None, "checksum": ""}
             raise CommandError(
@@ -245,7 +236,7 @@ class Migrator:
                 f"{State([migration], [begun]).problem}"
             ) from None
 
-    def _recorded_as_before(self, cursor, migration, way):
+    def _recorded_as_before(self, cursor: Any, migration: Migration, way: str) -> bool:
         """Take back what was recorded when the file began, and return whether that worked."""
         undo = {
             "up": "DELETE FROM schema_migrations WHERE version = %s",

@@ -130,13 +130,13 @@ def test_all_problems_are_listed_headers_and_columns_alike_and_the_exit_status_i
         {
             "products/aaa.sql": HEADER + "SELECT *\nFROM products",
             "products/bbb.sql": HEADER + "SELECT id\nFROM products\nWHERE colour_of_it = 1",
-            "service/bare.sql": "SELECT 1",
+            "schema/bare.sql": "SELECT 1",
         }
     )
 
     assert status == 1
     assert lines[0] == "sql/products/aaa.sql:4: SELECT names its columns: no *"
-    assert lines[1].startswith("sql/service/bare.sql:1: the header is missing")
+    assert lines[1].startswith("sql/schema/bare.sql:1: the header is missing")
     assert lines[2].startswith("sql/products/bbb.sql:6: ") and "colour_of_it" in lines[2]
     total = len(list((ROOT / "sql").glob("*/*.sql"))) + 3
     assert lines[3].startswith(f"{total} statements checked") and lines[3].endswith(": 3 wrong.")

@@ -433,7 +433,7 @@ def test_a_file_whose_first_statement_fails_leaves_nothing_recorded(trial):
     said = trial.stopped("up")
 
     assert said.startswith("migrations/9001_first.up.sql: statement 1 failed: ")
-    assert said.endswith("Nothing was changed. Mend the file, then type: python3 server.py migrate up")
+    assert said.endswith("Nothing was changed. Correct the file, then type: python3 server.py migrate up")
     assert trial.sql(ROWS) == []
     trial.table("9001_first")
     assert trial.migrator.up() == ["9001_first"]
@@ -452,7 +452,7 @@ def test_a_way_down_whose_first_statement_fails_leaves_the_migration_applied(tri
 
     said = trial.stopped("down")
 
-    assert said.endswith("Nothing was changed. Mend the file, then type: python3 server.py migrate down")
+    assert said.endswith("Nothing was changed. Correct the file, then type: python3 server.py migrate down")
     assert trial.words() == ["applied"]
 
 

@@ -1,8 +1,8 @@
 -- The migrations that this database has seen.
--- used by: GET /api/ready
+-- used by: GET /api/ready, and python3 server.py migrate
 -- returns: many
 -- allow: full scan on schema_migrations (a row for each file in migrations/)
 -- plan: the whole table, which has a row for each file in migrations/
-SELECT version, checksum, finished_at
+SELECT version, name, checksum, finished_at
 FROM schema_migrations
 ORDER BY version
