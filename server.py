@@ -46,19 +46,20 @@ from core.db.readiness import Readiness
 from core.db.statements import Statements, missing, require_sound
 from core.identity import auth
 from core.identity.audit import Audit
-from core.identity.auth import Auth, Passwords, Tokens
+from core.identity.auth import Auth, Tokens
 from core.identity.budgets import Budgets
 from core.identity.limits import Limits
+from core.identity.passwords import Passwords
 from core.serving.cors import Cors
 from core.serving.middleware import Middleware
 
 # The order of the API document: a shopper's.
 # isort: off
-from resources import products, products_csv, categories, cart, users, audit, service, docs
+from resources import products, products_csv, categories, cart, users, users_sessions, audit, service, docs
 
 # isort: on
 
-RESOURCES = (products, products_csv, categories, cart, users, audit, service, docs)
+RESOURCES = (products, products_csv, categories, cart, users, users_sessions, audit, service, docs)
 COMMANDS = {
     "serve": serve,
     "migrate": migrate,
@@ -90,7 +91,7 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
     # Whoever edits statements wants to see at once what they do: answers that are in memory would hide it.
     cache = Cache(0 if reload else config.cache_ttl, config.count_cache_ttl, config.cache_size, generation)
     database = Database(url, statements, config.database_timeout, cache)
-    passwords = Passwords(config.bcrypt_cost, places=max(1, config.threads // 2))
+    passwords = Passwords(config.bcrypt_cost, slots=max(1, config.threads // 2))
     tokens = Tokens(config.secret_key, config.session_ttl, config.session_idle, config.reauth_after)
     limits = Limits(config.rate_limits, config.rate_limit_storage, config.trusted_proxies, tries)
 
@@ -100,8 +101,8 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
         CachedAnswers(cache),
         Envelope(),
         limits,
-        Audit(),
-        Auth(database, passwords, tokens),
+        Audit(add="audit/add"),
+        Auth(database, passwords, tokens, users_sessions.find_user),
         Validation(),
         readiness,
         Budgets(limits, config.threads),

@@ -8,7 +8,6 @@ from core.contract import fields
 from core.contract.shapes import Shape
 from core.contract.validation import Body
 from core.errors import Conflict, DuplicateName, NotFound, ValidationError
-from core.identity import audit
 from core.identity.auth import ADMIN, PUBLIC
 
 CATALOGUE = Cached("products", "categories")
@@ -51,11 +50,11 @@ def get_category(db, id):
     status=201,
     message="Category added.",
 )
-def create_category(db, body, user):
+def create_category(db, body, user, record):
     """Add a category. Names are compared without case and accents."""
     values = {"description": None, **body}
     id = db.add("categories/add", **values)
-    audit.record(db, user, [("category", id, "created", None, values)])
+    record(db, user, [("category", id, "created", None, values)])
     response.set_header("Location", f"/api/categories/{id}")
     return get_category(db, id)
 
@@ -68,19 +67,19 @@ def create_category(db, body, user):
     clashes={"uq_categories_name": DuplicateName},
     message="Category changed.",
 )
-def update_category(db, id, body, user):
+def update_category(db, id, body, user, record):
     """Change name or description of a category."""
     if not body:
         raise ValidationError(("name", "Send at least one of name and description."))
     before = held(db, id)
     after = before | body
     if db.run("categories/update", id=id, **after):
-        audit.record(db, user, [("category", id, "changed", before, after)])
+        record(db, user, [("category", id, "changed", before, after)])
     return get_category(db, id)
 
 
 @app.delete("/api/categories/<id:id>", auth=ADMIN, raises=(Conflict,), message="Category deleted.")
-def delete_category(db, id, user):
+def delete_category(db, id, user, record):
     """Delete a category that has no products."""
     before = held(db, id)
     if db.one("categories/a_product", id=id):
@@ -88,7 +87,7 @@ def delete_category(db, id, user):
             "This category still has products, on sale or withdrawn. Move them elsewhere first, then delete it."
         )
     db.run("categories/remove", id=id)
-    audit.record(db, user, [("category", id, "deleted", before, None)])
+    record(db, user, [("category", id, "deleted", before, None)])
 
 
 def held(db, id):

@@ -13,7 +13,6 @@ from core.contract.pagination import BY_RELEVANCE, KEYS, LONGEST_CURSOR, NUMBERS
 from core.contract.shapes import Shape
 from core.contract.validation import Body, Headers, Query
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
-from core.identity import audit
 from core.identity.auth import ADMIN, PUBLIC
 from core.identity.budgets import ENTRIES, Budget, Priced
 from core.json_text import dump
@@ -187,14 +186,14 @@ def get_product(db, id, user):
     status=201,
     message="Product added to the catalogue.",
 )
-def create_product(db, body, user):
+def create_product(db, body, user, record):
     """Add a product to the catalogue. An empty description is stored as null."""
     values = dict.fromkeys(FIELDS) | body
     lock_category(db, values)
     id = db.add("products/add", **stored(values))
     response.set_header("Location", f"/api/products/{id}")
     product = tagged(existing(db, id))
-    audit.record(db, user, [("product", id, "created", None, state(product))])
+    record(db, user, [("product", id, "created", None, state(product))])
     return product
 
 
@@ -207,11 +206,11 @@ def create_product(db, body, user):
     raises=(PreconditionFailed,),
     message="Product changed.",
 )
-def update_product(db, id, body, user, if_match=None):
+def update_product(db, id, body, *, user, record, if_match=None):
     """Change the fields that are sent; with If-Match only if nobody was faster."""
     if not body:
         raise ValidationError(("name", f"Send at least one of {', '.join(FIELDS)}."))
-    return change(db, id, body, user, if_match, action="changed")
+    return change(db, id, body, user=user, record=record, if_match=if_match, action="changed")
 
 
 @app.delete(
@@ -222,9 +221,9 @@ def update_product(db, id, body, user, if_match=None):
     raises=(PreconditionFailed,),
     message="Product withdrawn.",
 )
-def withdraw_product(db, id, user, if_match=None):
+def withdraw_product(db, id, user, record, if_match=None):
     """Withdraw a product from sale; carts that hold it say so. PUT with is_active true brings it back."""
-    return change(db, id, {"is_active": False}, user, if_match, action="withdrawn")
+    return change(db, id, {"is_active": False}, user=user, record=record, if_match=if_match, action="withdrawn")
 
 
 @app.post(
@@ -235,7 +234,7 @@ def withdraw_product(db, id, user, if_match=None):
     raises=(InsufficientStock,),
     message="Stock changed.",
 )
-def change_stock(db, id, body, user):
+def change_stock(db, id, body, user, record):
     """Put units into stock, or take them out; simultaneous changes add up."""
     number = body["change"]
     if number == 0:
@@ -248,11 +247,11 @@ def change_stock(db, id, body, user):
     if not done:
         raise ValidationError(("change", f"Must be at most {LARGEST_COUNT - held}: {held} are in stock."))
     before = state(product) | {"stock_quantity": held - number}
-    audit.record(db, user, [("product", id, "stock_changed", before, state(product))])
+    record(db, user, [("product", id, "stock_changed", before, state(product))])
     return tagged(product)
 
 
-def change(db, id, sent, user, if_match, *, action):
+def change(db, id, sent, *, user, record, if_match, action):
     """Give a product these fields and tell of it; raise PreconditionFailed where If-Match names another state."""
     if not db.one("products/lock", id=id):
         raise NotFound("There is no such product.")
@@ -265,7 +264,7 @@ def change(db, id, sent, user, if_match, *, action):
     if not db.run("products/update", id=id, **stored(values)):
         return tagged(before)
     after = existing(db, id)
-    audit.record(db, user, [("product", id, action, state(before), state(after))])
+    record(db, user, [("product", id, action, state(before), state(after))])
     return tagged(after)
 
 

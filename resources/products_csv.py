@@ -20,7 +20,6 @@ from core.contract.sentences import sentence, suggestion
 from core.contract.shapes import Shape
 from core.contract.validation import Query, Upload
 from core.errors import Conflict, InvalidRows, ValidationError
-from core.identity import audit
 from core.identity.auth import ADMIN
 from core.json_text import dump
 
@@ -93,7 +92,7 @@ COLUMNS = {  # resources/products.py has the same for JSON
     timeout=STATEMENT_TIMEOUT,
     message="Products imported.",
 )
-def import_products(db, database, upload, query, user):
+def import_products(db, database, upload, query, *, user, record):
     """Add and change products from a CSV table: all of it or nothing.
 
     The first row names the columns, in any order: id, name, description, price, image_url, category (a name) or
@@ -109,14 +108,14 @@ def import_products(db, database, upload, query, user):
     problems = Problems()
     rows = read(upload, problems)
     db.one("imports/lock")
-    if store(database):
+    if store(database, record):
         raise Conflict("An earlier import had been cut short; the rest of it is stored now. Look, then import again.")
     find_categories(db, rows, problems)
     find_products(db, rows, problems)
     problems.settle()
     if not query["dry_run"]:
         database.transaction(lambda db: decide(db, user, rows))
-        store(database)
+        store(database, record)
     changed = sum("id" in row for _, row in rows)
     return {"created": len(rows) - changed, "updated": changed, "dry_run": query["dry_run"]}
 
@@ -272,15 +271,15 @@ def decide(db, user, rows):
         db.add("imports/add", user_id=user["id"], user_name=user["username"], document=text_of(part))
 
 
-def store(database):
+def store(database, record):
     """Store what has been put down, each part in a transaction of its own; return how many parts there were."""
     done = 0
-    while database.transaction(store_part):
+    while database.transaction(lambda db: store_part(db, record)):
         done += 1
     return done
 
 
-def store_part(db):
+def store_part(db, record):
     """Store the first part of what has been put down, and tell of it; return whether there was one.
 
     New products are added one by one: only so their ids are known for certain, since others add meanwhile. Where a
@@ -300,7 +299,7 @@ def store_part(db):
     added = [(db.add("products/add", **new), new) for new in (DEFAULTS | row for row in rows if "id" not in row)]
     told = [("product", new["id"], "changed", state(old), state(new)) for old, new in changes]
     told += [("product", id, "created", None, state(new)) for id, new in added]
-    audit.record(db, {"id": part["user_id"], "username": part["user_name"]}, told)
+    record(db, {"id": part["user_id"], "username": part["user_name"]}, told)
     db.run("imports/remove", id=part["id"])
     return True
 

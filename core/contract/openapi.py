@@ -77,7 +77,8 @@ def _tags(app: Bottle) -> dict[str, str]:
     for route in app.routes:
         if not route.config.get("hidden"):
             module = _module(route)
-            found.setdefault(_tag(module), (module.__doc__ or "").split("\n")[0])
+            if _tag(module) not in found or "_" not in module.__name__:  # products.py speaks for products_csv.py too
+                found[_tag(module)] = (module.__doc__ or "").split("\n")[0]
     return found
 
 

@@ -32,8 +32,8 @@ class Session:
         self.committing = False
         self.changed: set[str] = set()  # tables
 
-    def one(self, name: str, /, **params: Any) -> Row | None:
-        """Return the first row, or None."""
+    def one(self, name: str, /, **params: Any) -> Any:
+        """Return the first row as a Row, or None."""
         return self._read(name, "one", params, self._cursor.fetchone)
 
     def many(self, name: str, /, **params: Any) -> list[Row]:

@@ -15,8 +15,8 @@ from helpers import SETTINGS, as_url, free_port
 from core.app import app
 from core.cli import CommandError
 from core.errors import RateLimited, ServiceUnavailable
-from core.identity.auth import Passwords
 from core.identity.limits import AWAY, Guess, Limits, client_address
+from core.identity.passwords import Passwords
 from core.setup import system
 from core.shared_memory import SharedMemoryStorage
 
@@ -187,7 +187,7 @@ def test_strangers_who_guess_all_day_leave_the_owner_some_tries_a_minute_whereve
 
 
 def test_a_flood_of_guesses_leaves_the_budget_of_hashes_a_place_for_known_addresses():
-    passwords = Passwords(cost=4, places=3)
+    passwords = Passwords(cost=4, slots=3)
 
     with passwords.budget(), passwords.budget():
         with pytest.raises(ServiceUnavailable), passwords.budget():

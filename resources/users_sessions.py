@@ -1,0 +1,131 @@
+"""Accounts: logging in and out."""
+
+import re
+
+from bottle import request
+
+from core import errors
+from core.app import app
+from core.contract.shapes import Shape
+from core.contract.validation import Body, Query
+from core.db.database import Row, Session
+from core.identity import audit
+from core.identity.auth import INVALID_TOKEN, PUBLIC, USER, Tokens
+from core.identity.limits import Guess, Limit, Limits
+from core.identity.passwords import Passwords
+from resources.users_rules import ACCOUNT, PASSWORD, TYPED, USERNAME, normal
+
+TAG = "Accounts"
+OWN_ISSUE = "Must be the password of whoever is logged in; needed where that login is older than REAUTH_AFTER."
+CURRENT_PASSWORD = {**TYPED, "meta": {**PASSWORD["meta"], "issue": OWN_ISSUE}}
+CREDENTIALS = Body(  # the example is the one of NEW_USER, by name: a request has either name or e-mail address
+    username={**TYPED, "meta": {**TYPED["meta"], "example": USERNAME["meta"]["example"]}},
+    email=TYPED,
+    password={**TYPED, "required": True, "meta": {**TYPED["meta"], "example": PASSWORD["meta"]["example"]}},
+)
+SESSION = Shape(
+    "Session",
+    user={"type": "dict", "shape": ACCOUNT},
+    token={"type": "string", "meta": {"example": "pVz0d1yfK1mXyJ3b0Yc2J1l8b6gk9mUQ4yq6yQ0m3mE"}},
+    expires_at={"type": "datetime", "meta": {"example": "2026-02-07T12:00:00Z"}},
+)
+WHERE = Query(everywhere={"type": "boolean", "default": False})
+
+LOGGING_IN = Limit("login", "60/minute; 1000/hour")
+
+
+@app.post(
+    "/api/users/login",
+    auth=PUBLIC,
+    limit=LOGGING_IN,
+    body=CREDENTIALS,
+    returns=SESSION,
+    raises=(errors.InvalidCredentials,),
+    message="Logged in.",
+)
+def login(db: Session, body: Row, passwords: Passwords, tokens: Tokens, limits: Limits) -> Row:
+    """Log in with a name or an e-mail address; the answer has the token, which is shown this once."""
+    if ("username" in body) == ("email" in body):
+        raise errors.ValidationError(("username", "Send either username or email, with the password."))
+    typed, found = credentials(db, body)
+    stored = found["password_hash"] if found else None
+    guess = guess_of(found["id"], typed) if found else Guess(typed, typed, request.environ["bodega.address"])
+    if found:
+        request.environ["bodega.user_id"] = found["id"]  # for the log
+    with passwords.budget(stranger=not limits.knows(guess)):
+        limits.before_login(guess)
+        if not passwords.verify(body["password"], stored):  # as slow for an unknown name
+            limits.login_failed(guess)
+            audit.note("login", outcome="failure", user_id=found["id"] if found else "unknown")
+            raise errors.InvalidCredentials()
+        renewed = passwords.hash(body["password"]) if passwords.is_outdated(stored) else stored
+    if renewed != stored:
+        db.run("users/rehash", id=found["id"], verified=stored, renewed=renewed)
+    token, token_hash = tokens.new()
+    checked = {"user_id": found["id"], "email": found["email"], "verified": renewed}
+    if not db.run("sessions/add", token_hash=token_hash, ttl=tokens.ttl, **checked):
+        audit.note("login", outcome="failure", user_id=found["id"])
+        raise errors.InvalidCredentials()  # the account was changed while the password was checked
+    limits.login_succeeded(guess)
+    audit.note("login", user_id=found["id"])
+    expires = db.one("sessions/get", token_hash=token_hash)["expires_at"]
+    return {"user": db.one("users/get", id=found["id"]), "token": token, "expires_at": expires}
+
+
+@app.post("/api/users/logout", auth=USER, query=WHERE, message="Logged out.")
+def logout(db: Session, user: Row, query: Row) -> None:
+    """End this session, or with everywhere=true all sessions of the account."""
+    if query["everywhere"]:
+        db.run("sessions/end_all", user_id=user["id"], but=None)
+    else:
+        db.run("sessions/end", token_hash=user["token"])
+    audit.note("logout", user_id=user["id"])
+
+
+def find_user(db: Session, token_hash: str, tokens: Tokens) -> Row | None:
+    """Return the account of a session that lasts, and note that it is used; None where there is none."""
+    found = db.one("sessions/current", token_hash=token_hash, idle=tokens.idle)
+    if found and found["unused_for"] >= tokens.grain:
+        db.run("sessions/touch", token_hash=token_hash)
+    return found
+
+
+def reauthenticated(
+    db: Session, body: Row, user: Row, *, passwords: Passwords, tokens: Tokens, limits: Limits
+) -> str | None:
+    """Return the hash that current_password was checked against, or None where it was neither needed nor sent.
+
+    Raises ReauthenticationRequired. A wrong one counts as a failed login; else it could be guessed past the limits.
+    """
+    if "current_password" not in body:
+        if user["logged_in_for"] >= tokens.reauth_after:
+            raise errors.ReauthenticationRequired()
+        return None
+    account = db.one("users/login_by_id", id=user["id"])
+    if account is None:
+        raise errors.AuthenticationRequired(INVALID_TOKEN)
+    guess = guess_of(user["id"])
+    with passwords.budget(stranger=not limits.knows(guess)):
+        limits.before_login(guess)
+        if not passwords.verify(body["current_password"], account["password_hash"]):
+            limits.login_failed(guess)
+            audit.note("reauthentication", outcome="failure", user_id=user["id"])
+            raise errors.ReauthenticationRequired("The current_password is wrong. Send the one that you log in with.")
+    limits.login_succeeded(guess)
+    return account["password_hash"]
+
+
+def credentials(db: Session, body: Row) -> tuple[str, Row | None]:
+    """Return what a login names, in one form, and the account that it is, with its hash, or None."""
+    if "email" in body:
+        email = normal(body["email"])
+        return f"email {email}", db.one("users/login_by_email", email=email)
+    name = body["username"]
+    asked = name if re.match(USERNAME["regex"], name) else ""  # as slow as one that could be there
+    return f"name {name.lower()}", db.one("users/login_by_username", username=asked)
+
+
+def guess_of(id: int, typed: str | None = None) -> Guess:
+    """Return a Guess at an account's password, from where this request comes."""
+    account = f"account {id}"
+    return Guess(typed or account, account, request.environ["bodega.address"])
