@@ -1,43 +1,47 @@
-"""One connection. Nothing here waits for a client, and what a client does not take costs little.
+"""One connection, in waitress' words a channel. No thread waits for a client; what a client does not take costs little.
 
-- The next request of a connection begins when the last answer has left, whatever has been sent in one go.
+- The next request of a connection begins when the last answer has been sent, even if several came together.
 - What a client has not taken yet stays in memory, by reference: a page of 1.5 MB that 300 clients do not take is there
-  once. Nothing of it goes to a disk, which might be full. What does not shrink is cut off, see core/serving/server.py.
-- A refusal is not lost where the client still sends: its connection is closed once that has been thrown away.
+  once. Nothing of it goes to a disk, which might be full. Clients that never take it are cut off, see server.py here.
+- A refusal reaches a client that still sends: the connection is closed once that has been read and thrown away.
 """
 
-import collections
 import contextlib
+import math
 import socket
 import time
+from collections import deque
+from typing import Any
 
+from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 
+from core.serving.memory_responder import Lookup
 from core.serving.parser import Parser
-from core.serving.tasks import Inquiry, Refusal, Task
+from core.serving.task import HeadersTask, Refusal, Task
 
 IDLE = 60  # seconds that a connection may do nothing
-SLOWEST = 4 * 1024  # bytes a second that a client takes of its answer, after IDLE seconds
+SLOWEST = 4 * 1024  # bytes a second that a client has to take of its answer, after IDLE seconds
 
 
 class _Pending:
-    """What a client has not taken yet: references, no copies. In waitress' words a buffer."""
+    """What a client has not taken yet: references, no copies. It takes the place of waitress' output buffer."""
 
-    def __init__(self):
-        self._pieces = collections.deque()
+    def __init__(self) -> None:
+        self._pieces: deque[memoryview] = deque()
         self._size = 0
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._size
 
-    def append(self, data):
+    def append(self, data: bytes | memoryview) -> None:
         self._pieces.append(memoryview(data))
         self._size += len(data)
 
-    def get(self, most):
+    def get(self, most: int) -> memoryview:
         return self._pieces[0][:most]
 
-    def skip(self, taken, _):
+    def skip(self, taken: int, _: bool) -> None:
         left = self._pieces[0][taken:]
         if left:
             self._pieces[0] = left
@@ -45,7 +49,7 @@ class _Pending:
             self._pieces.popleft()
         self._size -= taken
 
-    def close(self):
+    def close(self) -> None:
         self._pieces.clear()
         self._size = 0
 
@@ -53,114 +57,122 @@ class _Pending:
 class Channel(HTTPChannel):
     """A connection of a core.serving.server.Server.
 
-    While `requests` holds a request, it is a serving thread's; otherwise it is the thread's that reads the sockets.
+    While `requests` holds a request, the channel belongs to a serving thread; otherwise to the thread that reads.
     """
 
     parser_class = Parser
-    unread = b""  # what has come in behind the request that is under way
-    due = None  # when what is pending must have left
+    request: Parser | None  # it is coming in
+    unread = b""  # what has come in after the request that is under way
+    due = math.inf  # when all that is pending must have been taken
     is_uploading = False  # a large body is coming in, or being worked on
     refused = False  # the answer is a refusal
-    lingering = None  # since when the last answer is out, and what still comes in is thrown away
-    rests = False  # the answer goes on when what is pending has left
-    _task = None  # how
+    lingering: float | None = None  # since when the last answer is sent, and what still comes in is thrown away
+    paused = False  # the rest of the answer is made when the client has taken what is pending
+    _task: Task | Refusal | None = None  # the one that is paused
 
-    def __init__(self, server, sock, addr, adj, map=None):
+    def __init__(
+        self,
+        server: Any,
+        sock: socket.socket,
+        addr: tuple,
+        adj: Adjustments,
+        map: dict[int, Any] | None = None,
+    ) -> None:
         super().__init__(server, sock, addr, adj, map)
         self.outbufs = [_Pending()]
 
     @property
-    def last_activity(self):
-        """When something came in or left, by the monotonic clock. waitress writes the time of day, which may jump."""
+    def last_activity(self) -> float:
+        """When something came in or was sent, by the monotonic clock."""
         return self._last_activity
 
     @last_activity.setter
-    def last_activity(self, _):
-        """Note that it is now."""
+    def last_activity(self, _: float) -> None:
+        """Note that it is now. waitress gives the time of day, which may jump."""
         self._last_activity = time.monotonic()
 
-    def readable(self):
-        """Whether to read on: not before all that has come in is answered, and the answers have left."""
+    def readable(self) -> bool:
+        """Return whether to read on: not before all that has come in is answered, and the answers are taken."""
         return not (
             self.requests or self.total_outbufs_len or self.unread or self.will_close or self.close_when_flushed
         )
 
-    def writable(self):
-        """Whether there is something to do when the client takes more."""
+    def writable(self) -> Any:
+        """Return something true if there is something to do when the client takes more."""
         return (
             self.total_outbufs_len
             or self.will_close
             or self.close_when_flushed
-            or self.rests
+            or self.paused
             or (self.unread and not self.requests)
         )
 
-    def received(self, data):
-        """Answer what has come in, or keep it for when its turn comes."""
+    def received(self, data: bytes) -> None:
+        """Answer what has come in, or store it until its turn comes."""
         if self.lingering or self.will_close:
             return
         responder = self.server.responder
         begins = self.request is None
-        wanted = responder.known(data) if responder and begins else None
-        if not (wanted and self.answer_at_once(wanted)):
+        lookup = responder.known(data) if responder and begins else None
+        if not (lookup and self._answer_from_memory(lookup)):
             self.unread = data
-            self._read_on(whole=data if begins else None)
+            self._parse(whole=data if begins else None)
 
-    def _read_on(self, whole=None):
-        """Read requests, until an answer does not leave at once. `whole`: `unread`, if it is a read that begins one."""
+    def _parse(self, whole: bytes | None = None) -> None:
+        """Parse `unread`, until an answer cannot be sent at once. `whole`: `unread`, if a request begins with it."""
         while self.unread and self.connected and not (self.requests or self.total_outbufs_len or self.will_close):
             request = self.request = self.request or self.parser_class(self.adj)
             self.unread = self.unread[request.received(self.unread) :]
             if request.completed:
                 self.request = None
                 if not request.empty:
-                    self._begin(request, None if self.unread else whole)
-            elif request.is_upload and not request.is_asked:
-                request.is_asked = True
-                self._begin(request)
+                    self._start(request, None if self.unread else whole)
+            elif request.is_upload and not request.is_started:
+                request.is_started = True
+                self._start(request)
             elif request.expect_continue and request.headers_finished:
                 self.send_continue()
-                self._left()
+                self._note_sent()
             whole = None
 
-    def _begin(self, request, whole=None):
-        """Answer from memory, or hand over to a serving thread. `whole`: all that came in one read, if it is this."""
+    def _start(self, request: Parser, whole: bytes | None = None) -> None:
+        """Answer from memory, or queue for a serving thread. `whole`: all that came in one read, if it is this."""
         responder = self.server.responder
-        wanted = responder.wanted(request) if responder and request.completed else None
-        if wanted and whole:
-            responder.learn(whole, wanted)
-        if not (wanted and self.answer_at_once(wanted)):
+        lookup = responder.lookup(request) if responder and request.completed else None
+        if lookup and whole:
+            responder.learn(whole, lookup)
+        if not (lookup and self._answer_from_memory(lookup)):
             self.requests = [request]
             self.server.add_task(self)
 
-    def answer_at_once(self, wanted):
-        """Answer from memory, on the thread that reads the sockets; return whether that could be done."""
-        answer = self.server.responder.answer(wanted)
+    def _answer_from_memory(self, lookup: Lookup) -> bool:
+        """Answer from memory, on the thread that reads; return whether that could be done."""
+        answer = self.server.responder.answer(lookup)
         if answer is None:
             return False
         head, body = answer
         sent = self.send(head + body)
-        if sent < len(head) + len(body) and self.connected:  # the rest leaves when the socket takes more
+        if sent < len(head) + len(body) and self.connected:  # the rest is sent when the socket takes more
             for piece in (memoryview(head)[sent:], memoryview(body)[max(0, sent - len(head)) :]):
                 if piece:
                     self.outbufs[0].append(piece)
                     self.total_outbufs_len += len(piece)
-            self._left()
+            self._note_sent()
         return True
 
-    def service(self):
-        """Answer the request, or go on with its answer; on a serving thread, or for a refusal on the one that reads."""
+    def service(self) -> None:
+        """Answer the request, or go on with its answer: on a serving thread; a refusal on the thread that reads."""
         request = self.requests[0]
-        kind = Refusal if request.error else Task if request.completed else Inquiry
+        kind = Refusal if request.error else Task if request.completed else HeadersTask
         task = self._task or kind(self, request)
         if self.connected:
             task.service()
         else:
             task.close()
-        self._left()
-        if task.rests:
+        self._note_sent()
+        if task.paused:
             self._task = task
-            self.rests = True
+            self.paused = True
         else:
             self._task = None
             if task.close_on_finish:
@@ -169,41 +181,41 @@ class Channel(HTTPChannel):
             if self.request is not request:
                 request.close()
                 self.is_uploading = False
-            self.requests = []  # from here on, this is the reading thread's
+            self.requests = []  # from here on, the channel belongs to the thread that reads
         self.server.pull_trigger()
 
-    def _left(self):
-        """Note what an answer has left behind, and when that must have left."""
+    def _note_sent(self) -> None:
+        """Note when the client must have taken what is pending."""
         self.last_activity = time.monotonic()
         if self.total_outbufs_len:
             self.due = self.last_activity + IDLE + self.total_outbufs_len / SLOWEST
-            self.server.left_behind()
+            self.server.check_pending()
 
-    def handle_write(self):
-        """Send what is pending; when that has left, close, or go on: with the answer, or with the next request."""
-        if (self.refused or self.server.leaving) and self.close_when_flushed and not self.will_close:
+    def handle_write(self) -> None:
+        """Send what is pending; after that close, or go on with the answer or the next request."""
+        if (self.refused or self.server.draining) and self.close_when_flushed and not self.will_close:
             self._close_in_two_steps()
             return
         super().handle_write()
         if self.connected and not self.total_outbufs_len:
-            if self.rests:
-                self.rests = False
+            if self.paused:
+                self.paused = False
                 self.server.task_dispatcher.add_task(self)
             else:
-                self._read_on()
+                self._parse()
 
-    def _close_in_two_steps(self):
-        """Close unforeseen: with bytes unread, close() resets, and the client loses the answer."""
+    def _close_in_two_steps(self) -> None:
+        """Close for sending first: close() with bytes unread is a reset, and the client would lose the answer."""
         self._flush_exception(self._flush_some)
         if self.connected and not self.total_outbufs_len and not self.will_close:
             self.close_when_flushed = False
             self.lingering = time.monotonic()
-            with contextlib.suppress(OSError):  # the client was faster
+            with contextlib.suppress(OSError):  # the client has closed already
                 self.socket.shutdown(socket.SHUT_WR)
 
-    def handle_close(self):
-        """Close, and forget the answer that rests."""
+    def handle_close(self) -> None:
+        """Close, and end the answer that is paused."""
         super().handle_close()
-        if self.rests:
-            self.rests = False
+        if self.paused and self._task:
+            self.paused = False
             self._task.close()

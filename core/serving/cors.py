@@ -1,22 +1,24 @@
-"""Which web pages of other origins may read our answers (the Fetch standard's CORS protocol)."""
+"""Which web pages of other origins may read the answers (CORS, https://fetch.spec.whatwg.org)."""
 
-# With If-Match, without which a page could not change a product safely.
+from collections.abc import Collection, Iterable
+
+# If-Match is there because a page cannot change a product safely without it.
 ALLOWED_HEADERS = "Content-Type, Authorization, Session-ID, Idempotency-Key, If-None-Match, X-Request-ID, If-Match"
 EXPOSED_HEADERS = (
     "ETag, X-Request-ID, Retry-After, Location, RateLimit, RateLimit-Policy, "
     "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
 )
-PREFLIGHT_LIFE = "600"  # seconds that a browser may remember the answer; all of them take ten minutes
+PREFLIGHT_LIFE = "600"  # seconds that a browser may cache the answer; every browser accepts ten minutes
 
 
 class Cors:
     """The headers for an origin. `origins`: as in CORS_ORIGINS; `*` allows every page."""
 
-    def __init__(self, origins):
+    def __init__(self, origins: Collection[str]) -> None:
         self.everyone = "*" in origins
         self.origins = frozenset(origins)
 
-    def headers(self, origin):
+    def headers(self, origin: str | None) -> list[tuple[str, str]]:
         """Return the headers of an ordinary answer for a request's Origin (None when it had none)."""
         exposed = ("Access-Control-Expose-Headers", EXPOSED_HEADERS)
         if self.everyone:
@@ -25,8 +27,8 @@ class Cors:
             return [("Access-Control-Allow-Origin", origin), exposed, ("Vary", "Origin")]
         return [("Vary", "Origin")]  # caches must not give one origin's answer to another
 
-    def preflight(self, origin, methods):
-        """Return the headers that a preflight gets beside `headers`; none for an origin that is not listed."""
+    def preflight(self, origin: str | None, methods: Iterable[str]) -> list[tuple[str, str]]:
+        """Return the further headers of the answer to a preflight; none for an origin that may not read it."""
         if not origin or not (self.everyone or origin in self.origins):
             return []
         return [

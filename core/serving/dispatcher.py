@@ -1,20 +1,36 @@
-"""The threads of a worker. One of them, the leader, reads the sockets and also answers what it has read.
+"""The threads of a worker: the leader reads the sockets and answers what it has read; the followers wait to take over.
 
-Handing each request to another thread costs more than most requests themselves: two wake-ups, and a struggle for
-Python's one lock. So the leader hands over itself instead: where its request takes longer than HANDOVER (a slow
-statement, a password hash, a database that does not answer), an idle thread takes the lead and reads on, and the
-former leader is one of the others when it is done. The last thread that is free only reads: answers from memory,
-refusals and new connections never wait for a slow request.
+To hand each request to another thread costs more than most requests themselves: two wake-ups, and a contest for
+Python's one lock. So the leader answers by itself. Where a request takes longer than HANDOVER (a slow statement, a
+password hash, a database that does not answer), a follower becomes the leader and reads on; the former leader is a
+follower when it is done. The last free thread only reads: answers from memory, refusals and new connections never wait
+for a slow request.
+
+What this buys, in requests a second against waitress' ThreadedTaskDispatcher on 2 quiet cores: one product past the
+cache × 1.5, cart × 1.15, list × 1.05, adding to a cart × 0.95; the 99th percentile of the times is halved. To measure
+again, start one server as it is and one in which server.py, in this folder, uses
+
+    class Plain(ThreadedTaskDispatcher):
+        leader = None
+
+        def work(self, poll):
+            self.set_thread_count(8)
+            while poll(True):
+                pass
+
+and run `CACHE_TTL=0 python3 server.py` and `wrk -c16 -d10 http://127.0.0.1:8080/api/products/1` against both in turn.
 """
 
-import collections
 import functools
 import logging
 import sys
 import threading
 import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
 
-HANDOVER = 0.002  # seconds that the leader's request may take before another thread takes the lead
+HANDOVER = 0.002  # seconds that the leader's request may take before a follower becomes the leader
 STINT = 0.01  # seconds that the leader may answer, however short each task is, before it reads again
 QUIET = 50  # times HANDOVER without a request, after which nobody watches the clock
 
@@ -22,59 +38,60 @@ log = logging.getLogger("bodega.access")
 
 
 class Dispatcher:
-    """`count` threads that serve; in waitress' words a task dispatcher. With one alone, a further one reads.
+    """`count` threads that serve; with `count` 1, a second one reads. In waitress' words a task dispatcher.
 
     A task is anything with `service()`, which may block, and `cancel()`.
     """
 
-    def __init__(self, count):
-        self.queue = collections.deque()  # tasks that wait for a thread
-        self.leader = None  # the thread that reads the sockets, by its number
+    def __init__(self, count: int) -> None:
+        self.queue: deque[Any] = deque()  # tasks that wait for a thread
+        self.leader: int | None = None  # the number of the thread that reads the sockets
         self._size = max(2, count)
-        self._answers = count > 1  # the leader does
-        self._turn = None  # what the leader does again and again; None before it begins and after it has ended
-        self._ended = False  # no thread shall go on
+        self._leader_answers = count > 1
+        self._poll: Callable[[bool], bool]
+        self._has_leader = False  # or will have one; False before `work` and when the leader has ended
+        self._ended = False  # no thread may go on
         self._alive = 0
-        self._idle = 0
-        self._busy_since = None  # when the leader began with its request
-        self._watched = False  # an idle thread looks at that, every HANDOVER seconds
-        self._resting = False  # it does not, as there has been nothing for a while
-        self._broken = None
+        self._idle = 0  # followers without a task
+        self._busy_since: float | None = None  # when the leader began with its request
+        self._watched = False  # a follower watches the clock: it looks at that every HANDOVER seconds
+        self._paused = False  # it does not, because there has been no request for a while
+        self._error: BaseException | None = None
         self._lock = threading.Lock()
-        self._called = threading.Condition(self._lock)  # whoever is idle waits for this
-        self._clock = threading.Condition(self._lock)  # but one, who watches, for this
+        self._called = threading.Condition(self._lock)  # idle followers wait for this,
+        self._clock = threading.Condition(self._lock)  # but the one that watches the clock for this
         self._left = threading.Condition(self._lock)
-        self._retired = threading.Lock()
-        self._retired.acquire()
+        self._leader_ended = threading.Lock()
+        self._leader_ended.acquire()
 
-    def add_task(self, task):
-        """Queue this for the leader, which looks when it has read all that has come, or else for whoever is free."""
-        if self._turn and self._answers:
+    def add_task(self, task: Any) -> None:
+        """Queue a task: for the leader, which looks when it has read all that has come, or else for a follower."""
+        if self._has_leader and self._leader_answers:
             self.queue.append(task)
             return
         with self._lock:
             self.queue.append(task)
             self._called.notify()
 
-    def work(self, turn):
-        """Serve until `turn(wait)` returns False; then the caller is the one who reads, and the others answer.
+    def work(self, poll: Callable[[bool], bool]) -> None:
+        """Serve until `poll(wait)` returns False; then the caller is the one who reads, and all threads answer.
 
-        `turn(wait)` reads what has come in, and if `wait`, first waits for it. What it raises is raised here.
+        `poll(wait)` reads what has come in, and if `wait`, first waits for it. What it raises is raised here.
         """
-        # A thread must give up Python's lock when another has waited for it so long, and nobody got it meanwhile. With
-        # the usual 5 ms, whoever looks at the clock every HANDOVER seconds kept all others waiting, some for seconds.
+        # After so many seconds a thread that has Python's lock gives it to one that waits. With the usual 5 ms, the
+        # follower that watches the clock every HANDOVER seconds kept all others waiting, some for seconds.
         sys.setswitchinterval(HANDOVER / 2)
-        self._turn = turn
+        self._poll, self._has_leader = poll, True
         self._alive = self._size
         for number in range(self._size):
             threading.Thread(target=self._serve, name=f"serving-{number}", daemon=True).start()
-        self._retired.acquire()  # signals interrupt it, and their handlers take none of our locks
+        self._leader_ended.acquire()  # signals interrupt it, and their handlers take none of our locks
         self.leader = threading.get_ident()
-        if self._broken:
-            raise self._broken
+        if self._error:
+            raise self._error
 
-    def shutdown(self, timeout):
-        """End: give those at work `timeout` seconds, and cancel what nobody has begun."""
+    def shutdown(self, timeout: float) -> None:
+        """End: give requests under way `timeout` seconds, and cancel the tasks that have not begun."""
         deadline = time.monotonic() + timeout
         with self._lock:
             self._ended = True
@@ -84,25 +101,25 @@ class Dispatcher:
                 self._left.wait(0.1)
             if self._alive:
                 log.warning("%d request(s) were not done in time", self._alive)
-            left = list(self.queue)
+            cancelled = list(self.queue)
             self.queue.clear()
-        for task in left:
+        for task in cancelled:
             task.cancel()
 
-    def _serve(self):
+    def _serve(self) -> None:
         while (todo := self._next()) is not None:
             todo()
         with self._lock:
             self._alive -= 1
             self._left.notify()
 
-    def _next(self):
-        """Return what this thread is to do now; None to end."""
+    def _next(self) -> Callable[[], None] | None:
+        """Return what this thread has to do now; None to end."""
         with self._lock:
             while not self._ended:
-                if self._turn and self.leader is None:
+                if self._has_leader and self.leader is None:
                     return self._elected()
-                if self.queue and not self._is_answered():
+                if self.queue and not self._leader_takes_it():
                     return functools.partial(_do, self.queue.popleft())
                 self._idle += 1
                 late = self._wait()
@@ -111,63 +128,58 @@ class Dispatcher:
                     return self._elected()
             return None
 
-    def _is_answered(self):
-        """Whether the leader sees to the queue: another thread is idle, or only we could take the lead."""
-        return self._turn and self._answers and (self._idle or self._busy_since is not None)
+    def _leader_takes_it(self) -> bool:
+        """Return whether the queue is the leader's: another follower is idle, or this one may have to take over."""
+        return self._has_leader and self._leader_answers and (self._idle > 0 or self._busy_since is not None)
 
-    def _elected(self):
+    def _elected(self) -> Callable[[], None]:
         self.leader = threading.get_ident()
         self._busy_since = None
-        self._called.notify()  # somebody is to watch in our place
+        self._called.notify()  # another follower has to watch the clock now
         return self._lead
 
-    def _wait(self):
-        """Wait for a call; return whether the leader's request takes so long that we are to take the lead."""
-        if self._watched or not self._turn or not self._answers:
+    def _wait(self) -> bool:
+        """Wait for a call; return whether the leader's request takes so long that this follower has to take over."""
+        if self._watched or not self._has_leader or not self._leader_answers:
             self._called.wait()
             return False
         self._watched = True
         late, quiet = False, 0
-        while self._turn and not self._ended and not late:
-            quiet = 0 if self._busy_since else quiet + 1
-            if quiet > QUIET:
-                self._resting = True
-                self._clock.wait()
-                self._resting = False
-                quiet = 0
-            else:
-                self._clock.wait(HANDOVER)
+        while self._has_leader and not self._ended and not late:
+            quiet = 0 if self._busy_since or self._paused else quiet + 1
+            self._paused = quiet > QUIET
+            self._clock.wait(None if self._paused else HANDOVER)
             late = self._busy_since is not None and time.monotonic() - self._busy_since > HANDOVER
-        self._watched = False
+        self._watched = self._paused = False
         return late
 
-    def _lead(self):
-        """Read and answer, until another thread takes the lead."""
+    def _lead(self) -> None:
+        """Read and answer, until a follower has taken over."""
         try:
-            while self._turn(not self.queue or not self._idle):
+            while self._poll(not self.queue or not self._idle):
                 if not self._answer():
                     return
         except BaseException as error:  # without a reader the worker would hang
-            self._broken = error
+            self._error = error
         with self._lock:
-            self._turn = None
+            self._has_leader = False
             self._called.notify_all()
             self._clock.notify_all()
-        self._retired.release()
+        self._leader_ended.release()
 
-    def _answer(self):
-        """Answer what has been read, while an idle thread could take the lead; return whether we still have it.
+    def _answer(self) -> bool:
+        """Answer what has been read, while a follower is idle; return whether this thread is still the leader.
 
-        A look at all sockets costs a good part of a short task; what is in memory can wait for so long.
+        A look at all sockets takes about as long as a short task; requests for what is in memory can wait that long.
         """
-        me, began, now = threading.get_ident(), time.monotonic(), 0
-        while self._answers and now - began < STINT:
+        me, began, now = threading.get_ident(), time.monotonic(), 0.0
+        while self._leader_answers and now - began < STINT:
             with self._lock:
                 if not self.queue or not self._idle:
                     break
                 task = self.queue.popleft()
                 self._busy_since = now = time.monotonic()
-                if self._resting:
+                if self._paused:
                     self._clock.notify()
             _do(task)
             with self._lock:
@@ -177,9 +189,9 @@ class Dispatcher:
         return True
 
 
-def _do(task):
+def _do(task: Any) -> None:
     try:
         task.service()
-    except BaseException:  # SystemExit too: it would end the thread, and with it perhaps the reading
+    except BaseException:  # SystemExit too: it would end the thread, which may be the one that reads
         log.exception("a crash outside of every request")
         task.cancel()

@@ -1,13 +1,15 @@
-"""The outermost layer, a WSGI application around Bottle's.
+"""The outermost layer: a WSGI application around Bottle's.
 
-Nothing passes without what every answer carries: a request id, CORS headers, PROTECTION and a line in the log. What
-breaks further in, before or beside the plugins, is caught here and leaves in the envelope too.
+It gives every answer a request id, CORS headers, PROTECTION and a line in the log. An exception that no plugin has
+caught is caught here, and becomes an answer in the envelope too.
 """
 
 import logging
 import re
 import secrets
 import time
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from bottle import Bottle
 
@@ -18,21 +20,23 @@ from core.contract.envelope import failure
 from core.db.readiness import Readiness
 from core.json_text import MEDIA_TYPE
 from core.serving.cors import Cors
-from core.serving.memory_responder import MemoryResponder, merged
+from core.serving.memory_responder import Headers, MemoryResponder, merged
 
 log = logging.getLogger("bodega.access")
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 UNUSABLE = re.compile(r"[\x00-\x1f\x7f]")
 ENVIRON_ID = "bodega.request_id"
-ENVIRON_HEADERS = "bodega.headers"  # what is appended here leaves with every answer, errors too
-PROTECTION = (  # an answer is data: where a browser is led to show it as a page, it loads nothing, and in no frame
+ENVIRON_HEADERS = "bodega.headers"  # what is appended here is sent with every answer, errors too
+PROTECTION = (  # an answer is data: if a browser is made to show it as a page, it loads nothing, and not in a frame
     ("X-Content-Type-Options", "nosniff"),
-    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),  # a page of ours has its own
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),  # our own pages replace it
     ("Referrer-Policy", "no-referrer"),
 )
-REFUSALS = {"401", "403", "429"}  # whoever is refused is named in the log: by address, and by account where known
-SECRET_ARGUMENTS = {"session_id"}  # parts of a path that open something; the log shows the route instead
+REFUSALS = {"401", "403", "429"}  # the log names the client: by address, and by account where known
+SECRET_ARGUMENTS = {"session_id"}  # parts of a path that are secret; the log shows the route instead
+Environ = dict[str, Any]
+Start = Callable[..., Any]  # start_response of WSGI
 
 
 class Middleware:
@@ -50,7 +54,7 @@ class Middleware:
         self.readiness = readiness
         self.responder = MemoryResponder(self, memory) if memory else None
 
-    def __call__(self, environ, start_response):
+    def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
         """Answer one request (PEP 3333)."""
         started = time.perf_counter()
         sent = ["500"]
@@ -58,7 +62,7 @@ class Middleware:
         environ[ENVIRON_ID] = extra[0][1]
         environ[ENVIRON_HEADERS] = extra
 
-        def start(status, headers, exc_info=None):
+        def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
             sent[0] = status[:3]
             return start_response(status, merged(headers, extra), exc_info)
 
@@ -73,19 +77,19 @@ class Middleware:
         logs.access("request", environ[ENVIRON_ID], sent[0], method=method, path=path, seconds=seconds, **who)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else body
 
-    def headers(self, request_id, origin):
+    def headers(self, request_id: str | None, origin: str | None) -> Headers:
         """Return the headers that every answer carries; the first is X-Request-ID."""
         if not request_id or not REQUEST_ID.match(request_id):
             request_id = secrets.token_hex(8)
         return [("X-Request-ID", request_id), *PROTECTION, *self.cors.headers(origin)]
 
     @property
-    def uploads(self):
-        """What is taken beyond an ordinary body: {(method, path): bytes}."""
+    def uploads(self) -> dict[tuple[str, str], int]:
+        """The routes that take more than an ordinary body: {(method, path): bytes}."""
         routes = [route for route in self.bottle.routes if route.config.get("consumes")]
         return {(route.method, route.rule): route.config["consumes"].largest for route in routes}
 
-    def _answer(self, environ, start):
+    def _answer(self, environ: Environ, start: Start) -> Iterable[bytes]:
         try:
             path = environ["PATH_INFO"].encode("latin-1").decode("utf-8")
         except UnicodeError:
@@ -98,7 +102,7 @@ class Middleware:
             return self._options(environ, path, start)
         return self.bottle(environ, start)
 
-    def _options(self, environ, path, start):
+    def _options(self, environ: Environ, path: str, start: Start) -> Iterable[bytes]:
         methods = methods_of(self.bottle, path)
         if not methods:
             return _send(errors.NotFound(), start)
@@ -107,8 +111,8 @@ class Middleware:
         return []
 
 
-def shown_path(environ):
-    """Return the path for the log: without query, and without what a session id could stand in."""
+def shown_path(environ: Environ) -> str:
+    """Return the path for the log: without the query, and without parts that could be a session id."""
     route = environ.get("bottle.route")
     if route is None:
         parts = environ["PATH_INFO"].split("/")
@@ -116,14 +120,14 @@ def shown_path(environ):
     return route.rule if SECRET_ARGUMENTS & environ["route.url_args"].keys() else environ["PATH_INFO"]
 
 
-def _who(environ):
-    """Return whose request this is, as far as the plugins found out."""
+def _who(environ: Environ) -> dict[str, Any]:
+    """Return whose request this is, as far as the plugins have found out."""
     found = {name: environ.get(f"bodega.{name}") for name in ("user_id", "address")}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _send(error, start):
-    """Answer with an ApiError, without Bottle."""
+def _send(error: errors.ApiError, start: Start) -> list[bytes]:
+    """Answer with an error, without Bottle."""
     body = failure(error)
     headers = [("Content-Type", MEDIA_TYPE), ("Content-Length", str(len(body))), ("Cache-Control", "no-store")]
     start(error.status_line, headers + [(name, value) for name, value in error.headerlist if name != "Content-Type"])

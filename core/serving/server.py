@@ -1,13 +1,13 @@
-"""waitress, with its doors closed: what it leaves open for attackers and for bad days is mended here.
+"""waitress' server, with the limits that it lacks against attackers and broken clients.
 
-- how requests are read is in core/serving/parser.py, how they are answered in core/serving/tasks.py, and what becomes
-  of a connection in core/serving/channel.py;
-- a request that does not arrive within REQUEST_DEADLINE seconds is cut off, however slowly it drips, and so is an
-  answer that is not taken; so are, where PENDING bytes wait to be taken, those that have waited for longest;
-- past QUEUE_LIMIT waiting requests, new ones get a 503 at once instead of a place in a queue without end;
-- times are those of the monotonic clock: the time of day may jump;
-- `stop` stops accepting, finishes what has arrived, and lets `run` return; `retire` does it so gently that no client
-  notices, where another process goes on with the socket: each answer says that its connection ends, and ends it.
+- parser.py reads requests strictly, task.py answers them, channel.py holds a connection; this file holds all of them
+  together, and holds the limits of a worker.
+- A request that does not arrive within REQUEST_DEADLINE seconds is cut off, however slowly it drips. So is an answer
+  that the client does not take; and where more than PENDING bytes wait to be taken, those that have waited longest.
+- Past QUEUE_LIMIT waiting requests, a new one gets a 503 at once instead of a place in an endless queue.
+- Times are those of the monotonic clock, because the time of day may jump.
+- `stop` drains: it accepts no more, finishes what has arrived, and lets `run` return. `retire` drains so gently that no
+  client notices, where another process goes on with the socket: each answer says that it closes its connection.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
@@ -24,34 +25,38 @@ from waitress.wasyncore import loop
 from core.contract.request_body import LARGEST_BODY
 from core.serving.channel import IDLE, Channel
 from core.serving.dispatcher import Dispatcher
-from core.serving.tasks import Overload
+from core.serving.middleware import Middleware
+from core.serving.task import Overload
 
-CONNECTIONS = 1000  # at once, for each worker; waitress' 100 are locked by a hundred idle browsers
-QUEUE_LIMIT = 256  # requests that wait for a thread, for each worker
-PENDING = 128 * 1024 * 1024  # bytes that clients have not taken yet, for each worker; shared ones count for each
-UPLOADS = 2  # large bodies that come in or are worked on at once, for each worker; all of each is in memory
-DRAIN = 5  # seconds for what is under way when we are told to stop, and for idle connections when we retire
-RETIREMENT = 300  # seconds for what is under way when we retire: an upload, and its import
+# For each worker:
+CONNECTIONS = 1000  # at once; waitress' 100 are used up by a hundred idle browsers
+QUEUE_LIMIT = 256  # requests that wait for a thread
+PENDING = 128 * 1024 * 1024  # bytes that clients have not taken yet; a body that several wait for counts for each
+UPLOADS = 2  # large bodies that come in or are worked on at once; each is in memory as a whole
+MAINTENANCE = 2  # seconds between two looks at what is late
+LARGEST_HEADER = 64 * 1024  # bytes of the first line and the headers
+DRAIN = 5  # seconds for requests under way after `stop`, and for idle connections after `retire`
+RETIREMENT = 300  # seconds for requests under way after `retire`: an upload, and its import
 LINGER = 2  # seconds that a refused client may still send before its connection is cut
 
 
 class Server(TcpWSGIServer):
-    """waitress' server for one listening socket. `application` is a core.serving.middleware.Middleware."""
+    """waitress' server for one listening socket."""
 
     channel_class = Channel
-    next_channel_cleanup = math.inf  # waitress' own, by the time of day; ours is below
+    next_channel_cleanup = math.inf  # never: waitress goes by the time of day; see `maintenance`
 
-    def __init__(self, application, listening, threads):
+    def __init__(self, application: Middleware, listening: socket.socket, threads: int) -> None:
         settings = Adjustments(
             sockets=[listening],
             threads=threads,
             ident=None,
             connection_limit=CONNECTIONS,
             channel_timeout=IDLE,
-            cleanup_interval=2,
+            cleanup_interval=MAINTENANCE,
             asyncore_use_poll=True,
-            clear_untrusted_proxy_headers=False,  # core/identity/limits.py knows which proxies to believe
-            max_request_header_size=64 * 1024,
+            clear_untrusted_proxy_headers=False,  # core/identity/limits.py knows which proxies to trust
+            max_request_header_size=LARGEST_HEADER,
             max_request_body_size=2 * LARGEST_BODY,  # the envelope refuses what is over LARGEST_BODY
             log_socket_errors=False,
             outbuf_high_watermark=sys.maxsize,  # no thread waits for a client to take more
@@ -65,56 +70,57 @@ class Server(TcpWSGIServer):
         )
         self.responder = application.responder
         self.middleware = application  # waitress may wrap its own `application`
-        self.leaving = None  # since when no connections are taken, and answers close theirs
-        self._told = self._stop = False  # told: to stop or to retire
-        self._next_look = 0  # when `maintenance` is due
+        self.draining: float | None = None  # since when no connections are accepted, and answers close theirs
+        self._stopping = False  # `stop` was called
+        self._ending = False  # `stop` or `retire` was called
+        self._next_maintenance = 0.0
         self._uploads = threading.Lock()
 
-    def add_task(self, task):
+    def add_task(self, task: Channel) -> None:
         """Queue a channel with a request for a thread, or turn it away."""
         request = task.requests[0]
         if not request.error and len(self.task_dispatcher.queue) >= QUEUE_LIMIT:
             request.error = Overload("Too many requests are waiting. Try again in a moment.")
         if request.error:
-            task.service()  # at once: it takes no time, and may not wait behind the queue
+            task.service()  # at once: it takes no time, and must not wait behind the queue
         else:
             super().add_task(task)
 
-    def takes_upload(self, channel):
-        """Whether there is room for one more large body; if so, this channel's is counted."""
+    def takes_upload(self, channel: Channel) -> bool:
+        """Return whether there is room for one more large body; if so, this channel's is counted."""
         with self._uploads:
             room = sum(other.is_uploading for other in list(self.active_channels.values())) < UPLOADS
             channel.is_uploading = channel.is_uploading or room
             return room
 
-    def left_behind(self):
-        """Look at once at what is pending, where it is too much."""
+    def check_pending(self) -> None:
+        """Let `maintenance` be due at once where too many bytes are pending."""
         if self._pending() > PENDING:
-            self._next_look = 0
+            self._next_maintenance = 0
 
-    def _pending(self):
+    def _pending(self) -> int:
         return sum(channel.total_outbufs_len for channel in list(self.active_channels.values()))
 
-    def readable(self):
-        """Accept more; where there is no room, let go of the connections on which nothing has moved for longest."""
+    def readable(self) -> bool:
+        """Return whether to accept more. Where there is no room, close the connections that are idle for longest."""
         now = time.monotonic()
-        if now >= self._next_look:
-            self._next_look = now + self.adj.cleanup_interval
+        if now >= self._next_maintenance:
+            self._next_maintenance = now + self.adj.cleanup_interval
             self.maintenance(now)
         if len(self._map) >= self.adj.connection_limit:
-            for channel in self._stillest()[: CONNECTIONS // 20]:
+            for channel in self._idlest_first()[: CONNECTIONS // 20]:
                 channel.handle_close()
         return super().readable()
 
-    def _stillest(self):
-        """Return the channels that no thread works for, those first on which nothing has moved for longest."""
-        waiting = [c for c in list(self.active_channels.values()) if not c.requests or c.rests]
+    def _idlest_first(self) -> list[Channel]:
+        """Return the channels that no thread works for."""
+        waiting = [c for c in list(self.active_channels.values()) if not c.requests or c.paused]
         return sorted(waiting, key=lambda channel: channel.last_activity)
 
-    def maintenance(self, now):
-        """Close what is idle, what takes too long to say what it wants, and what does not take its answer."""
+    def maintenance(self, now: float) -> None:
+        """Close the connections that are idle, that take too long to send a request, or that do not take an answer."""
         pending = self._pending()
-        for channel in self._stillest():
+        for channel in self._idlest_first():
             request, unsent = channel.request, channel.total_outbufs_len
             idle = channel.last_activity < now - self.adj.channel_timeout
             late = channel.due < now if unsent else request and request.begun < now - request.deadline
@@ -123,74 +129,72 @@ class Server(TcpWSGIServer):
                 pending -= unsent
                 channel.handle_close()
 
-    def stop(self):
+    def stop(self) -> None:
         """Make `run` drain and return; safe in a signal handler."""
-        self._told = self._stop = True
+        self._ending = self._stopping = True
         self.pull_trigger()
 
-    def retire(self):
-        """Make `run` leave the socket to another process, and return when all answers are out; safe like `stop`."""
-        self._told = True
+    def retire(self) -> None:
+        """Make `run` leave the socket to another process, and return when all answers are sent; safe like `stop`."""
+        self._ending = True
         self.pull_trigger()
 
-    def run(self, ready=lambda: None):
+    def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop` or `retire` is called, then drain. `ready()` is called when it begins to read."""
         self.trigger.pull_trigger(ready)
-        self.task_dispatcher.work(self._turn)
+        self.task_dispatcher.work(self._poll)
         self._drain()
 
-    def pull_trigger(self):
-        """Wake the thread that reads, to look at what a channel wants now."""
-        if not self._leading():
+    def pull_trigger(self) -> None:
+        """Wake the thread that reads, to look at what a channel wants now; unless this is that thread."""
+        if threading.get_ident() != self.task_dispatcher.leader:
             super().pull_trigger()
 
-    def _leading(self):
-        return threading.get_ident() == self.task_dispatcher.leader
-
-    def _turn(self, wait):
+    def _poll(self, wait: bool) -> bool:
+        """Read what has come in; return whether to go on."""
         loop(timeout=1 if wait else 0, use_poll=True, map=self._map, count=1)
-        return not self._told or self._goes_on()
+        return not self._ending or self._retires()
 
-    def _goes_on(self):
-        """Return whether there is something to read or to answer still: when retiring, on the connections we have."""
-        if self._stop:
+    def _retires(self) -> bool:
+        """Return whether a server that retires still has a request to read or an answer to send."""
+        if self._stopping:
             return False
-        if not self.leaving:
-            self._leave()
+        since = self.draining or self._stop_accepting()
         now = time.monotonic()
-        self.maintenance(now)  # of `readable`, which nobody asks any more
-        return bool(self.active_channels) and now < self.leaving + (RETIREMENT if self._under_way() else DRAIN)
+        self.maintenance(now)  # `readable` is not called any more
+        return bool(self.active_channels) and now < since + (RETIREMENT if self._under_way() else DRAIN)
 
-    def _under_way(self):
+    def _under_way(self) -> bool:
         channels = list(self.active_channels.values())
         return any(c.requests or c.request or c.unread or c.total_outbufs_len for c in channels)
 
-    def _leave(self):
-        """Take no new connections, and let each answer close its own."""
-        self.leaving = time.monotonic()
+    def _stop_accepting(self) -> float:
+        """Accept no connections, and let each answer close its own; return the time."""
+        self.draining = time.monotonic()
         self.responder = None  # its answers keep their connections
         self.accepting = False
         self.del_channel()
         self.socket.close()
+        return self.draining
 
-    def _drain(self):
-        """Take what has been connected already, stop listening, and answer what has arrived, for DRAIN seconds."""
+    def _drain(self) -> None:
+        """Accept what is already connected, stop listening, and answer what has arrived, for DRAIN seconds."""
         deadline = time.monotonic() + DRAIN
-        if not self.leaving:
+        if not self.draining:
             for _ in range(self.adj.backlog):
                 known = len(self.active_channels)
                 self.handle_accept()
                 if len(self.active_channels) == known:
                     break
-            with contextlib.suppress(OSError):  # macOS knows no shutdown here
-                self.socket.shutdown(socket.SHUT_RDWR)  # the watch has this socket too: to close ours is not enough
-            self._leave()
+            with contextlib.suppress(OSError):  # macOS has no shutdown of a listening socket
+                self.socket.shutdown(socket.SHUT_RDWR)  # to close it is not enough: the supervisor has it open, too
+            self._stop_accepting()
         quiet_since = time.monotonic()
         while time.monotonic() < deadline:
             loop(timeout=0.05, use_poll=True, map=self._map, count=1)
             if self._under_way():
                 quiet_since = time.monotonic()
-            elif time.monotonic() - quiet_since > 0.1:  # what was on its way in the network has come in
+            elif time.monotonic() - quiet_since > 0.1:  # what was still in the network has come in
                 break
         self.task_dispatcher.shutdown(timeout=max(0.1, deadline - time.monotonic()))
         for channel in list(self.active_channels.values()):

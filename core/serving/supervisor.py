@@ -1,9 +1,9 @@
-"""The watch over the workers: one process that forks the others, which serve.
+"""The supervisor: one process that forks the workers, which serve.
 
-A worker that dies is replaced. SIGHUP wires the shop anew and then replaces all of them, one by one, without a failed
-request: a new worker begins on the very socket of an old one, and only when it reads does the old one retire, see
-core/serving/server.py. The watch keeps each socket open, so that connections wait in it whatever happens to the
-workers. What is wired anew are the files of sql/ and the settings; the Python code is the one of the start.
+A worker that dies is replaced. SIGHUP starts a rolling restart, without a failed request: the shop is wired again from
+the files of sql/ and the settings (the Python code stays that of the start), and the workers are replaced one by one. A
+successor starts on the socket of an old worker; only when it reads does the old one retire, see core/serving/server.py.
+The supervisor keeps each socket open, so that connections wait in it whatever happens to the workers.
 """
 
 import contextlib
@@ -12,15 +12,21 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from core.cli import CommandError
-from core.serving.server import DRAIN, RETIREMENT, Server
+from core.serving.middleware import Middleware
+from core.serving.server import DRAIN, RETIREMENT
+from core.serving.worker import RETIRE, SIGNALS, work
 
-RETIRE = signal.SIGUSR1  # tells a worker; SIGHUP, which a closed terminal sends to all, is for the watch alone
-HEEDED = {signal.SIGTERM, signal.SIGHUP, RETIRE}
+CRASH_LOOP = 5  # deaths within so many times CRASH_TIME seconds end the server
+CRASH_TIME = 2.0
+START_TIMEOUT = 30  # seconds until a successor has to read
+KILL_AFTER = 3  # seconds that a worker may take longer than its own limits before it is killed
 
 log = logging.getLogger("bodega.serve")
 
@@ -31,118 +37,123 @@ class Worker:
 
     pid: int
     listening: socket.socket
-    wiring: int  # the number of what it serves; the watch counts
-    hears: int | None  # a pipe on which it says that it reads; None when that is said
+    wiring: int  # the number of the wiring that it serves
+    ready_pipe: int | None  # the worker writes to it when it reads its socket; None once it has
     since: float
-    leaving: float | None = None  # since when it retires
+    retiring_since: float | None = None
 
-    def has_begun(self):
-        """Return whether it reads what comes in on its socket."""
-        if self.hears is None:
+    def is_ready(self) -> bool:
+        """Return whether it reads its socket."""
+        if self.ready_pipe is None:
             return True
         try:
-            said = os.read(self.hears, 1)
+            ready = os.read(self.ready_pipe, 1) != b""  # empty from one that has died
         except BlockingIOError:
             return False
-        if said:
-            self.forget()
-        return bool(said)  # nothing is said by one that has died
+        if ready:
+            self.close_pipe()
+        return ready
 
-    def forget(self):
+    def close_pipe(self) -> None:
         """Close the pipe."""
-        if self.hears is not None:
-            os.close(self.hears)
-            self.hears = None
+        if self.ready_pipe is not None:
+            os.close(self.ready_pipe)
+            self.ready_pipe = None
+
+    def kill(self, number: int) -> None:
+        """Send it a signal, if it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
 
 class Supervisor:
-    """Keeps one worker running on each socket, until SIGTERM or Ctrl-C. `wire()` returns the application anew."""
+    """Keeps one worker running on each socket, until SIGTERM or Ctrl-C.
 
-    CRASH_LOOP = 5  # deaths within so many times CRASH_TIME seconds end the watch
-    CRASH_TIME = 2.0
-    BEGINNING = 30  # seconds until a worker has to read
+    `wire(application)` returns the successor of an application. `database`: the process of the embedded one.
+    """
 
-    def __init__(self, application, sockets, threads, wire, database=None):
-        self.application = application
-        self.sockets = sockets
-        self.threads = threads
-        self.wire = wire
-        self.database = database  # the process of the embedded one, or None
-        self.stopping = False  # no threading.Event: a signal that comes while it is waited for can lock up
-        self.hung_up = False  # there was a SIGHUP
-        self.wiring = 1  # the number of the application
-        self.rolling = False  # workers of former wirings are being replaced
-        self.workers = []
-        self.deaths = []
-        self.terminal = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and _has_terminal()  # that may be closed
-        # Its other end closes when this process ends, by kill -9 too: then the workers end themselves.
-        self.lifeline, self._held = os.pipe()
+    def __init__(
+        self,
+        application: Middleware,
+        sockets: list[socket.socket],
+        threads: int,
+        wire: Callable[[Middleware], Middleware],
+        database: subprocess.Popen | None = None,
+    ) -> None:
+        self._application = application
+        self._sockets = sockets
+        self._threads = threads
+        self._wire = wire
+        self._database = database
+        # Plain flags, set by signals. A threading.Event can lock up when a signal comes while it is waited for.
+        self._stopping = False
+        self._hung_up = False
+        self._wiring = 1  # the number of the application
+        self._rolling = False  # workers of earlier wirings are being replaced
+        self._workers: list[Worker] = []
+        self._deaths: list[float] = []
+        self._has_terminal = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and _has_terminal()
+        # The supervisor's end closes when this process ends, even by kill -9; then the workers end themselves.
+        self._lifeline, self._supervisors_end = os.pipe()
 
-    def run(self):
+    def run(self) -> int:
         """Return the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._heed)
-        signal.signal(signal.SIGHUP, self._heed_hangup)
-        for listening in self.sockets:
+            signal.signal(number, lambda *_: setattr(self, "_stopping", True))
+        signal.signal(signal.SIGHUP, lambda *_: setattr(self, "_hung_up", True))
+        for listening in self._sockets:
             self._fork(listening)
         status = 0
-        while not self.stopping:
+        while not self._stopping:
             self._reap()
             if trouble := self._trouble():
                 log.error(trouble)
                 status = 1
                 break
-            if self.hung_up:
-                self._renew()
-            if self.rolling:
+            if self._hung_up:
+                self._hung_up = False
+                self._heed_hangup()
+            if self._rolling:
                 self._roll()
             time.sleep(0.1)
-        log.info("Stopping: requests under way are answered first.")  # `say` could wait for who reads
+        log.info("Stopping: requests under way are answered first.")  # `say` could block on the reader of stdout
         self._end()
         return status
 
-    def _heed(self, *_):
-        self.stopping = True
-
-    def _heed_hangup(self, *_):
-        self.hung_up = True
-
-    def _is_left(self):
-        """Return whether the terminal in which we were started has been closed."""
-        return self.terminal and not _has_terminal()
-
-    def _trouble(self):
-        """Return why there is no going on, or None."""
-        since = time.monotonic() - self.CRASH_LOOP * self.CRASH_TIME
-        self.deaths = [when for when in self.deaths if when > since]
-        if len(self.deaths) >= self.CRASH_LOOP:
+    def _trouble(self) -> str | None:
+        """Return why the server has to end, or None."""
+        since = time.monotonic() - CRASH_LOOP * CRASH_TIME
+        self._deaths = [when for when in self._deaths if when > since]
+        if len(self._deaths) >= CRASH_LOOP:
             return "Workers die as soon as they start; giving up. The reason stands above."
-        if self.database and self.database.poll() is not None:
+        if self._database and self._database.poll() is not None:
             return "The embedded MariaDB has ended by itself; so do we. Its log, mariadb.log in DATA_DIR, says why."
         return None
 
-    def _fork(self, listening):
+    def _fork(self, listening: socket.socket) -> None:
         sys.stdout.flush()
-        hears, tells = os.pipe()
-        os.set_blocking(hears, False)
-        signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)  # a worker hears them once it can heed them
+        ready, tell_ready = os.pipe()
+        os.set_blocking(ready, False)
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the worker has handlers for them
         try:
             child = os.fork()
             if child == 0:
-                self._be_a_worker(listening, hears, tells)
+                self._be_a_worker(listening, ready, tell_ready)
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
-            os.close(tells)
-        self.workers.append(Worker(child, listening, self.wiring, hears, time.monotonic()))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            os.close(tell_ready)
+        self._workers.append(Worker(child, listening, self._wiring, ready, time.monotonic()))
 
-    def _be_a_worker(self, listening, hears, tells):
+    def _be_a_worker(self, listening: socket.socket, ready: int, tell_ready: int) -> None:
+        """Serve, and end the process."""
         code = 1
         try:
-            os.close(self._held)
-            os.close(hears)
-            if listening is self.sockets[0]:  # what one worker finds, all know
-                threading.Thread(target=self.application.readiness.wait, daemon=True).start()
-            work(self.application, listening, self.threads, self.lifeline, tells)
+            os.close(self._supervisors_end)
+            os.close(ready)
+            readiness = self._application.readiness
+            if readiness and listening is self._sockets[0]:  # what one worker finds out, all know
+                threading.Thread(target=readiness.wait, daemon=True).start()
+            work(self._application, listening, self._threads, self._lifeline, tell_ready)
             code = 0
         except Exception:
             log.exception("a worker broke")
@@ -152,103 +163,88 @@ class Supervisor:
             finally:
                 os._exit(code)
 
-    def _reap(self):
-        """Replace who has died, where nobody else is on that socket."""
-        for worker in list(self.workers):
+    def _reap(self) -> None:
+        """Note which workers have died, and replace each that leaves its socket without a worker."""
+        for worker in list(self._workers):
             ended, status = os.waitpid(worker.pid, os.WNOHANG)
             if not ended:
                 continue
-            begun = worker.has_begun()
-            worker.forget()
-            self.workers.remove(worker)
-            said = f"Worker {worker.pid} ended with status {os.waitstatus_to_exitcode(status)}"
-            if worker.leaving:
+            was_ready = worker.is_ready()
+            worker.close_pipe()
+            self._workers.remove(worker)
+            report = f"Worker {worker.pid} ended with status {os.waitstatus_to_exitcode(status)}"
+            if worker.retiring_since:
                 if status:
-                    log.error(f"{said} while it retired.")
+                    log.error(f"{report} while it retired.")
                 continue
-            others = [other for other in self.workers if other.listening is worker.listening and not other.leaving]
-            if others and not begun:  # a successor: there is no harm yet, and no sense in another one
-                self.rolling = False
-                log.error(f"{said} before it served. The workers that were not replaced yet go on; SIGHUP tries again.")
+            others = [w for w in self._workers if w.listening is worker.listening and not w.retiring_since]
+            if others and not was_ready:  # a successor: the old worker still serves
+                self._rolling = False
+                log.error(
+                    f"{report} before it served. The workers that were not replaced yet go on; SIGHUP tries again."
+                )
                 continue
-            self.deaths.append(time.monotonic())
-            log.error(f"{said}; a new one takes over.")
+            self._deaths.append(time.monotonic())
+            log.error(f"{report}; a new one takes over.")
             if not others:
                 self._fork(worker.listening)
 
-    def _renew(self):
-        """Wire the shop anew, and begin to replace the workers; or stop, where it was our terminal that hung up."""
-        self.hung_up = False
-        if self._is_left():
-            self.stopping = True
+    def _heed_hangup(self) -> None:
+        """Wire the shop again and begin a rolling restart; or stop, where the terminal of the start was closed."""
+        if self._has_terminal and not _has_terminal():
+            self._stopping = True
             return
         try:
-            self.application = self.wire(self.application)
+            self._application = self._wire(self._application)
         except CommandError as problem:
             log.error("SIGHUP changes nothing: %s", " ".join(str(problem).split("\n")))
         except Exception:
             log.exception("SIGHUP changes nothing: a bug, or a file that cannot be read")
         else:
-            self.wiring += 1
-            self.rolling = True
+            self._wiring += 1
+            self._rolling = True
             log.info("SIGHUP: the shop is wired anew, and its workers are replaced one by one.")
 
-    def _roll(self):
-        """Go one step on in replacing the workers of former wirings; nothing is waited for here."""
+    def _roll(self) -> None:
+        """Do the next step of a rolling restart, without waiting."""
         now = time.monotonic()
-        for worker in self.workers:
-            if not worker.has_begun() and now > worker.since + self.BEGINNING:
-                _kill(worker, signal.SIGKILL)
-            if worker.leaving and now > worker.leaving + RETIREMENT + DRAIN + 3:
-                _kill(worker, signal.SIGKILL)
-        if not all(worker.has_begun() and not worker.leaving for worker in self.workers):
+        for worker in self._workers:
+            since, limit = worker.since, START_TIMEOUT
+            if worker.retiring_since:
+                since, limit = worker.retiring_since, RETIREMENT + DRAIN + KILL_AFTER
+            if now > since + limit and (worker.retiring_since or not worker.is_ready()):
+                worker.kill(signal.SIGKILL)
+        if not all(worker.is_ready() and not worker.retiring_since for worker in self._workers):
             return
-        oldest = min(self.workers, key=lambda worker: worker.wiring)
-        if oldest.wiring == self.wiring:
-            self.rolling = False
+        oldest = min(self._workers, key=lambda worker: worker.wiring)
+        if oldest.wiring == self._wiring:
+            self._rolling = False
             log.info("All workers are replaced.")
-        elif any(other.listening is oldest.listening for other in self.workers if other is not oldest):
-            oldest.leaving = now
-            _kill(oldest, RETIRE)
+        elif any(other.listening is oldest.listening for other in self._workers if other is not oldest):
+            oldest.retiring_since = now
+            oldest.kill(RETIRE)
         else:
             try:
                 self._fork(oldest.listening)
             except OSError as error:
-                self.rolling = False
+                self._rolling = False
                 log.error(f"No new worker can be started ({error.strerror}). The old ones go on; SIGHUP tries again.")
 
-    def _end(self):
-        for worker in self.workers:
-            _kill(worker, signal.SIGTERM)
-        deadline = time.monotonic() + DRAIN + 3
-        for worker in self.workers:
+    def _end(self) -> None:
+        for worker in self._workers:
+            worker.kill(signal.SIGTERM)
+        deadline = time.monotonic() + DRAIN + KILL_AFTER
+        for worker in self._workers:
             while os.waitpid(worker.pid, os.WNOHANG) == (0, 0):
                 if time.monotonic() > deadline:
-                    _kill(worker, signal.SIGKILL)
+                    worker.kill(signal.SIGKILL)
                 time.sleep(0.02)
 
 
-def _kill(worker, number):
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(worker.pid, number)
-
-
-def _has_terminal():
-    """Whether there is a terminal to which we belong; when it is closed, there is none any more."""
+def _has_terminal() -> bool:
+    """Return whether this process has a terminal; once that is closed, it has none."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
         return False
     return True
-
-
-def work(application, listening, threads, lifeline, tells):
-    """Be a worker: serve on this socket until SIGTERM or RETIRE, or until the watch is gone; tell when it begins."""
-    for number in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C reaches the whole group; the watch tells us when
-        signal.signal(number, signal.SIG_IGN)
-    server = Server(application, listening, threads)
-    signal.signal(signal.SIGTERM, lambda *_: server.stop())
-    signal.signal(RETIRE, lambda *_: server.retire())
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
-    threading.Thread(target=lambda: (os.read(lifeline, 1), logging.shutdown(), os._exit(1)), daemon=True).start()
-    server.run(ready=lambda: (os.write(tells, b"+"), os.close(tells)))

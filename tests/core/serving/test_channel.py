@@ -200,7 +200,7 @@ def chunks_of(client):
             yield chunk
 
 
-def test_when_all_places_are_taken_by_clients_that_do_not_read_the_stillest_make_room(serve_here, monkeypatch):  # noqa: F811
+def test_when_all_places_are_taken_by_clients_that_do_not_read_the_idlest_first_make_room(serve_here, monkeypatch):  # noqa: F811
     monkeypatch.setattr(serving, "CONNECTIONS", 20)
     server = serve_here(Answering(LARGE), 2)
 

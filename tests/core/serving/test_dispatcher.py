@@ -42,10 +42,10 @@ class Task:
 
 
 class Desk:
-    """Where tasks come in, as requests come in on sockets: whoever leads the crew reads them here, by `turn`."""
+    """Where tasks come in, as requests come in on sockets: whoever leads the dispatcher reads them here, by `poll`."""
 
     def __init__(self, count):
-        self.crew = Dispatcher(count)
+        self.dispatcher = Dispatcher(count)
         self.turns = 0
         self.readers = set()
         self.broken = None
@@ -65,20 +65,20 @@ class Desk:
         """Do as a thread that has something for the one who reads (waitress' trigger)."""
         os.write(self._writing, b"x")
 
-    def turn(self, wait):
+    def poll(self, wait):
         """Read what has come, as core/serving/server.py does."""
         self.turns += 1
         self.readers.add(threading.get_ident())
         if select.select([self._reading], [], [], 1 if wait else 0)[0]:
             os.read(self._reading, 1)
             while self._coming:
-                self.crew.add_task(self._coming.popleft())
+                self.dispatcher.add_task(self._coming.popleft())
         return self._open
 
     def close(self, timeout=5):
-        """Stop reading, and end the crew."""
+        """Stop reading, and end the dispatcher."""
         self.stop()
-        self.crew.shutdown(timeout)
+        self.dispatcher.shutdown(timeout)
         os.close(self._reading)
         os.close(self._writing)
 
@@ -91,14 +91,14 @@ class Desk:
 
     def _work(self):
         try:
-            self.crew.work(self.turn)
+            self.dispatcher.work(self.poll)
         except BaseException as error:
             self.broken = error
 
 
 @pytest.fixture
 def desk_of():
-    """`desk_of(count)`: a crew at work, which is ended with the test."""
+    """`desk_of(count)`: a dispatcher at work, which is ended with the test."""
     desks, interval = [], sys.getswitchinterval()
 
     def begin(count, kind=Desk):
@@ -164,7 +164,7 @@ def test_of_thousands_of_short_and_slow_tasks_each_is_done_once(desk_of, count):
 
     assert all_ended(tasks)
     assert {task.done for task in tasks} == {1}
-    assert not desk.crew.queue
+    assert not desk.dispatcher.queue
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
@@ -175,8 +175,8 @@ def test_what_a_task_leaves_to_be_done_next_is_done(desk_of, count):
 
     def follow(follower):
         time.sleep(random.choice([0, 0.001, 0.0021]))  # about when the lead changes hands
-        desk.crew.add_task(follower)
-        if desk.crew.leader != threading.get_ident():
+        desk.dispatcher.add_task(follower)
+        if desk.dispatcher.leader != threading.get_ident():
             desk.wake()
 
     for follower in followers:
@@ -225,16 +225,16 @@ def test_slow_tasks_in_all_threads_but_one_leave_that_one_to_read(desk_of, held,
 class Hasty(Desk):
     """A desk whose reader lets no other thread run while it reads what is there."""
 
-    def turn(self, wait):
+    def poll(self, wait):
         """Read."""
-        return super().turn(wait) if wait else self._open
+        return super().poll(wait) if wait else self._open
 
 
 def test_whoever_takes_the_lead_may_be_at_work_before_the_thread_that_was_called_to_watch(desk_of, held):
     """Then that one must not take a task, too: nobody would read."""
     for _ in range(10):
         desk = desk_of(3, Hasty)
-        assert eventually(lambda desk=desk: desk.crew._idle == 2)
+        assert eventually(lambda desk=desk: desk.dispatcher._idle == 2)
         slow = [held() for _ in range(5)]
 
         desk.give(*slow)
@@ -257,14 +257,14 @@ def test_whoever_looks_at_the_clock_keeps_nobody_from_their_turn(desk_of):
 def test_tasks_that_do_not_end_to_come_do_not_keep_the_leader_from_reading(desk_of, count):
     """As of a client that sends very many requests in one go: each queues the next."""
     desk = desk_of(count)
-    assert eventually(lambda: desk.crew._idle == desk.crew._size - 1)
+    assert eventually(lambda: desk.dispatcher._idle == desk.dispatcher._size - 1)
     seen = []
 
     def again():
         seen.append(desk.turns)
         time.sleep(0.0005)
         if len(seen) < 300:
-            desk.crew.add_task(task)
+            desk.dispatcher.add_task(task)
         else:
             over.service()
 
@@ -292,7 +292,7 @@ def test_a_leader_whose_task_takes_long_is_no_leader_any_more(desk_of, held):
     desk.give(slow)
     assert slow.begun.wait(10)
 
-    eventually(lambda: desk.crew.leader != slow.thread)
+    eventually(lambda: desk.dispatcher.leader != slow.thread)
     answered = [Task() for _ in range(100)]
     desk.give(*answered)
 
@@ -328,12 +328,12 @@ def test_what_breaks_the_reading_is_raised_where_the_crew_was_set_to_work(desk_o
     def broken(wait):
         raise error("broken")
 
-    monkeypatch.setattr(desk.crew, "_turn", broken)
+    monkeypatch.setattr(desk.dispatcher, "_poll", broken)
     desk.wake()
     desk._main.join(10)
 
     assert isinstance(desk.broken, error)
-    desk.crew.shutdown(5)
+    desk.dispatcher.shutdown(5)
 
 
 # The end
@@ -348,9 +348,9 @@ def test_the_end_waits_for_what_is_under_way_and_cancels_what_nobody_has_begun(d
     assert eventually(lambda: under_way(slow) == 3)
     waiting = [Task() for _ in range(3)]
     for task in waiting:
-        desk.crew.add_task(task)
+        desk.dispatcher.add_task(task)
 
-    ended = threading.Thread(target=lambda: desk.crew.shutdown(10))
+    ended = threading.Thread(target=lambda: desk.dispatcher.shutdown(10))
     ended.start()
     time.sleep(0.05)
     waited = ended.is_alive()
@@ -381,10 +381,10 @@ def test_after_the_leader_has_ended_its_caller_reads_and_the_others_answer(desk_
     tasks = [Task() for _ in range(50)]
 
     for task in tasks:
-        desk.crew.add_task(task)
+        desk.dispatcher.add_task(task)
 
     assert all_ended(tasks, 10)
-    desk.crew.shutdown(5)
+    desk.dispatcher.shutdown(5)
 
 
 def eventually(happens, seconds=10):

@@ -30,7 +30,7 @@ LAST = b"GET /last HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
 LARGE = "x" * 3_000_000  # more than the buffers of the system hold
 
 
-class CountingEdge(Middleware):
+class CountingMiddleware(Middleware):
     """Counts what goes the long way."""
 
     calls = 0
@@ -57,8 +57,8 @@ class Shop:
             self.app.install(plugin)
         self.release = threading.Event()
         self.running = []
-        self.edge = CountingEdge(self.app, Cors(origins), self.cache.answers)
-        self.fast = self._serve(self.edge, threads)
+        self.middleware = CountingMiddleware(self.app, Cors(origins), self.cache.answers)
+        self.fast = self._serve(self.middleware, threads)
         self.plain = self._serve(Middleware(self.app, Cors(origins)), threads)
         self.port = int(self.fast.effective_port)
         self.plain_port = int(self.plain.effective_port)
@@ -81,8 +81,8 @@ class Shop:
         """Take long."""
         self.release.wait(20)
 
-    def _serve(self, edge, threads):
-        server = ours.Server(edge, socket.create_server(("127.0.0.1", 0)), threads)
+    def _serve(self, middleware, threads):
+        server = ours.Server(middleware, socket.create_server(("127.0.0.1", 0)), threads)
         server.adj.cleanup_interval = 0.1
         thread = threading.Thread(target=server.run)
         thread.start()
@@ -281,7 +281,7 @@ def warm(shop):
 def test_the_answer_from_memory_is_the_one_of_the_long_way(shop, form):
     data = (FAST | SLOW)[form].replace(b"TAG", warm(shop))
     on_the_long_way = without_chance(all_answers(shop.plain_port, data))
-    shop.edge.calls = 0
+    shop.middleware.calls = 0
 
     first = without_chance(all_answers(shop.port, data))
     again = without_chance(all_answers(shop.port, data))  # now by its bytes
@@ -289,10 +289,10 @@ def test_the_answer_from_memory_is_the_one_of_the_long_way(shop, form):
     assert first == on_the_long_way
     assert again == on_the_long_way
     if form in FAST:
-        assert shop.edge.calls == 0
+        assert shop.middleware.calls == 0
         assert any(line.startswith(b"Age: ") for line in again[0][1])
     elif first[0][0] == b"HTTP/1.1 200 OK":
-        assert shop.edge.calls == 2
+        assert shop.middleware.calls == 2
 
 
 def test_a_header_of_an_answer_takes_the_place_of_the_one_that_all_carry():
@@ -327,12 +327,12 @@ def test_where_every_origin_may_read_the_headers_are_those_of_the_long_way_too()
             for path in (b"", b"/5"):
                 data = asking(b"GET /api/things" + path + b" HTTP/1.1", *headers)
                 all_answers(shop.plain_port, data)
-                shop.edge.calls = 0
+                shop.middleware.calls = 0
 
                 assert without_chance(all_answers(shop.port, data)) == without_chance(
                     all_answers(shop.plain_port, data)
                 )
-                assert shop.edge.calls == 0
+                assert shop.middleware.calls == 0
     finally:
         shop.close()
 
@@ -384,14 +384,14 @@ def test_whoever_waits_for_leave_to_send_a_body_gets_it_behind_an_answer_from_me
 def test_what_was_known_by_its_bytes_is_asked_for_anew_when_it_is_out_of_memory(own_shop):
     warm(own_shop)
     all_answers(own_shop.port, FAST["plain"])
-    own_shop.edge.calls = 0
+    own_shop.middleware.calls = 0
     all_answers(own_shop.port, FAST["plain"])
-    before = own_shop.edge.calls
+    before = own_shop.middleware.calls
 
     own_shop.cache.changed({"things"})
     answer = all_answers(own_shop.port, FAST["plain"])[0]
 
-    assert (before, own_shop.edge.calls) == (0, 1)
+    assert (before, own_shop.middleware.calls) == (0, 1)
     assert answer[0] == b"HTTP/1.1 200 OK" and b"Age: 0" in answer[1]
 
 
@@ -413,7 +413,7 @@ def test_the_age_counts_up_also_where_nothing_has_changed(own_shop):
 
 
 def test_only_a_few_heads_are_kept_with_an_answer(own_shop, monkeypatch):
-    monkeypatch.setattr(own_shop.edge.cors, "origins", frozenset(f"http://page{n}.example" for n in range(50)))
+    monkeypatch.setattr(own_shop.middleware.cors, "origins", frozenset(f"http://page{n}.example" for n in range(50)))
     warm(own_shop)
 
     for n in range(50):
@@ -456,10 +456,10 @@ def test_a_client_that_never_reads_is_cut_off_and_gives_its_thread_back(own_shop
             time.sleep(0.01)
 
         assert not own_shop.fast.active_channels
-    crew = own_shop.fast.task_dispatcher
-    while crew._idle < 3 and time.monotonic() < deadline:
+    dispatcher = own_shop.fast.task_dispatcher
+    while dispatcher._idle < 3 and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert crew._idle == 3
+    assert dispatcher._idle == 3
 
 
 def test_a_client_that_asks_without_end_does_not_keep_others_waiting(own_shop):

@@ -31,7 +31,7 @@ ROUNDS = int(os.environ.get("SHORT_WAY_ROUNDS", "3000"))  # of about 10 requests
 MOVING = re.compile(rb"(?m)^((?:Date|Age): )[^\r\n]*|^(X-Request-Id: )[0-9a-f]{16}(?=\r?$)")
 
 
-class CountingEdge(Middleware):
+class CountingMiddleware(Middleware):
     """Counts what goes the long way."""
 
     calls = 0
@@ -56,9 +56,9 @@ class Inline:
 class Driven:
     """A real server whose reading and answering the test does step by step, so that each piece is a read by itself."""
 
-    def __init__(self, edge):
+    def __init__(self, middleware):
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.server = Server(edge, self._listening, 2)
+        self.server = Server(middleware, self._listening, 2)
         self.server.task_dispatcher = Inline()
 
     def connect(self):
@@ -145,7 +145,7 @@ def both():
     app.get("/api/plain", callback=lambda: "plain", auth=PUBLIC)
     for plugin in (ConditionalRequests(), CachedAnswers(cache), Envelope(), Validation()):
         app.install(plugin)
-    servers = [Driven(CountingEdge(app, Cors((ORIGIN,)), kept)) for kept in (cache.answers, None)]
+    servers = [Driven(CountingMiddleware(app, Cors((ORIGIN,)), kept)) for kept in (cache.answers, None)]
     yield servers
     for server in servers:
         server.close()

@@ -1,12 +1,14 @@
-"""What a serving thread does with one request: ask the application, give its answer to the channel, or refuse.
+"""What a serving thread does with one request, in waitress' words a task: ask the application, and send its answer.
 
-- A body that is made while it leaves (an export) rests while there is enough of it, and leaves its thread to others.
-- A large body (an upload) is read when the application asks for it: until it has looked at the token, it does not.
-- A refusal is in our envelope, with our headers.
+- An answer that is made while it is sent (an export) pauses while enough of it is pending; its thread does other work.
+- A large body (an upload) is read when the application asks for it, which it does once it has looked at the token.
+- A refusal has the envelope and the headers of every answer.
 - An answer without a body (204, 304) keeps its connection.
 """
 
 import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from bottle import HTTPResponse
 from waitress.channel import ClientDisconnected
@@ -18,7 +20,7 @@ from core.contract.envelope import failure
 from core.json_text import MEDIA_TYPE
 from core.serving.middleware import ENVIRON_ID
 
-ENOUGH = 1024 * 1024  # bytes of an answer that is made while it leaves, before its making rests
+PAUSE_AT = 1024 * 1024  # bytes that are pending of an answer that is made while it is sent, until it pauses
 
 MALFORMED = "Its first line, its headers or the framing of its body cannot be read."
 
@@ -32,18 +34,20 @@ class Overload(BadRequest):
 class Task(WSGITask):
     """Answers a request."""
 
-    rests = False  # the answer is not complete; more of it is made when the client has taken what there is
-    _body = _parts = None
+    paused = False  # the answer is not complete; more of it is made when the client has taken what is pending
+    _body: Iterable[bytes] | None = None
+    _parts: Iterator[bytes] | None = None
 
-    def service(self):
+    def service(self) -> None:
         """Answer it, or go on with the answer."""
-        # waitress would write the path to the log here, and a path may hold a session id; and be silent on an OSError.
+        # waitress' own logs the path, which may hold a session id, and does not log an OSError.
         try:
-            if self._parts is None:
+            parts = self._parts
+            if parts is None:
                 self.start()
                 self._body = self.channel.server.application(self.get_environment(), self._start_response)
-                self._parts = iter(self._body)
-            self._send()
+                parts = self._parts = iter(self._body)
+            self._send(parts)
         except ClientDisconnected:
             self.close()
         except BaseException:  # SystemExit too
@@ -53,7 +57,9 @@ class Task(WSGITask):
             if not self.wrote_header:
                 self.refuse(InternalServerError(""))
 
-    def _start_response(self, status, headers, exc_info=None):
+    def _start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], None]:
         if exc_info and self.wrote_header:
             raise exc_info[1]
         self.status, self.response_headers, self.complete = status, list(headers), True
@@ -64,68 +70,70 @@ class Task(WSGITask):
                 raise ValueError(f"The header {name} has more than one line.")
         return self.write
 
-    def _send(self):
-        self.rests = False
-        for part in self._parts:
+    def _send(self, parts: Iterator[bytes]) -> None:
+        self.paused = False
+        for part in parts:
             if part:
                 self.write(part)
-            if self.channel.total_outbufs_len > ENOUGH and not isinstance(self._body, list):
-                self.rests = True
+            if self.channel.total_outbufs_len > PAUSE_AT and not isinstance(self._body, list):
+                self.paused = True
                 return
         expected = self.content_length if self.has_body and self.request.command != "HEAD" else None
         if expected not in (None, self.content_bytes_written):
             log.error("an answer of %s bytes instead of %s", self.content_bytes_written, expected)
             self.set_close_on_finish()
         self.finish()
-        if hasattr(self._body, "close"):
+        self._close_body()
+
+    def _close_body(self) -> None:
+        if self._body is not None and hasattr(self._body, "close"):
             self._body.close()
 
-    def close(self):
+    def close(self) -> None:
         """End an answer that is not complete."""
-        self.rests = False
+        self.paused = False
         self.close_on_finish = True
-        if hasattr(self._body, "close"):
-            self._body.close()
+        self._close_body()
 
-    def refuse(self, error):
-        """Answer with an error of waitress' instead."""
+    def refuse(self, error: Any) -> None:
+        """Answer with an error of waitress instead."""
         self.close_on_finish = True
         self.request.error = error
         if request_id := (self.environ or {}).get(ENVIRON_ID):
             self.request.headers["X_REQUEST_ID"] = request_id
         Refusal(self.channel, self.request).service()
 
-    def build_response_header(self):
+    def build_response_header(self) -> bytes:
         """Return the head of the answer."""
-        if self.channel.server.leaving and not self.channel.unread:  # what came with it is answered before
+        if self.channel.server.draining and not self.channel.unread:  # requests that came with it are answered first
             self.request.headers["CONNECTION"] = "close"
         return super().build_response_header()
 
-    def set_close_on_finish(self):
-        """Let the answer end the connection, if it must."""
+    def set_close_on_finish(self) -> None:
+        """Let the answer end the connection, where it must: waitress would wherever there is no Content-Length."""
         asked = self.request.headers.get("CONNECTION", "").lower() == "close"
-        if self.has_body or self.version != "1.1" or asked:  # waitress closes whatever has no Content-Length
+        if self.has_body or self.version != "1.1" or asked:
             super().set_close_on_finish()
 
 
-class _Unread:
-    """The body of a request whose body has not been read: whoever reads it answers 100 Continue (RFC 9110, 15.2.1)."""
+class _UnreadBody:
+    """A body that has not come in yet: to read it is to answer 100 Continue (RFC 9110, 15.2.1)."""
 
-    def read(self, *_):
+    def read(self, *_: Any) -> bytes:
         raise HTTPResponse(status=100)
 
 
-class Inquiry(Task):
-    """Runs a request without its body, to see whether the application asks for it, or answers before (401, 403, …)."""
+class HeadersTask(Task):
+    """Runs a request without its body, to see whether the application reads that, or answers before (401, 403, …)."""
 
-    def get_environment(self):
+    def get_environment(self) -> dict[str, Any]:
         """Return what the application gets."""
         environ = super().get_environment()
-        environ["wsgi.input"] = _Unread()
+        environ["wsgi.input"] = _UnreadBody()
         return environ
 
-    def finish(self):
-        """Send the answer, or see to it that the body is read."""
+    def finish(self) -> None:
+        """Send the answer, or let the body come in."""
         if not self.status.startswith("100"):
             super().finish()
         elif self.channel.server.takes_upload(self.channel):
@@ -134,7 +142,7 @@ class Inquiry(Task):
         else:
             self.refuse(Overload("Too many uploads at once. Try again in a moment."))
 
-    def build_response_header(self):
+    def build_response_header(self) -> bytes:
         """Return the head of the answer."""
         self.request.headers["CONNECTION"] = "close"
         self.channel.refused = True  # the body may be on its way
@@ -144,13 +152,13 @@ class Inquiry(Task):
 class Refusal(ErrorTask):
     """Answers a request that cannot be read, or for which there is no room."""
 
-    rests = False
+    paused = False
 
-    def close(self):
+    def close(self) -> None:
         """End it unsent."""
         self.close_on_finish = True
 
-    def service(self):
+    def service(self) -> None:
         """Refuse it."""
         try:
             super().service()
@@ -159,10 +167,11 @@ class Refusal(ErrorTask):
             if not isinstance(error, ClientDisconnected):
                 log.exception("a refusal broke")
 
-    def execute(self):
+    def execute(self) -> None:
         """Send the error."""
         self.channel.refused = True
         problem = self.request.error
+        error: errors.ApiError
         if isinstance(problem, Overload):
             error = errors.ServiceUnavailable(problem.body)
         elif isinstance(problem, RequestEntityTooLarge):
@@ -171,15 +180,13 @@ class Refusal(ErrorTask):
             error = errors.InternalError()
         else:
             error = errors.ValidationError(("request", MALFORMED))
-        headers = getattr(self.request, "headers", {})
         body = failure(error)
+        headers = getattr(self.request, "headers", {})
+        common = self.channel.server.middleware.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
         own = [(name, value) for name, value in error.headerlist if name != "Content-Type"]
         self.status = error.status_line
-        self.response_headers += [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), *own]
-        carried = self.channel.server.middleware.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
-        self.response_headers += carried
-        status = str(error.status_code)
-        logs.access("refused", carried[0][1], status)
+        self.response_headers += [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), *own, *common]
+        logs.access("refused", common[0][1], str(error.status_code))
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
