@@ -127,14 +127,14 @@ def _of_file(path: pathlib.Path) -> dict[str, str]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise Malformed(f"{path} cannot be read: {why}. Mend or remove it.") from None
+        raise Malformed(f"{path} cannot be read: {why}. Correct or remove it.") from None
     for part in parse_stream(io.StringIO(text)):
         if part.error:  # its text is not repeated: it may be a secret
             original = part.original.string
             blank = original[: len(original) - len(original.lstrip())].count("\n")
             raise Malformed(
                 f"{path}, line {part.original.line + blank}, cannot be read; wanted is NAME=value, one on a line, "
-                "and a value with spaces or quotes in it stands in quotes. .env.example shows how."
+                "and a value with spaces or quotes in it is put in quotes. .env.example shows how."
             )
     found = dotenv_values(stream=io.StringIO(text))
     return {name: value for name, value in found.items() if value is not None}

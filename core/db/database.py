@@ -168,7 +168,7 @@ class Database:
                 self._void(session.changed)
 
     def _void(self, tables: set[str]) -> None:
-        """Void what is cached of these tables. Raises nothing: the change is stored, and its answer stands."""
+        """Void what is cached of these tables. Raises nothing: the change is stored, and its answer holds."""
         for _ in range(VOID_TRIES):
             try:
                 self._cache.changed(tables)

@@ -1,13 +1,13 @@
-"""What a statement does: which tables it changes, and that one which is to read does nothing else.
+"""What a statement does: which tables it changes, and whether a statement that should only read does nothing else.
 
-There are no guesses. A statement is read word by word, and has to have one of a few forms whose effect is known;
-whatever is written otherwise is refused (ValueError), although a server may take it. For if a change were not seen,
-it would run without a transaction, and what is kept in memory would not be voided.
+There are no guesses. A statement is read token by token, and must have one of a few forms whose effect is known;
+everything else is refused (ValueError), although a server may take it. A change that is not seen would run without a
+transaction, and the cache would not be voided.
 """
 
 import re
 
-TOKEN = re.compile(  # as the servers part a statement, under the sql_mode of core/db/drivers.py
+TOKEN = re.compile(  # as the servers read a statement, under the sql_mode of core/db/drivers.py
     r"""(?P<gap> [ \t\n\r\f\v]+ | --(?=[\x00-\x20]|\Z)[^\n]* | \#[^\n]* | /\*(?!M?!).*?\*/ )
       | (?P<text> '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" )
       | (?P<param> %\([a-z][a-z0-9_]*\)s )
@@ -17,15 +17,15 @@ TOKEN = re.compile(  # as the servers part a statement, under the sql_mode of co
       | (?P<sign> . )""",
     re.S | re.X,
 )
-BEHIND = r"AS|FORCE|FROM|IGNORE|JOIN|LATERAL|LIMIT|ON|ORDER|PARTITION|SET|STRAIGHT_JOIN|USE|USING|WHERE"
-BEHIND += r"|CROSS|INNER|LEFT|NATURAL|OUTER|RIGHT"  # words that may stand behind a table, and are not its alias
-NAME = rf"(?:`[\w$]+`|(?!(?:{BEHIND})\b)[\w$]+)"
-WITH = rf"{NAME}(?: …)? AS …"  # a common table expression; … is what stood in parentheses
+AFTER = r"AS|FORCE|FROM|IGNORE|JOIN|LATERAL|LIMIT|ON|ORDER|PARTITION|SET|STRAIGHT_JOIN|USE|USING|WHERE"
+AFTER += r"|CROSS|INNER|LEFT|NATURAL|OUTER|RIGHT"  # words that may follow a table, and are not its alias
+NAME = rf"(?:`[\w$]+`|(?!(?:{AFTER})\b)[\w$]+)"
+WITH = rf"{NAME}(?: …)? AS …"  # a common table expression; … is what was in parentheses
 READS = re.compile(rf"(?:WITH (?:RECURSIVE )?{WITH}(?: , {WITH})* )?SELECT\b.*", re.I)
 
 
-def _modified(verb, *words):
-    """Return the pattern of a verb with all the words behind it that only modify it.
+def _modified(verb: str, *words: str) -> str:
+    """Return the pattern of a verb with all the words after it that only modify it.
 
     Without a possessive `*+`, which Python 3.11.2, Debian 12's, takes for something else.
     """
@@ -54,27 +54,27 @@ SETS = re.compile(rf"(?:({NAME})\.)?(?:`[^`]+`|[\w$]+) = .+", re.I)
 TARGET = re.compile(rf"({NAME})", re.I)
 STORES = re.compile(r"\bINTO\b|:=", re.I)  # files and variables, also those of the session, which others get
 FORMS = (
-    "what it changes cannot be told for sure. Write it plainly: INSERT, UPDATE or DELETE (not REPLACE, nor WITH in "
+    "what it changes is not certain. Write it plainly: INSERT, UPDATE or DELETE (not REPLACE, nor WITH in "
     "front), each table by its name alone, and where tables are joined, the owner of each column that is set"
 )
 
 
-def bare(text):
-    """Return a statement with spaces for comments and quotes for what is quoted, so that places in it stay right."""
+def bare(text: str) -> str:
+    """Return a statement with spaces for comments and quotes for what is quoted; its length stays the same."""
     return TOKEN.sub(_blank, text)
 
 
-def _blank(token):
-    filler = {"gap": " ", "text": "'", "name": "'"}.get(token.lastgroup)
+def _blank(token: re.Match[str]) -> str:
+    filler = {"gap": " ", "text": "'", "name": "'"}.get(token.lastgroup or "")
     return re.sub(r"[^\n]", filler, token[0]) if filler else token[0]
 
 
-def unclosed(text):
-    """Return where a quote or a comment begins that is not closed, or a comment that a server runs; or None."""
+def unclosed(text: str) -> int | None:
+    """Return where a quote or a comment begins that is not closed, or a comment that a server runs."""
     return next((token.start() for token in TOKEN.finditer(text) if token.lastgroup == "open"), None)
 
 
-def outline(text):
+def outline(text: str) -> str:
     """Return a text in one line: a space between its parts, … for what is in parentheses, '' for a value."""
     parts = []
     for token in TOKEN.finditer(text):
@@ -82,15 +82,16 @@ def outline(text):
             parts.append(token[0] if re.fullmatch(r"`[\w$]+`", token[0]) else "`?`")
         elif token.lastgroup != "gap":
             parts.append("''" if token.lastgroup in ("text", "param") else token[0])
-    flat, deeper = " ".join(parts), None
-    while flat != deeper:
+    flat, deeper = " ".join(parts), ""
+    while flat != deeper:  # from the innermost parentheses outwards
         flat, deeper = re.sub(r"\([^()]*\)", "…", flat), flat
     return re.sub(r" ?\. ?", ".", flat)
 
 
-def changed_by(text):
+def changed_by(text: str) -> frozenset[str]:
     """Return the names of the tables that INSERT, UPDATE, DELETE or TRUNCATE changes; raise ValueError."""
     flat = outline(text)
+    names: list[str | None]
     if found := INSERTS.fullmatch(flat):
         names = [_name(found[1] or found[2])]
     elif found := DELETES_FROM.fullmatch(flat):
@@ -101,16 +102,17 @@ def changed_by(text):
     elif found := UPDATES.fullmatch(flat):
         tables = _tables(found[1])
         owners = {_part(SETS, assignment)[1] for assignment in found[2].split(" , ")}
-        every = [table for table in tables.values() if table]  # a column without an owner may be any one's
+        every = [table for table in tables.values() if table]  # a column without an owner may be of any of them
         names = [name for owner in owners for name in ([tables.get(_name(owner))] if owner else every)]
     else:
         raise ValueError(FORMS)
-    if not names or None in names:
+    known = frozenset(name for name in names if name)
+    if not known or None in names:
         raise ValueError(FORMS)
-    return frozenset(names)
+    return known
 
 
-def _tables(joined):
+def _tables(joined: str) -> dict[str, str | None]:
     """Return {alias or name: table} of what UPDATE or FROM names; None for what is no table, as a JSON document."""
     found = {}
     for part in JOIN.split(joined):
@@ -119,17 +121,17 @@ def _tables(joined):
     return found
 
 
-def _name(word):
+def _name(word: str) -> str:
     return word.strip("`")
 
 
-def _part(form, text):
+def _part(form: re.Pattern[str], text: str) -> re.Match[str]:
     match = form.fullmatch(text)
     if not match:
         raise ValueError(FORMS)
     return match
 
 
-def only_reads(text):
+def only_reads(text: str) -> bool:
     """Whether a statement is a SELECT, or WITH … SELECT, that puts what it reads nowhere."""
     return bool(READS.fullmatch(outline(text)) and not STORES.search(bare(text)))

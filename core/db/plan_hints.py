@@ -1,6 +1,6 @@
 """What a header says about plans: values to try the statement with, and what the plan is allowed to do.
 
-    -- sample: category_id=7, limit=21, offset=0        one case a line; what is not named is NULL
+    -- sample: category_id=7, limit=21, offset=0        one case; what is not named is NULL
     -- sample: words='+desk* +lamp*', limit=21,         goes on in lines that are indented by three spaces or more
     --   after_id=(SELECT …)
     -- allow: filesort on cart_items (at most 100 lines)
@@ -21,6 +21,8 @@ only where it says something:
 import dataclasses
 import decimal
 import re
+from collections.abc import Collection
+from typing import Any
 
 KINDS = ("full scan", "filesort", "temporary table")
 MADE = ("derived", "subquery", "union", "document")  # the server's own tables, <derived2> in a plan, and JSON_TABLE
@@ -48,7 +50,7 @@ class Query:
 class Sample:
     """One case to explain a statement with: {parameter: value or Query}, as written, and the line where it begins."""
 
-    values: dict
+    values: dict[str, Any]
     text: str
     line: int
 
@@ -63,8 +65,8 @@ class Allowance:
     server: str | None
     line: int
 
-    def covers(self, kind, names, rows, server):
-        """Whether it allows this kind of work on so many rows of a table of these names (its own and its alias)."""
+    def covers(self, kind: str, names: Collection[str], rows: int, server: str) -> bool:
+        """Whether it allows this kind of work on so many rows of the table with these names (its own, its alias)."""
         return (
             kind == self.kind
             and self.table in (None, *names)
@@ -72,13 +74,14 @@ class Allowance:
             and (self.rows is None or rows <= self.rows)
         )
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"allow: {self.kind}" + (f" on {self.table}" if self.table else "")
 
 
-def sample(text, line, params):
+def sample(text: str, line: int, params: Collection[str]) -> Sample:
     """Parse one `sample:` of a statement with these parameters; raise ValueError with what is wrong."""
-    values, at = {}, 0
+    values: dict[str, Any] = {}
+    at = 0
     while at < len(text):
         name = NAME.match(text, at)
         if not name:
@@ -95,7 +98,7 @@ def sample(text, line, params):
     return Sample({name: values.get(name) for name in params}, text, line)
 
 
-def _value(text, at, name):
+def _value(text: str, at: int, name: str) -> tuple[Any, int]:
     """Return the value that begins here, and where it ends."""
     if text.startswith("(SELECT ", at):
         end = _closing(text, at)
@@ -111,7 +114,7 @@ def _value(text, at, name):
     return (quoted[1:-1].replace("''", "'") if quoted else None), found.end()
 
 
-def _closing(text, at):
+def _closing(text: str, at: int) -> int | None:
     """Return where the parenthesis that opens here has been closed, or None."""
     depth = 0
     for found in QUOTED_OR_PARENTHESIS.finditer(text, at):
@@ -121,7 +124,7 @@ def _closing(text, at):
     return None
 
 
-def allowances(text, line, body):
+def allowances(text: str, line: int, body: str) -> list[Allowance]:
     """Parse one `allow:` of a statement with this text; raise ValueError with what is wrong."""
     found = ALLOW.match(text)
     if not found:

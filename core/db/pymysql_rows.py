@@ -7,7 +7,7 @@ Connection with its DictCursor.
 
 This is the text protocol's result set and nothing else; connecting, sending, OK and error packets stay PyMySQL's. The
 protocol: dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response_text_resultset.html
-It stands on what is private in PyMySQL, so it works with the one version that it was tested with (TESTED_WITH).
+It uses what is private in PyMySQL, so it works with the one version that it was tested with (TESTED_WITH).
 """
 
 import datetime

@@ -1,7 +1,7 @@
 """Whether the shop can work: its database answers, the schema is the one it needs, and every statement fits it.
 
-What is judged is what runs: the migrations as they were at the start, and the statements as they are in use. What else
-comes to lie in the folders (the files of the next version, say) changes nothing before it is loaded.
+It checks what runs: the migrations of the start, and the statements in use. Files that come into the folders later
+(those of the next version, say) change nothing before they are loaded.
 """
 
 import contextlib
@@ -11,70 +11,74 @@ import inspect
 import logging
 import mmap
 import time
+from collections.abc import Callable
+from typing import Any
 
 from core.cli import CommandError
-from core.db.database import DatabaseError, Session
-from core.db.drivers import connect
-from core.db.migrations import State, applied
+from core.database_url import DatabaseUrl
+from core.db.drivers import DatabaseError, connect
+from core.db.migrations import Migration, State, applied
 from core.db.mysql_errors import refusal
-from core.db.session import prepare, problem_of
+from core.db.session import Session, prepare, problem_of
+from core.db.statements import Statements
 
 log = logging.getLogger("bodega.serve")
 
 SOUND = slice(0, 1)  # of the shared memory: 1 once every statement fits
-TOLD = slice(1, 9)  # the hash of what the log has been told
+LOGGED = slice(1, 9)  # the hash of what was logged last
 PAUSE = 1  # seconds between two looks at a shop that is not ready
 
 
 class NotYet(Exception):
-    """Nothing can be said of the statements, as the database is away or its schema is behind; says which."""
+    """The statements cannot be checked: the database cannot be reached, or its schema is behind; says which."""
 
 
 class Readiness:
     """Lets the server PREPARE every statement as soon as it can. A plugin: a handler that names `readiness` gets it.
 
-    Made before the workers are forked, which share what it finds. `migrations`: those of the start.
+    Made before the workers are forked; they share what it finds. `migrations`: those of the start. `timeout`: seconds,
+    see drivers.connect.
     """
 
     name = "readiness"
     api = 2
 
-    def __init__(self, url, timeout, statements, migrations):
+    def __init__(self, url: DatabaseUrl, timeout: float, statements: Statements, migrations: list[Migration]) -> None:
         self.url = url
-        self.timeout = timeout  # seconds, see `connect`
+        self.timeout = timeout
         self.statements = statements
         self.migrations = migrations
         self._shared = mmap.mmap(-1, 9)
 
-    def apply(self, callback, route):
+    def apply(self, callback: Callable[..., Any], route: Any) -> Callable[..., Any]:
         """Wrap the routes whose handler names `readiness`."""
         names = inspect.signature(route.callback).parameters
         return functools.partial(callback, readiness=self) if "readiness" in names else callback
 
     @property
-    def is_sound(self):
-        """Whether every statement fits the schema; once they did, an edit that does not is not taken."""
+    def is_sound(self) -> bool:
+        """Whether every statement fits the schema. From then on, an edit that does not fit is not taken."""
         return self._shared[SOUND] == b"\1"
 
-    def look(self):
-        """Return whether every statement fits the schema; what speaks against it is logged, once."""
+    def look(self) -> bool:
+        """Return whether every statement fits the schema; log why not, once."""
         if not self.is_sound:
             try:
                 problems = self._problems()
             except NotYet as reason:
-                self._tell(logging.WARNING, [str(reason)])
+                self._log_once(logging.WARNING, [str(reason)])
             else:
-                self._tell(logging.ERROR, problems)
+                self._log_once(logging.ERROR, problems)
                 self._shared[SOUND] = b"\0" if problems else b"\1"
         return self.is_sound
 
-    def wait(self):
-        """Look again and again, until all is well."""
+    def wait(self) -> None:
+        """Look again and again, until every statement fits."""
         while not self.look():
             time.sleep(PAUSE)
 
-    def replace(self, other):
-        """Take the place of another one; raise CommandError where the statements do not fit, or nobody knows."""
+    def replace(self, other: "Readiness") -> None:
+        """Take the place of another one; raise CommandError if new statements do not fit, or cannot be checked."""
         try:
             problems = self._problems()
         except NotYet as reason:
@@ -85,18 +89,18 @@ class Readiness:
             raise CommandError("\n".join(problems))
         self._shared[SOUND] = b"\1"
 
-    def _texts(self):
+    def _texts(self) -> dict[str, str]:
         return {statement.name: statement.text for statement in self.statements}
 
-    def _tell(self, level, lines):
-        """Log the lines, if the log has not been told the same by the last look of any worker."""
-        told = hashlib.blake2b("\n".join(lines).encode(), digest_size=8).digest()
-        if self._shared[TOLD] != told:
-            self._shared[TOLD] = told
+    def _log_once(self, level: int, lines: list[str]) -> None:
+        """Log the lines, unless the last look of any worker has logged the same."""
+        digest = hashlib.blake2b("\n".join(lines).encode(), digest_size=8).digest()
+        if self._shared[LOGGED] != digest:
+            self._shared[LOGGED] = digest
             for line in lines:
                 log.log(level, line)
 
-    def _problems(self):
+    def _problems(self) -> list[str]:
         """Return a sentence for each statement that does not fit the schema; raise NotYet."""
         try:
             with contextlib.closing(connect(self.url, self.timeout)) as connection, connection.cursor() as cursor:

@@ -72,7 +72,7 @@ class Statement:
         return PLACEHOLDER.sub("?", self.text).replace("%%", "%")
 
     def line_of(self, word: str) -> int:
-        """Return the file's line in which a word of the statement stands first."""
+        """Return the file's line in which a word of the statement comes first."""
         found = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", self.body, re.I) if word else None
         return self.line_at(found.start() if found else 0)
 
@@ -126,7 +126,7 @@ class _Header:
             if parts["key"]:
                 key = parts["key"]
                 if key in found and key in ("returns", "params"):
-                    raise Problem(path, number, f"'{key}:' stands twice")
+                    raise Problem(path, number, f"'{key}:' is there twice")
                 found[key] = (parts["value"].strip(), number)
                 if key in ("sample", "allow"):
                     self.plans.append((key, parts["value"].strip(), number))
@@ -155,7 +155,7 @@ class _Header:
 
 
 def _find_effects(s: Statement, tables: AbstractSet[str] | None) -> None:
-    """Note what the statement does; raise Problem where that cannot be told, or is not what its header says."""
+    """Note what the statement does; raise Problem where that is not certain, or not what its header says."""
     if s.returns in ("one", "many"):
         if not effects.only_reads(s.body):
             raise Problem(s.path, s.first_line, f"'returns: {s.returns}' wants a SELECT that stores nothing (no INTO)")

@@ -23,7 +23,7 @@ NO_FOLDERS = {"application", "font", "image", "migrations", "multipart", "text"}
 def require_sound(problems: Iterable[Problem]) -> None:
     """Raise CommandError with the problems, a line each, if there are any."""
     if lines := [str(problem) for problem in problems]:
-        raise CommandError("\n".join(lines) + "\nMend them; python3 server.py check looks again.")
+        raise CommandError("\n".join(lines) + "\nCorrect them; python3 server.py check looks again.")
 
 
 def missing(folder: pathlib.Path, sources: Iterable[pathlib.Path]) -> list[Problem]:

@@ -183,7 +183,7 @@ class Embedded:
         raise CommandError(
             f"The private MariaDB in {shown(self.data)} does not start. Its log ({shown(log)}) ends:\n\n"
             + "\n".join(f"    {line}" for line in last)
-            + "\n\nMend what it says, then start again."
+            + "\n\nCorrect what it says, then start again."
         )
 
 

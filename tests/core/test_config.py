@@ -317,7 +317,7 @@ def test_a_line_that_cannot_be_read_is_named_and_not_repeated(env_file, text, li
 
 
 def test_a_file_that_is_not_utf_8_gives_a_sentence(env_file):
-    with pytest.raises(Malformed, match=r"/\.env cannot be read: it is not UTF-8\. Mend or remove it\."):
+    with pytest.raises(Malformed, match=r"/\.env cannot be read: it is not UTF-8\. Correct or remove it\."):
         env_file("HOST=é".encode("latin-1"))
 
 
