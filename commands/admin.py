@@ -1,20 +1,26 @@
 """Give a registered account the role of an administrator, or take it back."""
 
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from typing import Any
+
 from core import logs
 from core.cli import CommandError, say
+from core.config import Config
 from core.db.owner import in_transaction, owner_url
+from core.db.session import Row, Session
 from core.identity import audit
 
 HELP = "make a registered account an administrator (--revoke: no longer one)"
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("name", metavar="NAME", help="the account's username")
     parser.add_argument("--revoke", action="store_true", help="take the role back")
 
 
-def run(options, config, shop):
+def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     """Change the role and say so."""
     logs.configure(config.log_level)
     role = "customer" if options.revoke else "admin"
@@ -30,7 +36,7 @@ def run(options, config, shop):
     return 0
 
 
-def set_role(db, name, role):
+def set_role(db: Session, name: str, role: str) -> Row:
     """Set the role of the account of this name; return it as it was. Raises CommandError if there is none."""
     account = db.one("users/role", username=name) if name.isascii() else None
     if account is None:

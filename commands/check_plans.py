@@ -1,48 +1,51 @@
-"""How the server would run each statement: EXPLAIN with the samples of its header, and what speaks against the plan.
+"""The plan of each statement: EXPLAIN with the samples of its header, and what is wrong with the plan.
 
-A plan is refused where it reads a whole table or index (full scan), sorts (filesort) or keeps rows aside (temporary
-table), unless the header allows it with a reason; core/db/plan_hints.py says how. Each row of EXPLAIN is judged by the
-table that stands in it: what is allowed on the rows of a page is not allowed on all products.
+A plan is wrong where it reads a whole table or index (full scan), sorts (filesort) or stores rows in between (temporary
+table), unless the header allows it with a reason; core/db/plan_hints.py says how. Each row of EXPLAIN is judged by its
+own table: what is allowed on the rows of a page is not allowed on all products.
 
-No full scan is: reading what the server has made itself (<derived2>) or what came as a JSON document; an index that is
-read in its order and left at the LIMIT, where no condition lets entries pass by; what EXPLAIN says of INSERT's target.
-What is looked up by a key is no full scan either, however much of the table has that key: for that, look at `rows`.
-TRUNCATE has no plan and is passed over.
+These are no full scans: reading what the server has made itself (<derived2>) or a JSON document; reading an index in
+its order up to the LIMIT, if no condition skips entries; what EXPLAIN says of INSERT's target; a lookup by a key,
+however many rows have that key (see `rows` for that). TRUNCATE has no plan.
 """
 
 import dataclasses
 import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from core.db.database import DatabaseError
 from core.db.drivers import number
 from core.db.mysql_errors import LOST
-from core.db.plan_hints import Query
-from core.db.statement import Problem
+from core.db.plan_hints import Allowance, Query, Sample
+from core.db.session import Row
+from core.db.statement import Problem, Statement
 
-FEWEST = 10_000  # products; with fewer, a server may well read all of a table that has a good index
+FEWEST = 10_000  # products; with fewer, a server may read a whole table although it has a good index
 NO_PLAN = "TRUNCATE"  # neither server explains it; it reads nothing
-UNSEEN = re.compile(r"Impossible WHERE|(?:no matching|unique) row", re.I)  # decided before there was a plan
+UNSEEN = re.compile(r"Impossible WHERE|(?:no matching|unique) row", re.I)  # the server decided before it made a plan
 LIMIT = re.compile(r"\b(LIMIT|OFFSET)\s+(?:(\d+)|%\((\w+)\)s)", re.I)
-NO_LIMIT = 2**63  # LIMIT 18446744073709551615 only keeps a subquery apart
+NO_LIMIT = 2**63  # LIMIT 18446744073709551615 only keeps a subquery from being merged
 NAMED = re.compile(r"\b(?:FROM|JOIN|STRAIGHT_JOIN|UPDATE|INTO)\s+(\w+)(?:\s+(?:AS\s+)?(\w+))?", re.I)
-MATERIALISED = "Table function: json_table; Using temporary"  # so MySQL reads every document
+MATERIALISED = "Table function: json_table; Using temporary"  # MySQL says this of every document
+FAILURES: tuple[type[Exception], ...] = (*DatabaseError, ValueError)
 
 
 @dataclasses.dataclass
 class Report:
-    """What looking at plans has found: how many, Problems, sentences, and the files whose plan was not to be had."""
+    """How many plans there were, what is wrong with them, allowances that none needs, and files without a plan."""
 
     plans: int = 0
-    problems: list = dataclasses.field(default_factory=list)
-    hints: list = dataclasses.field(default_factory=list)
-    unseen: list = dataclasses.field(default_factory=list)
+    problems: list[Problem] = dataclasses.field(default_factory=list)
+    hints: list[str] = dataclasses.field(default_factory=list)
+    unseen: list[str] = dataclasses.field(default_factory=list)
 
 
-def look(cursor, statements, server):
+def look(cursor: Any, statements: Iterable[Statement], server: str) -> Report:
     """Explain every statement with every sample of its header; return a Report. Executes none of them.
 
-    (MySQL does read a subquery in FROM that has one row at most while it explains.) `server`: MariaDB or MySQL. Raises
-    DatabaseError where it cannot be reached.
+    (But MySQL, while it explains, reads a subquery in FROM that has at most one row.) `server`: MariaDB or MySQL.
+    Raises DatabaseError where the server cannot be reached.
     """
     report = Report()
     for statement in statements:
@@ -55,12 +58,14 @@ def look(cursor, statements, server):
     return report
 
 
-def _look(cursor, statement, server, report):
-    """Add to the report what one statement's plans show."""
+def _look(cursor: Any, statement: Statement, server: str, report: Report) -> None:
+    """Add the plans of one statement to the report."""
     if statement.params and not statement.samples:
         raise Problem(statement.path, 1, "there is no '-- sample: …' of its parameters to explain it with")
-    refused, needed, unseen = {}, set(), False
-    for sample in statement.samples or [None]:
+    refused: dict[tuple[str, str], list[tuple[Sample, str | None]]] = {}
+    needed: set[Allowance] = set()
+    unseen = False
+    for sample in samples_of(statement):
         values = values_of(cursor, statement, sample)
         rows = explain(cursor, statement, values)
         report.plans += 1
@@ -71,34 +76,42 @@ def _look(cursor, statement, server, report):
             needed |= allowed
             if not allowed:
                 refused.setdefault((kind, names[0]), []).append((sample, row["key"]))
-    report.problems += [_problem(statement, *offence, cases) for offence, cases in refused.items()]
+    report.problems += [_problem(statement, kind, table, cases) for (kind, table), cases in refused.items()]
     if unseen:
         report.unseen.append(statement.path)
         return
-    idle = [a for a in statement.allowances if a not in needed and a.server in (None, server)]
     report.hints += [
         f"{statement.path}:{a.line}: no plan needs '{a}' here. Remove it, or say in which server it is needed."
-        for a in idle
+        for a in statement.allowances
+        if a not in needed and a.server in (None, server)
     ]
 
 
-def values_of(cursor, statement, sample):
-    """Return {parameter: value} of a sample, with what the database was asked for."""
-    values = dict(sample.values) if sample else {}
+def samples_of(statement: Statement) -> list[Sample]:
+    """Return the samples of a statement's header; an empty one where it has no parameters."""
+    return statement.samples or [Sample({}, "", statement.first_line)]
+
+
+def values_of(cursor: Any, statement: Statement, sample: Sample) -> dict[str, Any]:
+    """Return {parameter: value} of a sample; the database is asked for values that are queries.
+
+    Raises Problem for a query that gives no value.
+    """
+    values = dict(sample.values)
     for name, value in values.items():
         if isinstance(value, Query):
             try:
                 cursor.execute(value.text)
                 (values[name],) = (cursor.fetchone() or {"": None}).values()
-            except (*DatabaseError, ValueError) as error:
+            except FAILURES as error:
                 _raise_if_lost(error)
                 what = f"the (SELECT …) of {name} gives no value: {error.args[-1]}"
                 raise Problem(statement.path, sample.line, what) from None
     return values
 
 
-def explain(cursor, statement, values):
-    """Return EXPLAIN's rows as dicts, in the form that both servers have; raise Problem where it cannot be had."""
+def explain(cursor: Any, statement: Statement, values: dict[str, Any]) -> list[Row]:
+    """Return EXPLAIN's rows, in the form that both servers have; raise Problem for a statement without a plan."""
     try:
         cursor.execute("EXPLAIN FORMAT=TRADITIONAL " + statement.text, values)
     except DatabaseError as error:
@@ -107,21 +120,21 @@ def explain(cursor, statement, values):
     return list(cursor.fetchall())
 
 
-def _raise_if_lost(error):
+def _raise_if_lost(error: Exception) -> None:
     if isinstance(error, DatabaseError) and number(error) in LOST:
         raise error
 
 
-def offences(rows, statement, values, server):
-    """Yield (kind, row) for whatever in a plan wants a reason."""
+def offences(rows: list[Row], statement: Statement, values: dict[str, Any], server: str) -> Iterator[tuple[str, Row]]:
+    """Yield (kind, row) for everything in a plan that the header has to allow."""
     stops_at = _stops_at(statement, values)
     for row in rows:
         extra = row["Extra"] or ""
         if row["select_type"] in ("INSERT", "REPLACE"):
             continue
-        given = (row["table"] or "").startswith("<") or "Table function" in extra
+        made = (row["table"] or "").startswith("<") or "Table function" in extra
         in_order = row["type"] == "index" and "Using where" not in extra and int(row["rows"] or 0) <= stops_at
-        whole = row["type"] in ("ALL", "index") and not given and not in_order
+        whole = row["type"] in ("ALL", "index") and not made and not in_order
         if whole or "Full scan on NULL key" in extra or "Deleting all rows" in extra:
             yield "full scan", row
         if "Using filesort" in extra:
@@ -131,8 +144,8 @@ def offences(rows, statement, values, server):
             yield "temporary table", row
 
 
-def _stops_at(statement, values):
-    """Return how many rows in order the statement's largest LIMIT and OFFSET have read."""
+def _stops_at(statement: Statement, values: dict[str, Any]) -> int:
+    """Return how many rows of an index in order the statement's largest LIMIT and OFFSET read."""
     most = {"LIMIT": 0, "OFFSET": 0}
     for word, literal, name in LIMIT.findall(statement.body):
         given = int(literal or values[name] or 0)
@@ -141,8 +154,8 @@ def _stops_at(statement, values):
     return sum(most.values())
 
 
-def names_of(row, statement):
-    """Return what a header may call the table of a plan's row: its own name first, then what the statement calls it."""
+def names_of(row: Row, statement: Statement) -> list[str]:
+    """Return what a header may call the table of a plan's row: its own name first, then its alias."""
     table = row["table"]
     if not table:  # "Deleting all rows"
         return sorted(statement.changes)
@@ -154,16 +167,16 @@ def names_of(row, statement):
     return [own.pop(), table] if len(own) == 1 else [table]
 
 
-def _problem(statement, kind, table, cases):
+def _problem(statement: Statement, kind: str, table: str, cases: list[tuple[Sample, str | None]]) -> Problem:
     """Return the Problem for one offence; `cases`: (sample, index read) for each sample that shows it."""
     sample, key = cases[0]
-    case = f" with the sample {_short(sample.text)}" if sample and sample.text else ""
+    case = f" with the sample {_short(sample.text)}" if sample.text else ""
     more = f" and {len(cases) - 1} more" if len(cases) > 1 else ""
     index = f" (all of {key})" if kind == "full scan" and key else ""
-    mend = f"Mend the statement or its indexes, or say why that stays cheap: -- allow: {kind} on {table} (…)"
-    what = f"{kind} {'of' if kind == 'full scan' else 'on'} {table}{index}{case}{more}. {mend}"
-    return Problem(statement.path, sample.line if sample else statement.first_line, what)
+    advice = f"Change the statement or its indexes, or say why it stays cheap: -- allow: {kind} on {table} (…)"
+    what = f"{kind} {'of' if kind == 'full scan' else 'on'} {table}{index}{case}{more}. {advice}"
+    return Problem(statement.path, sample.line, what)
 
 
-def _short(text):
+def _short(text: str) -> str:
     return text if len(text) <= 60 else text[:59] + "…"

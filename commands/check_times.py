@@ -2,36 +2,38 @@
 
 import statistics
 import time
+from typing import Any
 
 from commands import check_plans
 from core.cli import say
 from core.db.database import DatabaseError
-from core.db.statement import Problem
+from core.db.statement import Problem, Statement
 
-TRIES = 5  # of which the median counts; one more comes first, so that what is read is in memory
+FAILURES: tuple[type[Exception], ...] = (Problem, *DatabaseError)
+TRIES = 5  # the median counts; one run before them reads the rows into memory
 
 
-def report(cursor, statements):
+def report(cursor: Any, statements: list[Statement]) -> None:
     """Run every statement that only reads, with each of its samples; print the times, the slowest first.
 
-    Whatever changes or locks rows is left out. As the program sees it: with the way there and back, and with turning
-    the rows into dicts.
+    Statements that change or lock rows are left out. A time is what the program waits: with the round trip, and with
+    making dicts of the rows.
     """
     found = []
     for statement in statements:
         if not statement.reads_only:
             continue
-        for sample in statement.samples or [None]:
+        for sample in check_plans.samples_of(statement):
             try:
                 values = check_plans.values_of(cursor, statement, sample)
-                found.append((_milliseconds(cursor, statement, values), statement.path, sample.text if sample else ""))
-            except (Problem, *DatabaseError) as error:
+                found.append((_milliseconds(cursor, statement, values), statement.path, sample.text))
+            except FAILURES as error:
                 say(f"{statement.path} could not be timed: {error}")
-    for milliseconds, path, sample in sorted(found, reverse=True):
-        say(f"{milliseconds:9.2f} ms  {path}  {sample}".rstrip())
+    for milliseconds, path, text in sorted(found, reverse=True):
+        say(f"{milliseconds:9.2f} ms  {path}  {text}".rstrip())
 
 
-def _milliseconds(cursor, statement, values):
+def _milliseconds(cursor: Any, statement: Statement, values: dict[str, Any]) -> float:
     times = []
     for _ in range(TRIES + 1):
         began = time.perf_counter()

@@ -11,14 +11,19 @@ has no "that" and no "with", and searches for them find nothing. One that is mad
 """
 
 import contextlib
-import sys
 import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from typing import Any
 
-from core.cli import CommandError, say
+from core.cli import confirm, say
+from core.config import Config
+from core.database_url import DatabaseUrl
 from core.db.database import Session
 from core.db.drivers import connect
 from core.db.migrations import ALL_WORDS, LONGEST_STATEMENT
 from core.db.owner import in_transaction, owner_url
+from core.db.statements import Statements
 
 HELP = "make the index of words anew: after very many changes, or where it leaves words out"
 REBUILD = "ALTER TABLE products FORCE"  # whole: not before it is done do searches use the new one
@@ -27,23 +32,23 @@ NOBODYS = "+qzxjvkwqzxjvkw"  # a word that no product has
 DUE = 0.02  # seconds that every search takes longer
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--yes", action="store_true", help="begin without asking")
 
 
-def run(options, config, shop):
+def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     """Say how long it takes and whom it holds up; do it, and say what it brought."""
     with owner_url(config) as url:
-        products, before = in_transaction(url, lambda db: (db.one("seed/counts")["products"], delay(db)))
+        products, before = in_transaction(url, lambda db: ((db.one("seed/counts") or {})["products"], delay(db)))
         seconds = max(1, round(products * PER_PRODUCT))
-        told = (
+        question = (
             f"Making the table and the index of words of {products} products anew takes up to {seconds} s on 2 cores. "
             "Meanwhile products can be read, searched and put into carts; changes of products get a 503 after "
-            "DATABASE_TIMEOUT. It takes as much room on the disk again as the table does."
+            "DATABASE_TIMEOUT. It takes as much room on the disk again as the table does. Go on?"
         )
-        if not options.yes and not _confirmed(told):
-            raise CommandError("Nothing was changed.")
+        if not options.yes:
+            confirm(question, "optimize --yes")
         began = time.monotonic()
         rebuild(url)
         after = in_transaction(url, delay)
@@ -54,13 +59,7 @@ def run(options, config, shop):
     return 0
 
 
-def _confirmed(told):
-    if not sys.stdin.isatty():
-        raise CommandError(f"{told} Nobody is here to answer; if you mean it: python3 server.py optimize --yes")
-    return input(f"{told} Go on? [y/N] ").strip().lower() in ("y", "yes")
-
-
-def rebuild(url):
+def rebuild(url: DatabaseUrl) -> None:
     """Make the table and its index anew, in one step; with all words, whatever the server leaves out."""
     with (
         contextlib.closing(connect(url, 10, statement_timeout=LONGEST_STATEMENT)) as connection,
@@ -70,7 +69,7 @@ def rebuild(url):
         cursor.execute(REBUILD)
 
 
-def delay(db):
+def delay(db: Session) -> float:
     """Return the seconds that every search takes at least: what finding nothing takes, the least of three tries."""
     times = []
     for _ in range(3):
@@ -80,7 +79,7 @@ def delay(db):
     return min(times)
 
 
-def due(url):
+def due(url: DatabaseUrl) -> str | None:
     """Return the sentence that says that it is time to optimize, or None."""
     seconds = in_transaction(url, delay)
     if seconds < DUE:
@@ -91,13 +90,13 @@ def due(url):
     )
 
 
-def left_out(db):
+def left_out(db: Session) -> str | None:
     """Return the sentence on a word that products have and the index of words has not, or None.
 
     Nothing can be said where none of the newest products has a word that a server may leave out.
     """
     for row in db.many("products/stop_words")[:1]:
-        if not db.one("products/has_word", words=f"+{row['word']}")["found"]:
+        if not (db.one("products/has_word", words=f"+{row['word']}") or {})["found"]:
             return (
                 f"The index of words leaves out words such as {row['word']!r}, and searches for them find nothing: it "
                 "was made anew (by ALTER TABLE, OPTIMIZE TABLE, or from a dump) with the server's stop words on. Type: "
@@ -106,7 +105,7 @@ def left_out(db):
     return None
 
 
-def warning(url, timeout, statements):
+def warning(url: DatabaseUrl, timeout: float, statements: Statements) -> str | None:
     """Return what `left_out` says, asked on a connection of its own; `timeout`: seconds. Raises DatabaseError."""
     with contextlib.closing(connect(url, timeout)) as connection, connection.cursor() as cursor:
         return left_out(Session(cursor, statements))

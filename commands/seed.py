@@ -2,14 +2,19 @@
 
 import contextlib
 import itertools
-import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import orjson
 from tqdm import tqdm
 
 from commands import seed_catalogue
-from core.cli import CommandError, say
+from core.cli import CommandError, confirm, say
+from core.config import Config
+from core.database_url import DatabaseUrl
+from core.db.database import Session
 from core.db.owner import in_transaction, owner_url
 from core.errors import Conflict
 
@@ -19,44 +24,39 @@ BATCH = 2_000
 TRIES = 5
 
 
-def arguments(parser):
+def arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--products", type=count, default=500, metavar="N", help="how many products (default 500)")
     parser.add_argument("--yes", action="store_true", help="replace a catalogue that has rows without asking")
 
 
-def count(text):
+def count(text: str) -> int:
     """Parse --products."""
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST:
         raise CommandError(f"--products is {text!r}; wanted is a whole number from 1 to {MOST}.", code=2)
     return int(text)
 
 
-def run(options, config, shop):
+def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     """Fill the catalogue, or leave it as it is."""
     with owner_url(config) as url:
-        held = in_transaction(url, lambda db: db.one("seed/counts"))
-        if any(held.values()) and not options.yes and not _confirmed(held):
-            raise CommandError("Nothing was changed.")
-        fill(url, options.products, clear=any(held.values()))
+        counts = in_transaction(url, lambda db: db.one("seed/counts") or {})
+        filled = any(counts.values())
+        if filled and not options.yes:
+            confirm(
+                f"The catalogue has {counts['products']} products in {counts['categories']} categories, and carts have "
+                f"{counts['cart_lines']} lines. Remove all of them and fill it anew?",
+                "seed --yes",
+            )
+        fill(url, options.products, clear=filled)
     return 0
 
 
-def _confirmed(held):
-    question = (
-        f"The catalogue has {held['products']} products in {held['categories']} categories, and {held['cart_lines']} "
-        "lines lie in carts. Remove all of them and fill it anew?"
-    )
-    if not sys.stdin.isatty():
-        raise CommandError(f"{question} Nobody is here to answer; if you mean it, type: python3 server.py seed --yes")
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+def fill(url: DatabaseUrl, products: int, clear: bool = False) -> None:
+    """Put so many products and their categories into an empty catalogue; with `clear`, replace the catalogue.
 
-
-def fill(url, products, clear=False):
-    """Put `products` products and their categories into an empty catalogue, or in place of what it holds.
-
-    It is one transaction: whatever ends it early (Ctrl-C, a crash) leaves what was there. Where the shop, which may
-    serve meanwhile, is in the way, all of it is done again; raises CommandError where that does not help.
+    It is one transaction: if it ends early (Ctrl-C, a crash), the old catalogue stays. The shop may serve meanwhile;
+    after a conflict with it all is done again, TRIES times at most. Then it raises CommandError.
     """
     say(f"Filling the catalogue with {products} products. Until it is done, it stays as it is; Ctrl-C leaves it so.")
     for _ in range(TRIES):
@@ -70,11 +70,11 @@ def fill(url, products, clear=False):
     say(f"The catalogue has {products} products in {len(seed_catalogue.KINDS)} categories.")
 
 
-def _fill(db, products, clear):
-    """Replace the catalogue; while the database works on one batch, the next one is made."""
+def _fill(db: Session, products: int, clear: bool) -> None:
+    """Replace the catalogue. A thread makes the next batch while the database works on this one."""
     db.one("imports/lock")
     if clear:
-        db.one("seed/lock_products")  # nobody puts one into a cart from here on, so that they can go after the carts
+        db.one("seed/lock_products")  # from here on none is put into a cart: they can go after the carts
         db.run("seed/clear_import_parts")
         db.run("seed/clear_cart_items")
         db.run("seed/clear_products")
@@ -92,5 +92,5 @@ def _fill(db, products, clear):
             progress.update(len(batch))
 
 
-def _batch(rows):
+def _batch(rows: Iterator[list[Any]]) -> list[list[Any]]:
     return list(itertools.islice(rows, BATCH))

@@ -1,4 +1,4 @@
-"""Run the whole test suite, on a private MariaDB of its own (or on TEST_DATABASE_URL, an empty schema elsewhere)."""
+"""Run the tests, on a private MariaDB of their own, or on TEST_DATABASE_URL (an empty schema of another server)."""
 
 import importlib.util
 import os
@@ -6,12 +6,16 @@ import pathlib
 import subprocess
 import sys
 import sysconfig
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from typing import Any
 
+from core.config import Config
 from core.setup import bootstrap, system
 from core.setup.system import ROOT
 
 HELP = "run the tests; further arguments go to pytest"
-FURTHER = {  # programs that some tests need (one of them will do), and the package that has them
+FURTHER = {  # programs that some tests need (one of each line is enough): their Debian package
     ("redis-server", "redis-check-rdb"): "redis-tools",
     ("chromium", "google-chrome"): "chromium",
     ("chromedriver",): "chromium-driver",
@@ -20,31 +24,35 @@ FURTHER = {  # programs that some tests need (one of them will do), and the pack
     ("systemd-analyze",): "systemd",
     ("wrk",): "wrk",
 }
-COMPILING = {("gcc", "cc"): "gcc", ("pkg-config",): "pkg-config", ("mariadb_config",): "libmariadb-dev"}  # likewise
+COMPILING = {
+    ("gcc", "cc"): "gcc",
+    ("pkg-config",): "pkg-config",
+    ("mariadb_config",): "libmariadb-dev",
+}  # what mysqlclient needs
 COVERAGE = ("--cov=core", "--cov=resources", "--cov-report=term:skip-covered", "--cov-fail-under=90")
 
 
-def arguments(parser):
-    """Take everything else for pytest."""
+def arguments(parser: ArgumentParser) -> None:
+    """Take all arguments for pytest."""
     parser.add_argument("pytest", nargs="*", metavar="…", help="arguments for pytest, for example -k cart")
 
 
-def run(options, config, shop):
+def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     """Run pytest in a process of its own; return its exit status."""
     if not os.environ.get("TEST_DATABASE_URL") and not system.program("mariadbd"):
         system.install_mariadb()
-    if os.environ.get("CI") == "true" and system.is_debian():  # nothing is skipped there
+    if os.environ.get("CI") == "true" and system.is_debian():  # no test is skipped there
         for programs, package in FURTHER.items():
             if not system.program(*programs):
                 system.install([package], f"The tests need {package}")
         if not importlib.util.find_spec("MySQLdb"):
             _compile_mysqlclient()
-    extra = options.pytest or COVERAGE  # a part of the tests covers a part of the code: no figure then
+    extra = options.pytest or COVERAGE  # some of the tests say nothing about coverage
     return subprocess.run([sys.executable, "-m", "pytest", *extra], cwd=ROOT, check=False).returncode
 
 
-def _compile_mysqlclient():
-    """Install the driver that no ordinary machine has to have; pip compiles it."""
+def _compile_mysqlclient() -> None:
+    """Install the optional driver; pip compiles it."""
     missing = [package for programs, package in COMPILING.items() if not system.program(*programs)]
     if not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists():
         missing.append("python3-dev")

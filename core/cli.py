@@ -1,43 +1,62 @@
-"""The command line: finds the command, and ends it with a sentence where it cannot go on.
+"""The command line: runs one command, and ends it with a sentence where it cannot go on.
 
-Only the standard library is used, in words that every Python 3 can read: this page says what is missing.
+This file uses only the standard library and syntax that every Python 3.6+ can read: it runs before packages exist.
 """
 
 import argparse
 import difflib
 import sys
+from typing import Any, Callable  # noqa: UP035 - the old name, for an old Python
 
 
 class CommandError(Exception):
     """The command cannot go on; the message is a sentence that says what to do next. Exit status 1, or `code`."""
 
-    def __init__(self, message, code=1):
+    def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
         self.code = code
 
 
-def say(line):
-    """Tell the person at the terminal what was asked for, in one line."""
+def say(line: str) -> None:
+    """Print one line of a command's result."""
     print(line, flush=True)
 
 
-def tell(line):
-    """Tell the person what is being prepared, beside what a command was asked for: on standard error."""
+def tell(line: str) -> None:
+    """Print one line of progress to standard error: a result that was redirected to a file stays clean."""
     print(line, file=sys.stderr, flush=True)
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse, whose complaints are one sentence on what to do, with exit status 2."""
+def say_table(rows: list) -> None:
+    """Print rows of texts in columns; the first row is the heading."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())  # noqa: B905
 
-    def error(self, message):
-        """Leave with a sentence."""
+
+def confirm(question: str, command: str) -> None:
+    """Ask at the terminal whether to go on. Raises CommandError for a no, and where nobody can answer.
+
+    `command` runs without asking, for example "seed --yes".
+    """
+    if not sys.stdin.isatty():
+        raise CommandError(f"{question} Nobody is here to answer; if you mean it: python3 server.py {command}")
+    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        raise CommandError("Nothing was changed.")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a wrong command line is a CommandError with exit status 2."""
+
+    def error(self, message: str) -> Any:
+        """Raise CommandError."""
         raise CommandError(f"{message[:1].upper()}{message[1:]}. Type {self.prog} --help to see what there is.", code=2)
 
 
-def main(words, commands, load, shop):
+def main(words: list, commands: dict, load: Callable[..., Any], shop: Callable[..., Any]) -> int:
     """Run one command; return the exit status (0, 1 for a failure, 2 for a wrong command line).
 
-    `load(**options)` reads the settings, and `shop` wires the application; both go to the command.
+    `commands`: {name: module}. `load(**options)` reads the settings and `shop` wires the application, for the command.
     """
     try:
         command, options = read(words, commands)
@@ -53,8 +72,8 @@ def main(words, commands, load, shop):
         return 130
 
 
-def read(words, commands):
-    """Return the command's name and its options; `serve` where no command is named."""
+def read(words: list, commands: dict) -> tuple:
+    """Return (the command's name, its options); the command is `serve` where none is named."""
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help")):
         words = ["serve", *words]
     if not words[0].startswith("-") and words[0] not in commands:
@@ -68,9 +87,8 @@ def read(words, commands):
     )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, module in commands.items():
-        module.arguments(
-            subparsers.add_parser(name, help=module.HELP, description=module.__doc__, prog=f"{parser.prog} {name}")
-        )
-    if words[0] == "test":  # pytest's own options are not ours to judge
+        prog = f"{parser.prog} {name}"
+        module.arguments(subparsers.add_parser(name, help=module.HELP, description=module.__doc__, prog=prog))
+    if words[0] == "test":  # all its options are pytest's
         return "test", argparse.Namespace(pytest=words[1:])
     return words[0], parser.parse_args(words)

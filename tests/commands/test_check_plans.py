@@ -70,7 +70,7 @@ def test_every_statement_of_the_shop_has_a_good_plan(sized):
     first, *hints, last = done.stdout.splitlines()
     assert first.endswith(": all right."), done.stdout
     assert re.fullmatch(
-        rf"[0-9]+ plans of (MariaDB|MySQL) [0-9.]+ looked at, with {PRODUCTS} products: all right\.", last
+        rf"[0-9]+ plans of (MariaDB|MySQL) [0-9.]+ checked, with {PRODUCTS} products: all right\.", last
     ), done.stdout
     assert all(": no plan needs 'allow: " in hint for hint in hints)  # how many rows there are is only estimated
     assert (done.returncode, done.stderr) == (0, "")
@@ -95,10 +95,10 @@ def test_a_bad_plan_is_told_with_file_line_and_what_to_do_and_the_exit_status_is
     lines = [line for line in capsys.readouterr().out.splitlines() if ": no plan needs 'allow: " not in line]
     assert status == 1
     assert lines[1] == (
-        "sql/products/bad.sql:7: full scan of products with the sample a=1, b='x'. Mend the statement or its "
-        "indexes, or say why that stays cheap: -- allow: full scan on products (…)"
+        "sql/products/bad.sql:7: full scan of products with the sample a=1, b='x'. Change the statement or its "
+        "indexes, or say why it stays cheap: -- allow: full scan on products (…)"
     )
-    assert lines[2].endswith(f"looked at, with {PRODUCTS} products: 1 wrong.")
+    assert lines[2].endswith(f"checked, with {PRODUCTS} products: 1 wrong.")
     assert len(lines) == 3
 
 

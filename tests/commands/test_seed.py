@@ -263,7 +263,7 @@ def test_a_catalogue_with_rows_is_left_alone_where_nobody_can_answer(sql, make, 
     done = command("seed", DATABASE_URL=as_url(accounts.owner), input="y\n")
 
     assert done.returncode == 1
-    assert "if you mean it, type: python3 server.py seed --yes" in done.stderr
+    assert "if you mean it: python3 server.py seed --yes" in done.stderr
     assert "The catalogue has 1 products in 0 categories" in done.stderr
     assert "Traceback" not in done.stderr
     assert [row["name"] for row in sql("SELECT name FROM products")] == ["Mine"]
