@@ -39,7 +39,7 @@ def client_error(url: DatabaseUrl, error: Exception, clashes: Clashes, report: C
         report(logging.ERROR, "The database %s is out of reach: %s", url.place, error)
         return ServiceUnavailable(UNREACHABLE)
     if code in DENIED:
-        report(logging.ERROR, "The account %r lacks a right, see README: %s", url.user, error)
+        report(logging.ERROR, "The account %r lacks a right, see deploy/grants.sql: %s", url.user, error)
         return ServiceUnavailable(UNREACHABLE)
     if code in NOT_MIGRATED:
         report(
