@@ -48,7 +48,9 @@ from core.identity import auth
 from core.identity.audit import Audit
 from core.identity.auth import Auth, Tokens
 from core.identity.budgets import Budgets
+from core.identity.counters import Counters
 from core.identity.limits import Limits
+from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
 from core.serving.cors import Cors
 from core.serving.middleware import Middleware
@@ -78,7 +80,7 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
     """Wire the shop in the order in which a request meets things; return the WSGI application, with its `readiness`.
 
     `config`: the Config, with a secret_key; `url`: the DatabaseUrl to use; `generation`, `tries`: what the workers of
-    this wiring share with those of the one before (a cache.Generation and limits.host_memory()); `before`: that one's
+    this wiring share with those of the one before (a cache.Generation and counters.host_memory()); `before`: that one's
     Readiness. Raises CommandError where a SQL file is wrong, and then leaves an earlier wiring as it was; LookupError
     for a route that does not say who may use it.
     """
@@ -93,7 +95,9 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
     database = Database(url, statements, config.database_timeout, cache)
     passwords = Passwords(config.bcrypt_cost, slots=max(1, config.threads // 2))
     tokens = Tokens(config.secret_key, config.session_ttl, config.session_idle, config.reauth_after)
-    limits = Limits(config.rate_limits, config.rate_limit_storage, config.trusted_proxies, tries)
+    counters = Counters(config.rate_limit_storage, tries)
+    limits = Limits(counters, config.rate_limits, config.trusted_proxies)
+    delays = LoginDelays(counters, config.rate_limits)
 
     app.uninstall(True)
     for plugin in (
@@ -102,7 +106,7 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
         Envelope(),
         limits,
         Audit(add="audit/add"),
-        Auth(database, passwords, tokens, users_sessions.find_user),
+        Auth(database, tokens, users_sessions.find_user, passwords=passwords, delays=delays),
         Validation(),
         readiness,
         Budgets(limits, config.threads),

@@ -25,7 +25,7 @@ from core.db.migrations import Migrator
 from core.db.mysql_errors import refusal
 from core.db.owner import explained, in_transaction
 from core.db.statements import Statements
-from core.identity.limits import host_memory
+from core.identity.counters import host_memory
 from core.serving import sockets
 from core.serving.middleware import Middleware
 from core.serving.supervisor import Supervisor

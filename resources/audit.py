@@ -7,6 +7,7 @@ from core.app import LARGEST_ID, app
 from core.contract.pagination import NUMBERS, numbers_of
 from core.contract.shapes import Shape
 from core.contract.validation import Query
+from core.db.database import Row, Session
 from core.identity.auth import ADMIN
 
 TAG = "Audit trail"
@@ -45,7 +46,7 @@ PAGE = Shape("AuditPage", items={"type": "list", "items": ENTRY}, pagination={"t
 
 
 @app.get("/api/audit", auth=ADMIN, query=LIST, returns=PAGE, message="Audit trail listed.")
-def list_audit_entries(db, query):
+def list_audit_entries(db: Session, query: Row) -> Row:
     """List what was done to products and categories, the newest first.
 
     An entry stays when the account that did it is deleted: user_name is what it was called then.
@@ -58,11 +59,11 @@ def list_audit_entries(db, query):
     return {"items": [entry(row) for row in rows], "pagination": numbers_of(page, per_page, total)}
 
 
-def entry(row):
+def entry(row: Row) -> Row:
     """Return a row of audit/list as the contract has it."""
     before, after = (row.pop(name) for name in ("before_state", "after_state"))
     return {**row, "before": _state(before), "after": _state(after)}
 
 
-def _state(text):
+def _state(text: str | None) -> Row | None:
     return None if text is None else json.loads(text, parse_float=Decimal)

@@ -9,7 +9,8 @@ from core.contract.validation import Body, OptionalBody
 from core.db.database import Row, Session
 from core.identity import audit
 from core.identity.auth import ADMIN, INVALID_TOKEN, OWNER, PUBLIC, USER, Tokens
-from core.identity.limits import Limit, Limits
+from core.identity.limits import Limit
+from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
 from resources.users_rules import ACCOUNT, EMAIL, PASSWORD, USERNAME, address_of, chosen, unreserved
 from resources.users_sessions import CURRENT_PASSWORD, guess_of, reauthenticated
@@ -80,7 +81,7 @@ def get_account(db: Session, id: int) -> Row:
     message="Account changed.",
 )
 def update_account(
-    db: Session, id: int, body: Row, user: Row, *, passwords: Passwords, tokens: Tokens, limits: Limits
+    db: Session, id: int, body: Row, user: Row, *, passwords: Passwords, tokens: Tokens, delays: LoginDelays
 ) -> Row:
     """Change name, e-mail address or password. A new password or address ends every other session of the account.
 
@@ -99,10 +100,10 @@ def update_account(
     if password:
         chosen(password, present["username"], present["email"], name, email)
     sensitive = password or email
-    verified = reauthenticated(db, body, user, passwords=passwords, tokens=tokens, limits=limits) if sensitive else None
+    verified = reauthenticated(db, body, user, passwords=passwords, tokens=tokens, delays=delays) if sensitive else None
     hashed = None
     if password:
-        with passwords.budget(stranger=not limits.knows(guess_of(user["id"]))):
+        with passwords.budget(stranger=not delays.knows(guess_of(user["id"]))):
             hashed = passwords.hash(password)
     lock_account(db, id, user, verified)
     db.run("users/update", id=id, username=name, email=email, password_hash=hashed)
@@ -120,14 +121,14 @@ def update_account(
     message="Account deleted.",
 )
 def delete_account(
-    db: Session, id: int, body: Row, user: Row, *, passwords: Passwords, tokens: Tokens, limits: Limits
+    db: Session, id: int, body: Row, user: Row, *, passwords: Passwords, tokens: Tokens, delays: LoginDelays
 ) -> None:
     """Delete an account and its sessions.
 
     An old login needs current_password, as at a change; otherwise no body is needed.
     """
     get_account(db, id)
-    verified = reauthenticated(db, body, user, passwords=passwords, tokens=tokens, limits=limits)
+    verified = reauthenticated(db, body, user, passwords=passwords, tokens=tokens, delays=delays)
     lock_account(db, id, user, verified)
     db.run("users/remove", id=id)
     audit.note("account_deletion", user_id=id, by=user["id"])

@@ -1,6 +1,7 @@
 """Accounts: logging in and out."""
 
 import re
+from typing import Any
 
 from bottle import request
 
@@ -11,7 +12,8 @@ from core.contract.validation import Body, Query
 from core.db.database import Row, Session
 from core.identity import audit
 from core.identity.auth import INVALID_TOKEN, PUBLIC, USER, Tokens
-from core.identity.limits import Guess, Limit, Limits
+from core.identity.limits import Limit
+from core.identity.login_delays import Guess, LoginDelays
 from core.identity.passwords import Passwords
 from resources.users_rules import ACCOUNT, PASSWORD, TYPED, USERNAME, normal
 
@@ -43,7 +45,7 @@ LOGGING_IN = Limit("login", "60/minute; 1000/hour")
     raises=(errors.InvalidCredentials,),
     message="Logged in.",
 )
-def login(db: Session, body: Row, passwords: Passwords, tokens: Tokens, limits: Limits) -> Row:
+def login(db: Session, body: Row, passwords: Passwords, tokens: Tokens, delays: LoginDelays) -> Row:
     """Log in with a name or an e-mail address; the answer has the token, which is shown this once."""
     if ("username" in body) == ("email" in body):
         raise errors.ValidationError(("username", "Send either username or email, with the password."))
@@ -52,10 +54,10 @@ def login(db: Session, body: Row, passwords: Passwords, tokens: Tokens, limits: 
     guess = guess_of(found["id"], typed) if found else Guess(typed, typed, request.environ["bodega.address"])
     if found:
         request.environ["bodega.user_id"] = found["id"]  # for the log
-    with passwords.budget(stranger=not limits.knows(guess)):
-        limits.before_login(guess)
+    with passwords.budget(stranger=not delays.knows(guess)):
+        delays.before_login(guess)
         if not passwords.verify(body["password"], stored):  # as slow for an unknown name
-            limits.login_failed(guess)
+            delays.login_failed(guess)
             audit.note("login", outcome="failure", user_id=found["id"] if found else "unknown")
             raise errors.InvalidCredentials()
         renewed = passwords.hash(body["password"]) if passwords.is_outdated(stored) else stored
@@ -66,7 +68,7 @@ def login(db: Session, body: Row, passwords: Passwords, tokens: Tokens, limits: 
     if not db.run("sessions/add", token_hash=token_hash, ttl=tokens.ttl, **checked):
         audit.note("login", outcome="failure", user_id=found["id"])
         raise errors.InvalidCredentials()  # the account was changed while the password was checked
-    limits.login_succeeded(guess)
+    delays.login_succeeded(guess)
     audit.note("login", user_id=found["id"])
     expires = db.one("sessions/get", token_hash=token_hash)["expires_at"]
     return {"user": db.one("users/get", id=found["id"]), "token": token, "expires_at": expires}
@@ -91,11 +93,11 @@ def find_user(db: Session, token_hash: str, tokens: Tokens) -> Row | None:
 
 
 def reauthenticated(
-    db: Session, body: Row, user: Row, *, passwords: Passwords, tokens: Tokens, limits: Limits
+    db: Session, body: Row, user: Row, *, passwords: Passwords, tokens: Tokens, delays: LoginDelays
 ) -> str | None:
     """Return the hash that current_password was checked against, or None where it was neither needed nor sent.
 
-    Raises ReauthenticationRequired. A wrong one counts as a failed login; else it could be guessed past the limits.
+    Raises ReauthenticationRequired. A wrong one counts as a failed login; else it could be guessed past the delays.
     """
     if "current_password" not in body:
         if user["logged_in_for"] >= tokens.reauth_after:
@@ -105,17 +107,17 @@ def reauthenticated(
     if account is None:
         raise errors.AuthenticationRequired(INVALID_TOKEN)
     guess = guess_of(user["id"])
-    with passwords.budget(stranger=not limits.knows(guess)):
-        limits.before_login(guess)
+    with passwords.budget(stranger=not delays.knows(guess)):
+        delays.before_login(guess)
         if not passwords.verify(body["current_password"], account["password_hash"]):
-            limits.login_failed(guess)
+            delays.login_failed(guess)
             audit.note("reauthentication", outcome="failure", user_id=user["id"])
             raise errors.ReauthenticationRequired("The current_password is wrong. Send the one that you log in with.")
-    limits.login_succeeded(guess)
+    delays.login_succeeded(guess)
     return account["password_hash"]
 
 
-def credentials(db: Session, body: Row) -> tuple[str, Row | None]:
+def credentials(db: Session, body: Row) -> tuple[str, Any]:
     """Return what a login names, in one form, and the account that it is, with its hash, or None."""
     if "email" in body:
         email = normal(body["email"])

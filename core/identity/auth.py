@@ -58,18 +58,18 @@ class Tokens:
 class Auth:
     """The plugin: lets a request through to its handler, which gets the account as `user` (with its token's hash).
 
-    `find_user(db, token_hash, tokens)`: returns the account of a session, or None. A handler that names `passwords` or
-    `tokens` gets these too. On a PUBLIC route `user` is None without a valid token.
+    `find_user(db, token_hash, tokens)`: returns the account of a session, or None. A handler that names `tokens`, or
+    one of `tools`, gets it. On a PUBLIC route `user` is None without a valid token.
     """
 
     name = "auth"
     api = 2
 
-    def __init__(self, database: Any, passwords: Any, tokens: Tokens, find_user: Callable[..., Any]) -> None:
+    def __init__(self, database: Any, tokens: Tokens, find_user: Callable[..., Any], **tools: Any) -> None:
         self._database = database
         self._tokens = tokens
         self._find_user = find_user
-        self._tools = {"passwords": passwords, "tokens": tokens}
+        self._tools = {"tokens": tokens, **tools}
 
     def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
         """Wrap every route that is not PUBLIC, and those that name a tool or `user`."""

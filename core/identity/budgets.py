@@ -1,25 +1,30 @@
-"""What requests cost the database: a budget for each address, and few expensive ones at a time.
+"""What requests cost the database: a budget for each address, and few expensive requests at a time.
 
-A route declares `budget=Budget("search", "600000/minute")`, and its handler names `spend`: before it runs a statement,
-it says what that will cost, in rows that the database looks at (5 to 10 µs each), by what is known of it. What costs
-next to nothing is let through; what costs more is counted. What is dear (words too short for the index, words that
-tens of thousands have) also takes one of few places, or waits for one: the threads, and the database's time, that are
-left are for those who look at lists, products and carts. Whoever is over the budget gets a 429, whoever finds all
-places taken a 503, both with Retry-After. What is answered from memory costs nothing.
+A route declares `budget=Budget("search", "600000/minute")`, and its handler names `spend`. Before it runs a statement,
+it says what that will cost: in rows that the database reads (5 to 10 µs each), estimated from what is known. A cost
+below FREE is not counted. A cost of EXPENSIVE or more (words too short for the index, words that tens of thousands of
+products have) also takes one of few slots, or waits for one: the other threads, and the rest of the database's time,
+are for lists, products and carts. Past the budget the answer is 429; where all slots are taken it is 503; both have
+Retry-After. An answer from memory costs nothing.
 
-Measured with a million products on 2 cores, in a flood of expensive searches from 20 addresses: docs/performance.md.
+What it buys, with a million products on 2 cores and a flood of expensive searches from 20 addresses: visitors keep two
+thirds of their answers, and without it 0.005 (docs/performance.md, with how to measure).
 """
 
 import contextlib
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from bottle import Route
 
 from core.errors import ServiceUnavailable
-from core.identity.limits import Limit
+from core.identity.limits import Limit, Limits
 
 FREE = 2_000  # rows that a request may cost before it is counted
-DEAR = 9_000  # rows from which on it needs a place: searches by words that are too short cost more, others seldom
-ENTRIES = 50  # entries of an index that are passed over in the time that a row takes
-WAIT = 1  # seconds for a place
+EXPENSIVE = 9_000  # rows from which on it needs a slot
+ENTRIES = 50  # entries of an index that are skipped in the time that a row takes
+WAIT = 1  # seconds for a slot
 FULL = "Many searches are under way. Try again in a moment, or search for rarer or longer words."
 
 
@@ -30,73 +35,73 @@ class Budget(Limit):
 class Budgets:
     """The plugin that gives a handler `spend(rows)`, where the route declares a `budget`.
 
-    `limits`: the core.identity.limits.Limits that counts. `threads`: those of this worker. One request for eight of
-    them may be dear at once, and half of them may work on such a request or wait for its place.
+    `limits`: what counts. `threads`: those of this worker. One request for each eight of them may be expensive at once;
+    half of the threads may work on such a request or wait for its slot.
     """
 
-    name = "spending"
+    name = "budgets"
     api = 2
 
-    def __init__(self, limits, threads):
+    def __init__(self, limits: Limits, threads: int) -> None:
         self._limits = limits
-        self._places = threading.BoundedSemaphore(max(1, threads // 8))
-        self._engaged = threading.BoundedSemaphore(max(2, threads // 2))  # who has a place, and who waits for one
+        self._slots = threading.BoundedSemaphore(max(1, threads // 8))
+        self._engaged = threading.BoundedSemaphore(max(2, threads // 2))  # requests that have a slot, or wait for one
 
-    def apply(self, callback, route):
+    def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
         """Wrap the routes that declare a budget."""
         budget = route.config.get("budget")
         if not budget:
             return callback
 
-        def within(**arguments):
+        def within(**arguments: Any) -> Any:
             spent = 0
-            with contextlib.ExitStack() as place:
+            with contextlib.ExitStack() as slot:
 
-                def spend(rows):
+                def spend(rows: int) -> None:
                     nonlocal spent
                     before, spent = spent, spent + rows
                     if spent >= FREE:
                         self._limits.spend(budget, rows if before >= FREE else spent)
-                    if before < DEAR <= spent:
-                        place.enter_context(self._place())
+                    if before < EXPENSIVE <= spent:
+                        slot.enter_context(self._slot())
 
                 return callback(**arguments, spend=spend)
 
         return within
 
     @contextlib.contextmanager
-    def _place(self):
-        """Hold a place; raise ServiceUnavailable where none becomes free in time."""
+    def _slot(self) -> Iterator[None]:
+        """Occupy a slot; raise ServiceUnavailable where none becomes free in time."""
         if not self._engaged.acquire(blocking=False):
             raise ServiceUnavailable(FULL)
         try:
-            if not self._places.acquire(timeout=WAIT):
+            if not self._slots.acquire(timeout=WAIT):
                 raise ServiceUnavailable(FULL)
             try:
                 yield
             finally:
-                self._places.release()
+                self._slots.release()
         finally:
             self._engaged.release()
 
 
 class Priced:
-    """`db` for reading at a price: how many rows it costs comes first, and is spent unless the answer is in memory."""
+    """`db` for reading at a price. The first argument is the cost in rows; an answer from memory costs nothing."""
 
-    def __init__(self, db, spend):
+    def __init__(self, db: Any, spend: Callable[[int], None]) -> None:
         self._db = db
         self._spend = spend
 
-    def one(self, rows, name, /, **params):
+    def one(self, rows: int, name: str, /, **params: Any) -> Any:
         """Return the first row, as `db.one` does."""
         self._pay(rows, name, params)
         return self._db.one(name, **params)
 
-    def many(self, rows, name, /, **params):
+    def many(self, rows: int, name: str, /, **params: Any) -> list[dict[str, Any]]:
         """Return all rows, as `db.many` does."""
         self._pay(rows, name, params)
         return self._db.many(name, **params)
 
-    def _pay(self, rows, name, params):
+    def _pay(self, rows: int, name: str, params: dict[str, Any]) -> None:
         if not self._db.is_cached(name, **params):
             self._spend(rows)

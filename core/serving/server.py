@@ -55,7 +55,7 @@ class Server(TcpWSGIServer):
             channel_timeout=IDLE,
             cleanup_interval=MAINTENANCE,
             asyncore_use_poll=True,
-            clear_untrusted_proxy_headers=False,  # core/identity/limits.py knows which proxies to trust
+            clear_untrusted_proxy_headers=False,  # core/identity/client_address.py knows which proxies to trust
             max_request_header_size=LARGEST_HEADER,
             max_request_body_size=2 * LARGEST_BODY,  # the envelope refuses what is over LARGEST_BODY
             log_socket_errors=False,

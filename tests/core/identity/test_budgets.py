@@ -15,6 +15,7 @@ from core.app import app
 from core.errors import RateLimited, ServiceUnavailable
 from core.identity import budgets
 from core.identity.budgets import Budget, Budgets
+from core.identity.counters import Counters
 from core.identity.limits import Limits
 from resources import products_search
 
@@ -77,7 +78,7 @@ def routed(threads):
         done.wait(20)
         return "done"
 
-    plugin = Budgets(Limits(enabled=False), threads)
+    plugin = Budgets(Limits(Counters(), enabled=False), threads)
     return plugin.apply(handler, route), done
 
 
@@ -88,7 +89,7 @@ def test_few_dear_requests_run_at_once_some_wait_and_the_rest_is_refused_at_once
     def one():
         began = time.monotonic()
         try:
-            outcomes.append(ask(rows=budgets.DEAR))
+            outcomes.append(ask(rows=budgets.EXPENSIVE))
         except ServiceUnavailable as error:
             outcomes.append((error.headers["Retry-After"], time.monotonic() - began))
 
@@ -99,7 +100,7 @@ def test_few_dear_requests_run_at_once_some_wait_and_the_rest_is_refused_at_once
     while len(outcomes) < 10 and time.monotonic() < deadline:
         time.sleep(0.02)
     refused = list(outcomes)
-    ordinary = threading.Thread(target=lambda: outcomes.append(("ordinary", ask(rows=budgets.DEAR - 1))))
+    ordinary = threading.Thread(target=lambda: outcomes.append(("ordinary", ask(rows=budgets.EXPENSIVE - 1))))
     ordinary.start()
     done.set()
     for thread in [*threads, ordinary]:
@@ -115,10 +116,10 @@ def test_a_place_is_given_back_whatever_becomes_of_the_request():
     bottle.get("/", callback=lambda: None, budget=Budget("test", "1000/minute"))
 
     def broken(spend):
-        spend(budgets.DEAR)
+        spend(budgets.EXPENSIVE)
         raise RateLimited(1)
 
-    ask = Budgets(Limits(enabled=False), threads=1).apply(broken, bottle.routes[0])
+    ask = Budgets(Limits(Counters(), enabled=False), threads=1).apply(broken, bottle.routes[0])
 
     for _ in range(5):
         with pytest.raises(RateLimited):

@@ -15,7 +15,9 @@ from helpers import SETTINGS, as_url, free_port
 from core.app import app
 from core.cli import CommandError
 from core.errors import RateLimited, ServiceUnavailable
-from core.identity.limits import AWAY, Guess, Limits, client_address
+from core.identity.client_address import client_address
+from core.identity.counters import AWAY, Counters, HostMemory
+from core.identity.login_delays import Guess, LoginDelays
 from core.identity.passwords import Passwords
 from core.setup import system
 from core.shared_memory import SharedMemoryStorage
@@ -297,8 +299,9 @@ def guess(account, address):
 
 @pytest.fixture
 def crowded():
-    """Limits whose tables are small, so that a crowd is soon more than they hold."""
-    return Limits(memory=[SharedMemoryStorage(slots=512, wrap_exceptions=True) for _ in range(2)])
+    """Delays whose tables are small, so that a crowd is soon more than they hold."""
+    small = [SharedMemoryStorage(slots=512, wrap_exceptions=True) for _ in range(2)]
+    return LoginDelays(Counters(memory=HostMemory(*small)))
 
 
 def test_logins_from_everywhere_do_not_make_a_failure_forgotten(crowded):
@@ -431,18 +434,18 @@ def test_a_redis_counts_for_several_hosts_and_while_it_is_away_each_counts_by_it
 def test_a_storage_that_is_away_at_the_start_stops_nothing(scheme):
     started = time.monotonic()
 
-    limits = Limits(storage=f"{scheme}://127.0.0.1:{free_port()}/name")
+    delays = LoginDelays(Counters(f"{scheme}://127.0.0.1:{free_port()}/name"))
     for _ in range(5):
-        limits.login_failed(guess("name alice", "203.0.113.9"))
+        delays.login_failed(guess("name alice", "203.0.113.9"))
     with pytest.raises(RateLimited):
-        limits.before_login(guess("name alice", "203.0.113.9"))
+        delays.before_login(guess("name alice", "203.0.113.9"))
 
     assert time.monotonic() - started < 8  # the client of sentinels asks them for 10 s by itself
 
 
 def test_a_client_that_is_not_installed_stops_the_start_and_is_named():
     with pytest.raises(CommandError, match=r"pip install 'limits\[redis\]'"):
-        Limits(storage="valkey://127.0.0.1:6379")
+        Counters("valkey://127.0.0.1:6379")
 
 
 @pytest.mark.slow
