@@ -56,7 +56,7 @@ def login(db: Session, body: Row, passwords: Passwords, tokens: Tokens, delays: 
         request.environ["bodega.user_id"] = found["id"]  # for the log
     with passwords.budget(stranger=not delays.knows(guess)):
         delays.before_login(guess)
-        if not passwords.verify(body["password"], stored):  # as slow for an unknown name
+        if not passwords.verify(body["password"], stored) or stored is None:  # as slow for an unknown name
             delays.login_failed(guess)
             audit.note("login", outcome="failure", user_id=found["id"] if found else "unknown")
             raise errors.InvalidCredentials()
