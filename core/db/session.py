@@ -37,7 +37,7 @@ class Session:
         return self._read(name, "one", params, self._cursor.fetchone)
 
     def many(self, name: str, /, **params: Any) -> list[Row]:
-        """Return all rows."""
+        """Return all rows, which the caller may change."""
         return self._read(name, "many", params, lambda: list(self._cursor.fetchall()))
 
     def is_cached(self, name: str, /, **params: Any) -> bool:

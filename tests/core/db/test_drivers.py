@@ -286,7 +286,7 @@ def test_an_error_has_the_servers_number(owner, sql, statement, code):
 
 
 def test_a_statement_that_takes_too_long_is_ended_by_the_server(login):
-    connection = connect(login, 1)
+    connection = connect(login, 1, statement_timeout=3)
     with contextlib.closing(connection), connection.cursor() as cursor, refused() as codes:
         columns = "information_schema.columns"
         cursor.execute(f"SELECT COUNT(*) FROM {columns} AS a, {columns} AS b, {columns} AS c")
