@@ -1,4 +1,4 @@
-"""Carts: what a visitor means to buy. Whoever knows the session id has the cart.
+"""Carts: what a visitor is about to buy. Who knows the session id may use the cart.
 
 Each route exists twice, as the specification has it: with the id in the header Session-ID, and with it in the path.
 The header form names a line by its product, the path form by the line's own id.
@@ -7,19 +7,21 @@ The header form names a line by its product, the path form by the line's own id.
 import re
 import secrets
 from decimal import Decimal
+from typing import NoReturn
 
 from core.app import LARGEST_ID, add_filter, app, existing_id
 from core.contract.shapes import Shape
 from core.contract.validation import Body, Headers
+from core.db.database import Row, Session
 from core.errors import Conflict, InsufficientStock, NotFound, ValidationError
 from core.identity.auth import PUBLIC
 from core.identity.limits import Limit
 
 MOST_LINES = 100
-LONGER = 2  # what cart/add counts where the product was in the cart already
-# A line is stored for whoever asks, under any session id. Three thousand are the morning of an office with a thousand
-# shoppers, or thirty storefronts that bring a full cart each. What a stranger can store from one address in the 30 days
-# of CART_TTL is 360,000 lines, 370 MB with the longest session ids. One window, as each costs some of an add's time.
+LONGER = 2  # what cart/add counts if the product was in the cart already
+# Anybody may store lines, under any session id. 3000 lines suffice for an office with a thousand shoppers, or for
+# thirty full carts. So one address can store 360,000 lines in the 30 days of CART_TTL: 370 MB with the longest session
+# ids. It is one window only, because each window costs some of an add's time.
 FILLING = Limit("cart-add", "3000/6 hours")
 LARGEST_LINE = 2**63 - 1  # BIGINT
 
@@ -44,17 +46,17 @@ NEW_ITEM = Body(
 CHANGED_ITEM = Body(quantity=QUANTITY)
 
 
-def _session_in_path(text):
+def _session_in_path(text: str) -> str:
     if not re.fullmatch(SESSION_ID, text):
         raise ValidationError(("session_id", SESSION_ISSUE))
     return text
 
 
-def _line_id(text):
+def _line_id(text: str) -> int:
     return existing_id(text, LARGEST_LINE)
 
 
-# Not "items": DELETE /api/cart/items, where the product was forgotten, would empty the cart of a session called so.
+# Not "items": DELETE /api/cart/items without a product would empty the cart of a session with that name.
 add_filter(app, "session", r"(?!items(?:/|$))[^/]+", _session_in_path, {"type": "string", "pattern": f"^{SESSION_ID}$"})
 add_filter(app, "item", r"[0-9]+", _line_id, {"type": "integer", "minimum": 1, "maximum": LARGEST_LINE})
 
@@ -90,8 +92,7 @@ CART = Shape(
 OPENED = Shape(
     "OpenedCart", session_id={"type": "string", "meta": {"example": "8k-h7Esn6IjmMcp18mKmJo7s3pyt7UkgwCK3GGtKX5Y"}}
 )
-ADDING = {"returns": CART_ITEM, "raises": (NotFound, InsufficientStock, Conflict)}
-CHANGING = ADDING
+REFUSALS = (NotFound, InsufficientStock, Conflict)
 
 
 @app.post(
@@ -101,21 +102,22 @@ CHANGING = ADDING
     status=201,
     message="Cart opened. Send its session_id as the header Session-ID.",
 )
-def create_cart():
+def create_cart() -> Row:
     """Issue a session id that cannot be guessed; nothing is stored yet."""
     return {"session_id": secrets.token_urlsafe(32)}
 
 
 @app.get("/api/cart", auth=PUBLIC, headers=SESSION, returns=CART, message="Cart found.")
 @app.get("/api/cart/<session_id:session>", auth=PUBLIC, returns=CART, message="Cart found.")
-def get_cart(db, session_id):
+def get_cart(db: Session, session_id: str) -> Row:
     """Show the cart: its lines at today's prices, and their total."""
     lines = db.many("cart/show", session_id=session_id)
+    total = sum((line["line_total"] for line in lines if line["is_active"]), Decimal("0.00"))  # exact: 28 digits
     return {
         "session_id": session_id,
         "items": [item(line) for line in lines],
         "item_count": len(lines),
-        "total": lines[0]["total"] if lines else Decimal("0.00"),
+        "total": total,
     }
 
 
@@ -127,7 +129,8 @@ def get_cart(db, session_id):
     body=NEW_ITEM,
     status=201,
     message="Added to the cart.",
-    **ADDING,
+    returns=CART_ITEM,
+    raises=REFUSALS,
 )
 @app.post(
     "/api/cart/<session_id:session>/items",
@@ -136,12 +139,13 @@ def get_cart(db, session_id):
     body=NEW_ITEM,
     status=201,
     message="Added to the cart.",
-    **ADDING,
+    returns=CART_ITEM,
+    raises=REFUSALS,
 )
-def add_cart_item(db, session_id, body):
+def add_cart_item(db: Session, session_id: str, body: Row) -> Row:
     """Put a product into the cart, or more of it if it is there already."""
     whose, quantity = {"session_id": session_id, "product_id": body["product_id"]}, body["quantity"]
-    if db.again:  # many add to this cart at once: wait in line for its lines, rather than be in each other's way again
+    if db.again:  # others add to this cart at once: lock its lines first, or there would be deadlocks again
         db.many("cart/lock", session_id=session_id)
     done = body["product_id"] <= LARGEST_ID and db.run("cart/add", **whose, quantity=quantity)
     if not done:
@@ -160,9 +164,10 @@ def add_cart_item(db, session_id, body):
     headers=SESSION,
     body=CHANGED_ITEM,
     message="Quantity set.",
-    **CHANGING,
+    returns=CART_ITEM,
+    raises=REFUSALS,
 )
-def update_cart_item(db, session_id, product_id, body):
+def update_cart_item(db: Session, session_id: str, product_id: int, body: Row) -> Row:
     """Set how many of a product the cart holds."""
     whose = {"session_id": session_id, "product_id": product_id}
     db.run("cart/set", **whose, quantity=body["quantity"])
@@ -172,8 +177,8 @@ def update_cart_item(db, session_id, product_id, body):
     if not line["is_active"]:
         raise Conflict("This product is no longer sold. Remove it from the cart.")
     if body["quantity"] > line["stock_quantity"]:
-        raise InsufficientStock(in_stock(line["stock_quantity"]), line["stock_quantity"])
-    if body["quantity"] != line["quantity"]:  # what spoke against it is gone since: stock has come, or the line
+        raise InsufficientStock(only(line["stock_quantity"]), line["stock_quantity"])
+    if body["quantity"] != line["quantity"]:  # possible by now: somebody has added stock, or the line
         return update_cart_item(db, session_id, product_id, body)
     return item(line)
 
@@ -183,9 +188,10 @@ def update_cart_item(db, session_id, product_id, body):
     auth=PUBLIC,
     body=CHANGED_ITEM,
     message="Quantity set.",
-    **CHANGING,
+    returns=CART_ITEM,
+    raises=REFUSALS,
 )
-def update_cart_item_by_session_id(db, session_id, item_id, body):
+def update_cart_item_by_session_id(db: Session, session_id: str, item_id: int, body: Row) -> Row:
     """Set how many of a product the cart holds, by the line's id."""
     return update_cart_item(db, session_id, product_of(db, session_id, item_id), body)
 
@@ -197,26 +203,26 @@ def update_cart_item_by_session_id(db, session_id, item_id, body):
     raises=(NotFound,),
     message="Removed from the cart.",
 )
-def remove_cart_item(db, session_id, product_id):
+def remove_cart_item(db: Session, session_id: str, product_id: int) -> None:
     """Take a product out of the cart."""
     if not db.run("cart/remove", session_id=session_id, product_id=product_id):
         raise NotFound("This product is not in the cart.")
 
 
 @app.delete("/api/cart/<session_id:session>/items/<item_id:item>", auth=PUBLIC, message="Removed from the cart.")
-def remove_cart_item_by_session_id(db, session_id, item_id):
+def remove_cart_item_by_session_id(db: Session, session_id: str, item_id: int) -> None:
     """Take a product out of the cart, by the line's id."""
-    return remove_cart_item(db, session_id, product_of(db, session_id, item_id))
+    remove_cart_item(db, session_id, product_of(db, session_id, item_id))
 
 
 @app.delete("/api/cart", auth=PUBLIC, headers=SESSION, message="Cart emptied.")
 @app.delete("/api/cart/<session_id:session>", auth=PUBLIC, message="Cart emptied.")
-def clear_cart(db, session_id):
+def clear_cart(db: Session, session_id: str) -> None:
     """Empty the cart; also one that is empty already."""
     db.run("cart/clear", session_id=session_id)
 
 
-def product_of(db, session_id, item_id):
+def product_of(db: Session, session_id: str, item_id: int) -> int:
     """Return the product that a line of this cart holds; raise NotFound."""
     line = db.one("cart/find", session_id=session_id, id=item_id)
     if line is None:
@@ -224,26 +230,26 @@ def product_of(db, session_id, item_id):
     return line["product_id"]
 
 
-def refuse(product):
-    """Raise what speaks against an add (a row of cart/refusal, or None for an unknown product)."""
+def refuse(product: Row | None) -> NoReturn:
+    """Raise why an add is refused. `product`: a row of cart/refusal, or None for an unknown product."""
     if product is None or not product["is_active"]:
         raise NotFound("There is no such product, or it is no longer sold.")
-    held = f", and the cart holds {product['held']} already" if product["held"] else ""
-    raise InsufficientStock(in_stock(product["stock_quantity"], held), product["stock_quantity"])
+    in_cart = f", and the cart holds {product['in_cart']} already" if product["in_cart"] else ""
+    raise InsufficientStock(only(product["stock_quantity"], in_cart), product["stock_quantity"])
 
 
-def in_stock(number, held=""):
-    """Say how many there are."""
-    return f"Only {number} in stock{held}." if number else "Sold out."
+def only(in_stock: int, in_cart: str = "") -> str:
+    """Return the sentence about a stock that does not suffice."""
+    return f"Only {in_stock} in stock{in_cart}." if in_stock else "Sold out."
 
 
-def item(line):
-    """Return a line (a row of cart/show or cart/line) as the contract has it."""
+def item(line: Row) -> Row:
+    """Return a line (a row of cart/show or cart/line) as it is answered."""
     issue = None
     if not line["is_active"]:
         issue = "No longer sold."
     elif line["quantity"] > line["stock_quantity"]:
-        issue = in_stock(line["stock_quantity"])
+        issue = only(line["stock_quantity"])
     return {
         "id": line["id"],
         "product_id": line["product_id"],

@@ -1,5 +1,7 @@
 """Categories: what products are sorted into. Anyone may read; administrators write."""
 
+from collections.abc import Callable
+
 from bottle import response
 
 from core.app import app
@@ -7,6 +9,7 @@ from core.cache import Cached
 from core.contract import fields
 from core.contract.shapes import Shape
 from core.contract.validation import Body
+from core.db.database import Row, Session
 from core.errors import Conflict, DuplicateName, NotFound, ValidationError
 from core.identity.auth import ADMIN, PUBLIC
 
@@ -27,13 +30,13 @@ CHANGED_CATEGORY = Body(name=NAME, description=DESCRIPTION)
 
 
 @app.get("/api/categories", auth=PUBLIC, cache=CATALOGUE, returns=CATEGORY.many, message="Categories listed.")
-def list_categories(db):
+def list_categories(db: Session) -> list[Row]:
     """List all categories by name."""
     return db.many("categories/list")
 
 
 @app.get("/api/categories/<id:id>", auth=PUBLIC, cache=CATALOGUE, returns=CATEGORY, message="Category found.")
-def get_category(db, id):
+def get_category(db: Session, id: int) -> Row:
     """Show one category."""
     category = db.one("categories/get", id=id)
     if category is None:
@@ -50,7 +53,7 @@ def get_category(db, id):
     status=201,
     message="Category added.",
 )
-def create_category(db, body, user, record):
+def create_category(db: Session, body: Row, user: Row, record: Callable[..., None]) -> Row:
     """Add a category. Names are compared without case and accents."""
     values = {"description": None, **body}
     id = db.add("categories/add", **values)
@@ -67,11 +70,11 @@ def create_category(db, body, user, record):
     clashes={"uq_categories_name": DuplicateName},
     message="Category changed.",
 )
-def update_category(db, id, body, user, record):
+def update_category(db: Session, id: int, body: Row, user: Row, record: Callable[..., None]) -> Row:
     """Change name or description of a category."""
     if not body:
         raise ValidationError(("name", "Send at least one of name and description."))
-    before = held(db, id)
+    before = locked(db, id)
     after = before | body
     if db.run("categories/update", id=id, **after):
         record(db, user, [("category", id, "changed", before, after)])
@@ -79,9 +82,9 @@ def update_category(db, id, body, user, record):
 
 
 @app.delete("/api/categories/<id:id>", auth=ADMIN, raises=(Conflict,), message="Category deleted.")
-def delete_category(db, id, user, record):
+def delete_category(db: Session, id: int, user: Row, record: Callable[..., None]) -> None:
     """Delete a category that has no products."""
-    before = held(db, id)
+    before = locked(db, id)
     if db.one("categories/a_product", id=id):
         raise Conflict(
             "This category still has products, on sale or withdrawn. Move them elsewhere first, then delete it."
@@ -90,8 +93,8 @@ def delete_category(db, id, user, record):
     record(db, user, [("category", id, "deleted", before, None)])
 
 
-def held(db, id):
-    """Return name and description of a category that nobody else may change now; raise NotFound."""
+def locked(db: Session, id: int) -> Row:
+    """Lock a category; return its name and description; raise NotFound."""
     category = db.one("categories/lock", id=id)
     if category is None:
         raise NotFound("There is no such category.")

@@ -1,4 +1,4 @@
--- Tell what one account did to the catalogue, all of one document at once. The states come as text within the JSON, and
+-- Record what one account did to the catalogue, all of one document at once. The states come as text in the JSON, and
 -- are stored as that text: MariaDB's JSON_TABLE gives no objects.
 -- used by: PUT and DELETE /api/products/{id}, POST /api/products, POST /api/products/{id}/stock,
 --   POST /api/products/import, POST /api/categories, PUT and DELETE /api/categories/{id}

@@ -1,7 +1,7 @@
--- Put a product into a cart, or more of it if it is there already: as one step, so that simultaneous adds lose
--- nothing, make one line and never promise more than the stock.
--- Counts 1 (a new line) or 2 (a longer one), and 0 where it refuses: no such product, withdrawn, or not enough stock.
--- (The connection must not ask for "found rows": a refusal would count 1.)
+-- Add a product to a cart, or raise the quantity if it is in the cart already. It is one statement, so simultaneous
+-- adds lose nothing, make one line, and never exceed the stock.
+-- Counts 1 for a new line, 2 for a raised quantity, and 0 for a refusal: no such product, withdrawn, or not enough
+-- stock. (The connection must not ask for "found rows": then a refusal would count 1.)
 -- used by: POST /api/cart/items
 -- returns: count
 -- params:

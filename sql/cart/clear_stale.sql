@@ -1,4 +1,4 @@
--- Remove the lines of a cart that nobody has touched for long; they are locked by cart/lock.
+-- Remove the lines of a cart that nobody has changed for long. cart/lock has locked them.
 -- used by: server.py purge
 -- returns: count
 -- params:

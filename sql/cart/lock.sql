@@ -1,4 +1,4 @@
--- The lines of a cart, locked, and for how long each has not been touched.
+-- Lock the lines of a cart; for each line, how long nobody has changed it.
 -- used by: server.py purge, POST /api/cart/items
 -- returns: many
 -- params:

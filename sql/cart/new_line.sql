@@ -1,6 +1,6 @@
--- The line that this transaction has just made, and how many lines its cart has: those of transactions that are not
--- yet done included, which are waited for. Whoever is the last to make a line counts all of them, however many come at
--- once; two that wait for each other are a deadlock, of which one is repeated.
+-- The line that this transaction has just made, and how many lines its cart has. The count waits for transactions that
+-- add to the same cart and are not yet done. So the last one counts all lines, however many come at once. Two that wait
+-- for each other are a deadlock, and one of them runs again.
 -- used by: POST /api/cart/items
 -- returns: one
 -- params:

@@ -1,4 +1,4 @@
--- Take a product out of a cart. Counts 0 where it was not in it.
+-- Remove a product from a cart. Counts 0 if it was not in the cart.
 -- used by: DELETE /api/cart/items/{product_id}
 -- returns: count
 -- params:

@@ -1,5 +1,5 @@
--- Set the quantity of a line, as far as the stock reaches and the product is on sale.
--- Counts 1 where it changed, 0 where there is no such line, the stock is too small, or it was that quantity already.
+-- Set the quantity of a line, if the stock suffices and the product is on sale.
+-- Counts 1 if it changed; 0 if there is no such line, the stock is too small, or the quantity was the same already.
 -- used by: PUT /api/cart/items/{product_id}
 -- returns: count
 -- params:

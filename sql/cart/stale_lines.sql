@@ -1,4 +1,4 @@
--- Lines that nobody has touched for long, the oldest first, some at a time; their carts may have younger ones.
+-- Lines that nobody has changed for long, the oldest first, some at a time. Their carts may have newer lines too.
 -- used by: server.py purge
 -- returns: many
 -- params:

@@ -4,7 +4,7 @@
 -- params:
 --   id
 -- sample: id=(SELECT MIN(id) FROM categories)
--- plan: primary key; its products are counted by categories/count, which takes a while and may be some seconds old
+-- plan: primary key; categories/count counts its products: that takes longer, and is cached for some seconds
 SELECT c.id, c.name, c.description, c.created_at
 FROM categories AS c
 WHERE c.id = %(id)s

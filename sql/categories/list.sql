@@ -4,7 +4,7 @@
 -- allow: full scan and filesort on categories (there are few)
 -- cache: counts all products
 -- plan: ix_products_category_price covers each count; about 130 ms for a million products. FORCE INDEX: both servers
---       would rather take ix_products_category_name, which is twice as large.
+--       would take ix_products_category_name, which is twice as large.
 SELECT
     c.id, c.name, c.description,
     (

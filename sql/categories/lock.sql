@@ -1,4 +1,4 @@
--- Hold one category until the transaction ends: nobody else changes it or puts a product into it meanwhile.
+-- Lock one category until the transaction ends: until then nobody else changes it or puts a product into it.
 -- used by: PUT and DELETE /api/categories/{id}
 -- returns: one
 -- params:

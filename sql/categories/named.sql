@@ -1,4 +1,4 @@
--- The categories of these names, compared as the column compares them; categories/hold keeps them from being deleted.
+-- The categories of these names, compared as the column compares them. categories/lock_many locks them afterwards.
 -- used by: POST /api/products/import
 -- returns: many
 -- params:

@@ -1,4 +1,4 @@
--- Remove a category that has no products; it is held by categories/lock.
+-- Remove a category that has no products; categories/lock has locked it.
 -- used by: DELETE /api/categories/{id}
 -- returns: count
 -- params:

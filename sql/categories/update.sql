@@ -1,4 +1,4 @@
--- Give a category these values; it is held by categories/lock. Counts 0 where they are what it had.
+-- Give a category these values; categories/lock has locked it. Counts 0 if it had these values already.
 -- used by: PUT /api/categories/{id}
 -- returns: count
 -- params:

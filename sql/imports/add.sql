@@ -1,4 +1,4 @@
--- Put one part of a checked table down, to be stored.
+-- Add one part of a checked table, to be stored in the catalogue afterwards.
 -- used by: POST /api/products/import
 -- returns: id
 -- params:

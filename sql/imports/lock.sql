@@ -1,4 +1,4 @@
--- Wait until nobody else imports, and keep others from it until the transaction ends.
+-- Wait until nobody else imports. Until the transaction ends, other imports wait.
 -- used by: POST /api/products/import, server.py seed
 -- returns: one
 -- plan: primary key

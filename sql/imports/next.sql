@@ -1,4 +1,4 @@
--- The first part that is not yet stored, locked: nobody stores it twice, also when a worker that has died was at it.
+-- Lock the first part that is not yet stored, so that nobody stores it twice, even if a worker died meanwhile.
 -- used by: POST /api/products/import
 -- returns: one
 -- plan: primary key

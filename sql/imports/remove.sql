@@ -1,4 +1,4 @@
--- A part is stored; it is locked by imports/next.
+-- Remove a part that is stored. imports/next has locked it.
 -- used by: POST /api/products/import
 -- returns: count
 -- params:

@@ -6,7 +6,7 @@
 --   description     or NULL
 --   price           above 0
 --   image_url       or NULL
---   category_id     or NULL; held by categories/hold, so that it is there
+--   category_id     or NULL; locked by categories/lock_many, so that it exists
 --   stock_quantity  0 or more
 --   is_active       whether it is on sale
 -- sample: name='Lamp', price=19.90, stock_quantity=5, is_active=1

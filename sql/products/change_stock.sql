@@ -1,11 +1,11 @@
--- Put units into stock or take them out, as one step, so that simultaneous changes lose nothing. Counts 0 where it
--- refuses: no such product, or there would be fewer than none or more than the column holds.
+-- Add units to the stock or remove some. It is one statement, so simultaneous changes lose nothing. Counts 0 for a
+-- refusal: no such product, or the stock would go below 0 or above what the column can hold.
 -- used by: POST /api/products/{id}/stock
 -- returns: count
 -- params:
 --   id
---   change   how many more, or less; not 0
---   largest  what the column holds
+--   change   how many more, or fewer if negative; not 0
+--   largest  the most that the column can hold
 -- sample: id=(SELECT MIN(id) FROM products), change=-1, largest=2147483647
 -- plan: primary key
 UPDATE products

@@ -1,4 +1,4 @@
--- Which of these products there are, on sale or not. Locks nothing.
+-- Which of these products exist, on sale or not. Locks nothing.
 -- used by: POST /api/products/import
 -- returns: many
 -- params:

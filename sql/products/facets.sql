@@ -14,7 +14,7 @@
 -- allow: filesort on derived (a row for each category)
 -- cache: as products/count
 -- plan: ix_products_category_price, which covers it and has each category's products together. FORCE INDEX: both
---       servers would rather take ix_products_price, sort by category, and take half as long again.
+--       servers would take ix_products_price, sort by category, and need half as long again.
 SELECT f.category_id, c.name AS category_name, f.products, f.min_price, f.max_price
 FROM (
     SELECT category_id, COUNT(*) AS products, MIN(price) AS min_price, MAX(price) AS max_price

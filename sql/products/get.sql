@@ -1,4 +1,4 @@
--- One product on sale; for everyone but administrators.
+-- One product on sale; for everybody but administrators.
 -- used by: GET /api/products/{id}
 -- returns: one
 -- params:

@@ -1,4 +1,4 @@
--- Give the products of one document these values, all at once; they are held by products/lock_many.
+-- Give the products of one document these values, all at once. products/lock_many has locked them.
 -- used by: POST /api/products/import
 -- returns: count
 -- params:

@@ -1,5 +1,5 @@
--- Hold one product until the transaction ends: nobody else changes it meanwhile. Its columns are read afterwards
--- (products/get_any), because reading them here would lock the category as well.
+-- Lock one product until the transaction ends: until then nobody else changes it. products/get_any reads its columns
+-- afterwards, because reading the category's name here would lock the category as well.
 -- used by: PUT and DELETE /api/products/{id}
 -- returns: one
 -- params:

@@ -1,4 +1,4 @@
--- Hold the products of these ids until the transaction ends, and read them; what is missing does not exist.
+-- Lock the products of these ids until the transaction ends, and read them. What is missing does not exist.
 -- used by: POST /api/products/import
 -- returns: many
 -- params:

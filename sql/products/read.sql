@@ -1,5 +1,5 @@
--- Products on sale with words that the index of words is no help with, being too common, or too short for it ("4k").
--- The first so many products in the order asked for are read through; one page of those that have every word.
+-- Products on sale that have every word, where the full-text index does not help: the words are too common for it, or
+-- too short ("4k"). Reads the first products in the order asked for; one page of those that match.
 -- used by: GET /api/products?search=…
 -- returns: many
 -- params:  NULL means "do not filter on this"
@@ -15,7 +15,7 @@
 --   after_time   what it had in the column of the order; of these three only the one of the order counts
 --   after_price
 --   after_name
---   newest_id    leave out what has come since; for relevance, which skips by offset
+--   newest_id    leave out newer products; for relevance, which skips by offset
 --   until_id     the id of the last product to be read; NULL: as many as `read`
 --   until_time   what it has in the column of the order, like after_time
 --   until_price

@@ -9,8 +9,8 @@
 --   words        each as +word*, for boolean mode: letters, numbers, marks and _ only (other characters are its operators)
 --   in_text      JSON array of further words, too common for the index to help with, as LIKE has them: letters,
 --                marks and numbers, ss for ß, an underscore as \_; they are looked for in the text of the hits. NULL: none
---   newest_id    leave out what has come since: every new product moves all relevances a little, so those who page
---                by relevance stay with the products of their first page, and skip by offset
+--   newest_id    leave out newer products: each one moves all relevances a little. So pages by relevance stay with the
+--                products of the first page, and skip by offset
 --   limit        rows on the page
 --   offset       rows to skip
 -- sample: words='+wireless*', limit=21, offset=0

@@ -1,4 +1,4 @@
--- Give a product these values; it is held by products/lock. Counts 0 where they are what it had.
+-- Give a product these values; products/lock has locked it. Counts 0 if it had these values already.
 -- used by: PUT and DELETE /api/products/{id}
 -- returns: count
 -- params:
@@ -7,7 +7,7 @@
 --   description     or NULL
 --   price           above 0
 --   image_url       or NULL
---   category_id     or NULL; held by categories/hold
+--   category_id     or NULL; locked by categories/lock_many
 --   stock_quantity  0 or more
 --   is_active       whether it is on sale
 -- sample: id=(SELECT MIN(id) FROM products), name='Lamp', price=19.90, stock_quantity=5, is_active=1

@@ -1,4 +1,4 @@
--- Remove what an import that was cut short has left: it belongs to the catalogue that goes.
+-- Remove the parts that an interrupted import has left: they belong to the old catalogue.
 -- used by: server.py seed
 -- returns: count
 DELETE FROM import_parts

@@ -1,4 +1,4 @@
--- Remove all products, before the catalogue is made anew.
+-- Remove all products, before the catalogue is replaced.
 -- used by: server.py seed
 -- returns: count
 -- allow: full scan (all of them go)

@@ -1,4 +1,4 @@
--- What a catalogue holds before it is replaced.
+-- How much is in the catalogue before it is replaced.
 -- used by: server.py seed, server.py check
 -- returns: one
 -- allow: full scan (it counts all of them, once)

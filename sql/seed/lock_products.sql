@@ -1,8 +1,8 @@
--- Lock all products: whoever puts one into a cart waits until the catalogue is made anew.
+-- Lock all products: an add to a cart waits until the catalogue is replaced.
 -- used by: server.py seed
 -- returns: one
 -- allow: full scan (all of them go)
--- plan: the primary key, whole: its rows are what a cart's line waits for
+-- plan: the primary key, whole: a cart's new line waits for its rows
 SELECT COUNT(*) AS products
 FROM products FORCE INDEX (PRIMARY)
 FOR UPDATE

@@ -1,4 +1,4 @@
--- The account behind a token, if its session is neither over nor unused for too long.
+-- The account behind a token, if its session has neither ended nor been unused for too long.
 -- used by: every route that wants a token
 -- returns: one
 -- params:

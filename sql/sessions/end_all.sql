@@ -1,4 +1,4 @@
--- End all sessions of an account, but for one.
+-- End all sessions of an account, except one.
 -- used by: POST /api/users/logout?everywhere=true, PUT /api/users/{id}, DELETE /api/users/{id}/sessions
 -- returns: count
 -- params:

@@ -1,4 +1,4 @@
--- Remove sessions that are over, some at a time.
+-- Remove sessions that have ended, some at a time.
 -- used by: server.py purge
 -- returns: count
 -- params:

@@ -1,4 +1,4 @@
--- Remove sessions that went unused for too long, some at a time.
+-- Remove sessions that were unused for too long, some at a time.
 -- used by: server.py purge
 -- returns: count
 -- params:

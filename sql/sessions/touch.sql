@@ -1,4 +1,4 @@
--- Note that a session is in use; run only where the note is out of date, and not on every request.
+-- Store that a session is in use. Run only if the stored time is out of date, not on every request.
 -- used by: every route that wants a token
 -- returns: count
 -- params:

@@ -1,4 +1,4 @@
--- Lock an account until the end of the transaction: what was checked before is looked at again, and then holds.
+-- Lock an account until the end of the transaction: what was checked before is checked again, and then stays so.
 -- used by: PUT and DELETE /api/users/{id}
 -- returns: one
 -- params:

@@ -1,4 +1,4 @@
--- Remove an account, and with it its sessions. Counts 0 where there is none.
+-- Remove an account, and with it its sessions. Counts 0 if there is none.
 -- used by: DELETE /api/users/{id}
 -- returns: count
 -- params:

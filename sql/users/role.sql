@@ -1,4 +1,4 @@
--- Whose account it is, since when, and its role.
+-- An account by its name, with its role and since when it exists.
 -- used by: server.py admin NAME
 -- returns: one
 -- params:

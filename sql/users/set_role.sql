@@ -1,4 +1,4 @@
--- Give an account a role. Counts 0 where there is no such account, or where it has the role already.
+-- Give an account a role. Counts 0 if there is no such account, or if it has the role already.
 -- used by: server.py admin NAME
 -- returns: count
 -- params:

@@ -1,4 +1,4 @@
--- Change what is given of an account. Counts 0 where nothing changed, or where there is no such account.
+-- Change what is given of an account. Counts 0 if nothing changed, or if there is no such account.
 -- used by: PUT /api/users/{id}
 -- returns: count
 -- params:  NULL means "leave as it is"

@@ -5,6 +5,7 @@ import contextlib
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from helpers import as_url
@@ -80,6 +81,21 @@ def test_a_total_beyond_what_a_float_holds_is_exact(client, make, sql):
     text = client.get("/api/cart", headers=SESSION).text
 
     assert '"total":199999999880000000.01}' in text
+
+
+def test_the_total_of_many_lines_is_exact_and_leaves_out_withdrawn_products(client, make, sql):
+    prices = ["0.10", "0.20", "99999999.99", "0.01", "19.90"] * 20
+    products = [make.product(price=price, stock=999, is_active=number % 3 > 0) for number, price in enumerate(prices)]
+    for product in products:
+        sql("INSERT INTO cart_items (session_id, product_id, quantity) VALUES ('a-cart', %s, 7)", [product])
+    total = sum(7 * Decimal(price) for number, price in enumerate(prices) if number % 3)
+
+    text = client.get("/api/cart", headers=SESSION).text
+    sql("UPDATE products SET is_active = 0")
+    withdrawn = client.get("/api/cart", headers=SESSION).text
+
+    assert f'"item_count":100,"total":{total}}}' in text
+    assert '"item_count":100,"total":0.00}' in withdrawn
 
 
 def test_adding_again_makes_the_line_longer(client, make):
@@ -387,8 +403,10 @@ def test_simultaneous_first_adds_never_make_more_than_a_hundred_lines(served, ma
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("held", [0, 1, 93])
-def test_a_cart_never_gets_a_hundred_and_first_line_with_more_connections_than_that(start, accounts, make, sql, held):
+@pytest.mark.parametrize("in_cart", [0, 1, 93])
+def test_a_cart_never_gets_a_hundred_and_first_line_with_more_connections_than_that(
+    start, accounts, make, sql, in_cart
+):
     crowd = start(
         *("--workers", "2", "--threads", "60"),
         DATABASE_URL=as_url(accounts.application),
@@ -396,15 +414,15 @@ def test_a_cart_never_gets_a_hundred_and_first_line_with_more_connections_than_t
         DATABASE_TIMEOUT="20",
         RATE_LIMITS="off",
     )
-    products = make.products(held + 120)
+    products = make.products(in_cart + 120)
     sql(
         "INSERT INTO cart_items (session_id, product_id, quantity) SELECT 'race', id, 1 FROM products WHERE id < %s",
-        [products[held]],
+        [products[in_cart]],
     )
 
-    statuses = at_once([put(crowd, "race", product) for product in products[held:]], threads=120)
+    statuses = at_once([put(crowd, "race", product) for product in products[in_cart:]], threads=120)
 
-    assert collections.Counter(statuses) == {201: 100 - held, 409: 20 + held}
+    assert collections.Counter(statuses) == {201: 100 - in_cart, 409: 20 + in_cart}
     assert sql("SELECT COUNT(*) AS n FROM cart_items") == [{"n": 100}]
 
 
