@@ -2,8 +2,8 @@
 
     time=2026-01-31T12:00:00Z level=info event=request method=GET path=/api/products status=200 ms=1.9 request_id=…
 
-A value with anything but plain characters is written as JSON text, so that CR and LF cannot forge a line; a long one
-is cut, and ends in "…".
+A value with other than plain characters is written as a JSON string, so that CR and LF cannot forge a line. A long
+value is cut and ends in "…".
 """
 
 import functools
@@ -16,174 +16,186 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterable
+from typing import Any
 
 from bottle import request
 
 ACCESS = logging.getLogger("bodega.access")
-_writer = None  # where the lines go
+_writer: "Writer | None" = None  # of this process
 PLAIN = re.compile(r"[\w./:<>@+,%~…-]+\Z")
-OURS = ("event", "outcome", "method", "path", "status", "ms", "user_id", "by", "role", "address", "request_id")
-LONGEST = 500  # characters of a value: a client may have sent it; and a line fits into one piece of a pipe
-LONGEST_MESSAGE = 4000  # characters; of a line of a traceback, too
+KEYS = ("event", "outcome", "method", "path", "status", "ms", "user_id", "by", "role", "address", "request_id")
+LONGEST = 500  # characters of a value, which a client may have sent; so a line fits into one write to a pipe
+LONGEST_MESSAGE = 4000  # characters of a message, and of a line of a traceback
 
 
 class Logfmt(logging.Formatter):
-    """Formats a record as logfmt; `extra` may hold the keys of OURS."""
+    """Formats a record as logfmt; `extra` may have the keys of KEYS."""
 
-    def format(self, record):
+    def format(self, record: logging.LogRecord) -> str:
         """Return the line; a traceback follows on lines of its own."""
-        pairs = [(key, getattr(record, key)) for key in OURS if hasattr(record, key)]
-        if not any(key == "request_id" for key, _ in pairs) and (known := _current_request_id()):
-            pairs.append(("request_id", known))
+        pairs = [(key, getattr(record, key)) for key in KEYS if hasattr(record, key)]
+        if not any(key == "request_id" for key, _ in pairs) and (id := _current_request_id()):
+            pairs.append(("request_id", id))
         line = _line(record.created, record.levelname.lower(), pairs, record.getMessage())
-        if record.exc_info:  # indented, so that nothing in it can pass for a line of its own
-            for told in self.formatException(record.exc_info).replace("\r", "\\r").split("\n"):
-                line += "\n    " + told[:LONGEST_MESSAGE] + "…" * (len(told) > LONGEST_MESSAGE)
+        if record.exc_info:  # indented, so that no part of it looks like a line of the log
+            for part in self.formatException(record.exc_info).replace("\r", "\\r").split("\n"):
+                line += "\n    " + part[:LONGEST_MESSAGE] + "…" * (len(part) > LONGEST_MESSAGE)
         return line
 
 
 class Writer(logging.Handler):
-    """Takes lines at once; a thread of its own writes them, so that nobody waits for who reads the log.
+    """Queues lines; a thread writes them to a file descriptor, so that no request waits for the reader of the log.
 
-    Where more than ROOM wait, further ones are dropped; a line says how many as soon as lines are taken again. A forked
-    process begins with no lines; the thread begins with the first. Who ends by `os._exit` calls `logging.shutdown()`.
+    When more than ROOM characters wait, further lines are dropped; a line says how many as soon as there is room. A
+    forked process starts with an empty queue; the first line starts the thread. Call `logging.shutdown()` before
+    `os._exit`.
     """
 
     ROOM = 1 << 20  # characters
-    GATHERING = 0.02  # seconds in which lines come together: a thread woken for each would cost a fifth of the answers
-    FLUSH_TIMEOUT = 1  # seconds that the end of the process waits until all is written
+    INTERVAL = 0.02  # seconds between two writes: waking the thread for each line would cost a fifth of the throughput
+    FLUSH_TIMEOUT = 1  # seconds
 
-    def __init__(self, place):
+    def __init__(self, descriptor: int) -> None:
         super().__init__()
-        self._place = place  # a file descriptor
-        self._begin()
-        os.register_at_fork(after_in_child=self._begin)
+        self._descriptor = descriptor
+        self._reset()
+        os.register_at_fork(after_in_child=self._reset)
 
-    def _begin(self):
-        self._lock = threading.Lock()  # for `_lines` and the numbers; logging holds `lock` while it flushes
-        self._lines = []
+    def _reset(self) -> None:
+        self._lock = threading.Lock()  # for `_lines` and the numbers; logging locks `lock` while it flushes
+        self._lines: list[str] = []
         self._size = self._dropped = 0
-        self._called = threading.Event()  # there are lines that are not written yet
-        self._thread = None
+        self._pending = threading.Event()  # there are lines that are not written yet
+        self._thread: threading.Thread | None = None
 
-    def emit(self, record):
-        """Take a record."""
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a record."""
         self.put(self.format(record))
 
-    def put(self, line):
-        """Take a line, or count it as dropped."""
+    def put(self, line: str) -> None:
+        """Queue a line, or count it as dropped."""
         with self._lock:
             if self._size > self.ROOM:
                 self._dropped += 1 + line.count("\n")
                 return
             self._lines.append(line)
             self._size += len(line)
-            if not self._called.is_set():
-                self._call()
+            if not self._pending.is_set():
+                self._wake()
 
-    def flush(self):
-        """Wait until all is written, for FLUSH_TIMEOUT seconds at the most."""
+    def flush(self) -> None:
+        """Wait until all lines are written, for FLUSH_TIMEOUT seconds at most."""
         deadline = time.monotonic() + self.FLUSH_TIMEOUT
-        while self._called.is_set() and time.monotonic() < deadline:
+        while self._pending.is_set() and time.monotonic() < deadline:
             time.sleep(0.005)
 
-    def _call(self):
-        self._called.set()
+    def _wake(self) -> None:
+        self._pending.set()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._write_on, name="log", daemon=True)
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # those are the main thread's
+            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # the main thread gets them
             self._thread.start()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def _write_on(self):
-        while self._called.wait():
-            time.sleep(self.GATHERING)
+    def _run(self) -> None:
+        while self._pending.wait():
+            time.sleep(self.INTERVAL)
             with self._lock:
                 lines, self._lines, self._size = self._lines, [], 0
                 dropped, self._dropped = self._dropped, 0
-            dropped += self._sent(lines)
+            dropped += self._write(lines)
             if dropped:
-                said = (
-                    f"{dropped} line(s) of the log were dropped before this one: nobody took them, or it had no room."
+                notice = (
+                    f"{dropped} line(s) of the log were dropped before this one: they could not be written in time."
                 )
-                dropped *= self._sent([_line(time.time(), "warning", (), said)])
+                dropped *= self._write([_line(time.time(), "warning", (), notice)])
             with self._lock:
                 self._dropped += dropped
                 if not self._lines:
-                    self._called.clear()
+                    self._pending.clear()
 
-    def _sent(self, lines):
-        """Write lines; return how many could not be. What a pipe takes in one piece no other worker can break up."""
+    def _write(self, lines: list[str]) -> int:
+        """Write lines; return how many failed. Up to PIPE_BUF bytes of one write stay together in a pipe (POSIX)."""
         pieces = [b""]
         for line in lines:
             data = (line + "\n").encode(errors="backslashreplace")
             if len(pieces[-1]) + len(data) > select.PIPE_BUF:
                 pieces.append(b"")
             pieces[-1] += data
-        return sum(piece.count(b"\n") for piece in pieces if not self._is_sent(piece))
+        return sum(piece.count(b"\n") for piece in pieces if not self._written(piece))
 
-    def _is_sent(self, piece):
+    def _written(self, piece: bytes) -> bool:
         while piece:
             try:
-                piece = piece[os.write(self._place, piece) :]
-            except BlockingIOError:  # whoever gave us the descriptor wants it so
-                time.sleep(self.GATHERING)
+                piece = piece[os.write(self._descriptor, piece) :]
+            except BlockingIOError:  # the descriptor was given to us as non-blocking
+                time.sleep(self.INTERVAL)
             except OSError:
                 return False
         return True
 
 
-def access(event, request_id, status, *, method=None, path="-", seconds=None, **who):
-    """Write the line of one answered request, as Logfmt would, in a fifth of the time that a LogRecord takes.
+def access(
+    event: str,
+    request_id: str,
+    status: int,
+    *,
+    method: str | None = None,
+    path: str = "-",
+    seconds: float | None = None,
+    **who: Any,
+) -> None:
+    """Log one answered request as Logfmt would, in a fifth of the time that a LogRecord takes.
 
-    `method`, `seconds` (how long it took): None where that is not known. `who`: user_id, address.
+    `method` and `seconds` (the duration) are None where they are unknown. `who`: user_id, address.
     """
     if not ACCESS.isEnabledFor(logging.INFO):
         return
-    pairs = {"event": event}
+    pairs: dict[str, Any] = {"event": event}
     if method:
         pairs["method"] = method
     pairs |= {"path": path, "status": status}
     if seconds is not None:
         pairs["ms"] = f"{seconds * 1000:.1f}"
     pairs |= {**who, "request_id": request_id}
-    if logging.root.handlers != [_writer]:  # others listen, too
+    if _writer is None or logging.root.handlers != [_writer]:  # there are other handlers
         ACCESS.info("", extra=pairs)
         return
     _writer.put(_line(time.time(), "info", pairs.items()))
 
 
-def _current_request_id():
-    """Return the id of the request that this thread is serving, or None."""
+def _current_request_id() -> str | None:
+    """Return the id of the request that this thread serves, or None."""
     try:
         return request.environ.get("bodega.request_id")
     except (AttributeError, RuntimeError):  # no request in this thread
         return None
 
 
-def _line(when, level, pairs, message=""):
-    told = [f"{key}={_quoted(str(value))}" for key, value in pairs]
+def _line(when: float, level: str, pairs: Iterable[tuple[str, Any]], message: str = "") -> str:
+    fields = [f"{key}={_quoted(str(value))}" for key, value in pairs]
     if message:
-        told.insert(0, f"message={_quoted(message, LONGEST_MESSAGE)}")
-    return f"time={_written(int(when))} level={level} {' '.join(told)}"
+        fields.insert(0, f"message={_quoted(message, LONGEST_MESSAGE)}")
+    return f"time={_time(int(when))} level={level} {' '.join(fields)}"
 
 
 @functools.lru_cache(2)
-def _written(when):
+def _time(when: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
 
 
-def _quoted(text, most=LONGEST):
+def _quoted(text: str, most: int = LONGEST) -> str:
     text, end = (text, "") if len(text) <= most else (text[: most - 1], "…")
     return text + end if PLAIN.match(text) else json.dumps(text)[:-1] + end + '"'
 
 
-def configure(level):
+def configure(level: str) -> None:
     """Send the log of this process to standard error, from this level on ("debug" … "error")."""
-    global _writer  # noqa: PLW0603 - logging itself has one such for all of the process
+    global _writer  # noqa: PLW0603 - one for the process, like the root of logging
     if _writer is None:
         _writer = Writer(sys.__stderr__.fileno() if sys.__stderr__ else os.open(os.devnull, os.O_WRONLY))
         _writer.setFormatter(Logfmt())
     logging.root.handlers[:] = [_writer]
     logging.root.setLevel(level.upper())
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a line for each queued request says nothing
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it has a line for each queued request

@@ -1,4 +1,4 @@
-"""What this machine has, and how to get what it has not (standard library only, any Python 3)."""
+"""The programs of this machine, and how to install missing ones (standard library only, any Python 3.6+)."""
 
 import os
 import pathlib
@@ -9,8 +9,9 @@ import sys
 from core.cli import CommandError, tell
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+THIS_PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
-PLACES = (  # where MariaDB's programs live when PATH does not say: Debian, source builds, Fedora, Homebrew
+PLACES = (  # where MariaDB's programs may be outside PATH: Debian, source builds, Fedora, Homebrew
     "/usr/sbin",
     "/usr/local/sbin",
     "/usr/libexec",
@@ -22,7 +23,7 @@ PLACES = (  # where MariaDB's programs live when PATH does not say: Debian, sour
     "/home/linuxbrew/.linuxbrew/bin",
 )
 
-BY_HAND = (  # package manager → the command to type where we may not type it ourselves
+BY_HAND = (  # package manager → the command to type
     ("brew", "brew install mariadb"),
     ("dnf", "sudo dnf install -y mariadb-server"),
     ("zypper", "sudo zypper install -y mariadb"),
@@ -31,15 +32,13 @@ BY_HAND = (  # package manager → the command to type where we may not type it 
 )
 
 
-def pages(root=ROOT):
+def pages(root: pathlib.Path = ROOT) -> list:
     """Return the paths of the program's Python files."""
-    return [
-        *root.glob("server.py"),
-        *(path for wing in ("core", "commands", "resources") for path in root.glob(wing + "/**/*.py")),
-    ]
+    folders = ("core", "commands", "resources")
+    return [*root.glob("server.py"), *(path for folder in folders for path in root.glob(folder + "/**/*.py"))]
 
 
-def program(*names):
+def program(*names: str) -> "str | None":
     """Return the path of the first of these programs that this machine has, or None."""
     for name in names:
         found = shutil.which(name) or shutil.which(name, path=os.pathsep.join(PLACES))
@@ -48,19 +47,19 @@ def program(*names):
     return None
 
 
-def is_debian():
-    """Whether packages come from apt here (Debian, Ubuntu and their kin)."""
+def is_debian() -> bool:
+    """Whether packages come from apt here (Debian, Ubuntu and their derivatives)."""
     return shutil.which("apt-get") is not None
 
 
-def venv_package():
+def venv_package() -> str:
     """Return the apt package that this Python needs to make virtual environments."""
-    own = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    return "python3-venv" if sys.executable in ("/usr/bin/python3", "/usr/bin/" + own) else own + "-venv"
+    is_systems = sys.executable in ("/usr/bin/python3", "/usr/bin/" + THIS_PYTHON)
+    return "python3-venv" if is_systems else THIS_PYTHON + "-venv"
 
 
-def mariadb_packages():
-    """Return the apt packages that hold the database: the core ones, which start no service."""
+def mariadb_packages() -> list:
+    """Return the apt packages of the database: the core ones, which start no service."""
     known = subprocess.run(
         ["apt-cache", "pkgnames", "mariadb-"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False
     ).stdout.decode()
@@ -72,10 +71,10 @@ def mariadb_packages():
     ]
 
 
-def install(packages, why):
-    """Install Debian packages where we may (as root), else stop with the one command to type.
+def install(packages: list, why: str) -> None:
+    """Install Debian packages as root; otherwise raise CommandError with the one command to type.
 
-    `why` is the beginning of the sentence, for example "MariaDB is missing".
+    `why` begins the sentence, for example "MariaDB is missing".
     """
     command = ["apt-get", "install", "-y", "--no-install-recommends", *packages]
     if os.geteuid() != 0:
@@ -88,20 +87,23 @@ def install(packages, why):
         done = subprocess.run(step, env=quiet, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         log += done.stdout
     if done.returncode:
-        last = "\n".join("    " + line for line in log.decode(errors="replace").strip().splitlines()[-8:])
         raise CommandError(
-            f"apt-get could not install {' '.join(packages)}:\n\n{last}\n\n"
-            "Mend that (is there a network? a full disk?), then start again."
+            f"apt-get could not install {' '.join(packages)}:\n\n{last_lines(log.decode(errors='replace'), 8)}\n\n"
+            "Correct that (is there a network? a full disk?), then start again."
         )
 
 
-def install_mariadb():
-    """Install MariaDB where we may, else stop with the one command to type."""
+def last_lines(output: str, count: int) -> str:
+    """Return the last lines of a program's output, indented."""
+    return "\n".join("    " + line for line in output.strip().splitlines()[-count:])
+
+
+def install_mariadb() -> None:
+    """Install MariaDB as root on Debian; otherwise raise CommandError with the one command to type."""
     if is_debian():
-        if os.geteuid() == 0:
-            subprocess.run(
-                ["apt-get", "-qq", "update"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
-            )
+        if os.geteuid() == 0:  # the names of the packages come from apt's lists
+            update = ["apt-get", "-qq", "update"]
+            subprocess.run(update, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
         install(mariadb_packages(), "MariaDB is missing")
         return
     typed = next((line for manager, line in BY_HAND if shutil.which(manager)), None)
