@@ -11,7 +11,7 @@ import time
 
 import pytest
 from helpers import as_url, eventually, workers
-from test_server import ask, connect, plain, read, rest, serve_here  # noqa: F401
+from raw_http import ask, connect, plain, read, rest
 
 from core.serving import channel
 from core.serving import server as serving
@@ -20,6 +20,7 @@ GET = b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
 BUNDLE = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: shop\r\n\r\n"
 LARGE = 12_000_000  # bytes, more than the buffers of the system hold
+ROOM = 4096  # bytes that the system takes for a client that does not read
 
 
 class Answering:
@@ -50,15 +51,6 @@ class Answering:
             self.ended.set()
 
 
-def unread(port):
-    """Open a connection for which the system takes little until it is read."""
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.settimeout(10)
-    connection.connect(("127.0.0.1", int(port)))
-    return connection
-
-
 def pending(server):
     """Return how many bytes wait on all connections."""
     return sum(channel.total_outbufs_len for channel in list(server.active_channels.values()))
@@ -79,7 +71,7 @@ def test_clients_that_ask_for_much_and_read_nothing_stop_nobody(start, accounts)
     before, files_before = memory(), files()
     with contextlib.ExitStack() as stack:
         for _ in range(60):
-            stack.enter_context(unread(real.port)).sendall(BUNDLE * 16)
+            stack.enter_context(connect(real.port, ROOM)).sendall(BUNDLE * 16)
 
         statuses = [real.request(path).status for path in ["/api/health", "/api/products", "/api/categories"] * 5]
         grown, spooled = memory() - before, files()
@@ -89,11 +81,11 @@ def test_clients_that_ask_for_much_and_read_nothing_stop_nobody(start, accounts)
     assert spooled == files_before  # the locks
 
 
-def test_the_next_request_begins_when_the_last_answer_has_left(serve_here):  # noqa: F811
+def test_the_next_request_begins_when_the_last_answer_has_left(serve_here):
     application = Answering(LARGE)
     server = serve_here(application, 2)
 
-    with unread(server.effective_port) as slow:
+    with connect(server.effective_port, ROOM) as slow:
         slow.sendall(GET * 5 + LAST)
         assert eventually(lambda: pending(server))
         time.sleep(0.5)
@@ -105,7 +97,7 @@ def test_the_next_request_begins_when_the_last_answer_has_left(serve_here):  # n
     assert application.calls == 5 and received > 5 * LARGE
 
 
-def test_who_asks_for_much_in_one_go_gets_all_of_it_in_its_order(serve_here):  # noqa: F811
+def test_who_asks_for_much_in_one_go_gets_all_of_it_in_its_order(serve_here):
     def echo(environ, start_response):
         body = environ["PATH_INFO"].encode() * 100_000
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
@@ -119,12 +111,12 @@ def test_who_asks_for_much_in_one_go_gets_all_of_it_in_its_order(serve_here):  #
     assert bodies == b"".join(b"/%03d" % n * 100_000 for n in range(100)) + b"/last" * 100_000
 
 
-def test_an_answer_that_is_made_while_it_leaves_holds_no_thread_of_a_client_that_does_not_read(serve_here):  # noqa: F811
+def test_an_answer_that_is_made_while_it_leaves_holds_no_thread_of_a_client_that_does_not_read(serve_here):
     application = Answering(40_000_000, 100_000)
     server = serve_here(application, 2)
 
     with contextlib.ExitStack() as stack:
-        slow = stack.enter_context(unread(server.effective_port))
+        slow = stack.enter_context(connect(server.effective_port, ROOM))
         slow.sendall(GET)
         assert eventually(lambda: pending(server))
         for _ in range(5):
@@ -139,11 +131,11 @@ def test_an_answer_that_is_made_while_it_leaves_holds_no_thread_of_a_client_that
     assert body == b"x" * 40_000_000
 
 
-def test_an_answer_whose_client_goes_away_is_not_made_to_its_end(serve_here):  # noqa: F811
+def test_an_answer_whose_client_goes_away_is_not_made_to_its_end(serve_here):
     application = Answering(400_000_000, 100_000)
     server = serve_here(application, 2)
 
-    with unread(server.effective_port) as hasty:
+    with connect(server.effective_port, ROOM) as hasty:
         hasty.sendall(GET)
         assert eventually(lambda: pending(server))
 
@@ -154,12 +146,12 @@ def test_an_answer_whose_client_goes_away_is_not_made_to_its_end(serve_here):  #
 # What is cut off
 
 
-def test_who_takes_an_answer_very_slowly_is_cut_off(serve_here, monkeypatch):  # noqa: F811
+def test_who_takes_an_answer_very_slowly_is_cut_off(serve_here, monkeypatch):
     monkeypatch.setattr(channel, "IDLE", 1)
     monkeypatch.setattr(channel, "SLOWEST", 10_000_000)
     server = serve_here(Answering(LARGE), 2)
 
-    with unread(server.effective_port) as slow:
+    with connect(server.effective_port, ROOM) as slow:
         slow.sendall(GET)
         assert eventually(lambda: pending(server))
         deadline = time.monotonic() + 30
@@ -171,12 +163,12 @@ def test_who_takes_an_answer_very_slowly_is_cut_off(serve_here, monkeypatch):  #
         assert not server.active_channels
 
 
-def test_where_too_much_is_pending_those_who_have_not_read_for_longest_are_cut_off(serve_here, monkeypatch):  # noqa: F811
+def test_where_too_much_is_pending_those_who_have_not_read_for_longest_are_cut_off(serve_here, monkeypatch):
     monkeypatch.setattr(serving, "PENDING", 3 * LARGE)
     server = serve_here(Answering(LARGE), 2)
 
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(unread(server.effective_port)) for _ in range(8)]
+        clients = [stack.enter_context(connect(server.effective_port, ROOM)) for _ in range(8)]
         for client in clients:
             client.sendall(GET)
             assert eventually(lambda client=client: peeked(client))  # in their order
@@ -200,19 +192,19 @@ def chunks_of(client):
             yield chunk
 
 
-def test_when_all_places_are_taken_by_clients_that_do_not_read_the_idlest_first_make_room(serve_here, monkeypatch):  # noqa: F811
+def test_when_all_places_are_taken_by_clients_that_do_not_read_the_idlest_make_room(serve_here, monkeypatch):
     monkeypatch.setattr(serving, "CONNECTIONS", 20)
     server = serve_here(Answering(LARGE), 2)
 
     with contextlib.ExitStack() as stack:
         for _ in range(30):
-            stack.enter_context(unread(server.effective_port)).sendall(GET)
+            stack.enter_context(connect(server.effective_port, ROOM)).sendall(GET)
         assert eventually(lambda: pending(server) > 10 * LARGE)
         answers = []
 
         def is_answered():
             with contextlib.suppress(ConnectionError), connect(server.effective_port) as newcomer:
-                answers.append(ask(newcomer, LAST).body)  # while the others still come in, it may be the stillest
+                answers.append(ask(newcomer, LAST).body)  # while the others still come in, it may be the idlest
             return answers
 
         assert eventually(is_answered)
@@ -224,11 +216,11 @@ def test_when_all_places_are_taken_by_clients_that_do_not_read_the_idlest_first_
 
 
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="needs a device that is full")
-def test_an_answer_that_is_not_taken_at_once_needs_no_disk(serve_here, monkeypatch):  # noqa: F811
+def test_an_answer_that_is_not_taken_at_once_needs_no_disk(serve_here, monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda mode: open("/dev/full", mode, buffering=0))  # noqa: SIM115
     server = serve_here(Answering(LARGE), 2)
 
-    with unread(server.effective_port) as slow:
+    with connect(server.effective_port, ROOM) as slow:
         slow.sendall(GET)
         assert eventually(lambda: pending(server))
         answer = read(slow)
@@ -241,7 +233,7 @@ KNOWN = [("Content-Length", "1000")]
 
 
 @pytest.mark.parametrize(("problem", "length"), [(FULL, []), (FULL, KNOWN), (None, KNOWN)])
-def test_an_answer_that_breaks_off_is_closed_and_logged(serve_here, caplog, problem, length):  # noqa: F811
+def test_an_answer_that_breaks_off_is_closed_and_logged(serve_here, caplog, problem, length):
     def breaking(environ, start_response):
         start_response("200 OK", [("Content-Type", "text/plain"), *length])
         yield b"the first part"
@@ -267,7 +259,7 @@ def clock(monkeypatch):
     return jumps.append
 
 
-def test_after_a_jump_back_of_the_clock_idle_connections_are_closed_as_ever(serve_here, clock):  # noqa: F811
+def test_after_a_jump_back_of_the_clock_idle_connections_are_closed_as_ever(serve_here, clock):
     server = serve_here(plain)
     server.adj.channel_timeout = 0.5
 
@@ -279,7 +271,7 @@ def test_after_a_jump_back_of_the_clock_idle_connections_are_closed_as_ever(serv
         assert rest(idle) == b""
 
 
-def test_a_jump_ahead_of_the_clock_cuts_nobody_off(serve_here, clock):  # noqa: F811
+def test_a_jump_ahead_of_the_clock_cuts_nobody_off(serve_here, clock):
     server = serve_here(plain)
 
     with connect(server.effective_port) as resting, connect(server.effective_port) as asking:

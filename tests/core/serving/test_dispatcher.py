@@ -1,4 +1,4 @@
-"""The threads of a worker: who reads, who answers, and that nobody is forgotten."""
+"""The threads of a worker: who reads, who answers, and that no task is forgotten."""
 
 import collections
 import os
@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from helpers import as_url
+from helpers import as_url, eventually, workers
 
 from core.serving.dispatcher import HANDOVER, Dispatcher
 
@@ -41,12 +41,12 @@ class Task:
         self.ended.set()
 
 
-class Desk:
-    """Where tasks come in, as requests come in on sockets: whoever leads the dispatcher reads them here, by `poll`."""
+class Inbox:
+    """Where tasks come in, as requests come in on sockets: the leader of the dispatcher reads them here, by `poll`."""
 
     def __init__(self, count):
         self.dispatcher = Dispatcher(count)
-        self.turns = 0
+        self.polls = 0
         self.readers = set()
         self.broken = None
         self._coming = collections.deque()
@@ -67,7 +67,7 @@ class Desk:
 
     def poll(self, wait):
         """Read what has come, as core/serving/server.py does."""
-        self.turns += 1
+        self.polls += 1
         self.readers.add(threading.get_ident())
         if select.select([self._reading], [], [], 1 if wait else 0)[0]:
             os.read(self._reading, 1)
@@ -97,18 +97,18 @@ class Desk:
 
 
 @pytest.fixture
-def desk_of():
-    """`desk_of(count)`: a dispatcher at work, which is ended with the test."""
-    desks, interval = [], sys.getswitchinterval()
+def inbox_of():
+    """`inbox_of(count)`: a dispatcher at work, which is ended with the test."""
+    inboxes, interval = [], sys.getswitchinterval()
 
-    def begin(count, kind=Desk):
-        desks.append(kind(count))
-        return desks[-1]
+    def begin(count, kind=Inbox):
+        inboxes.append(kind(count))
+        return inboxes[-1]
 
     yield begin
-    for desk in desks:
-        if desk._main.is_alive():
-            desk.close()
+    for inbox in inboxes:
+        if inbox._main.is_alive():
+            inbox.close()
     sys.setswitchinterval(interval)
 
 
@@ -119,8 +119,8 @@ def all_ended(tasks, seconds=20):
 
 
 @pytest.fixture
-def held():
-    """`held()`: a task that lasts until its `release`, or until the test ends; `begun` says that somebody is at it."""
+def blocked():
+    """`blocked()`: a task that lasts until its `release`, or until the test ends; `begun` is set when it runs."""
     releases = []
 
     def make():
@@ -151,50 +151,50 @@ def release(tasks):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
-def test_of_thousands_of_short_and_slow_tasks_each_is_done_once(desk_of, count):
-    desk = desk_of(count)
+def test_of_thousands_of_short_and_slow_tasks_each_is_done_once(inbox_of, count):
+    inbox = inbox_of(count)
     chance = random.Random(count)
     lengths = [chance.choice([0, 0, 0, 0, 0, 0.0005, 0.002, 0.0025, 0.006]) for _ in range(800)]
     tasks = [Task(lambda s=seconds: s and time.sleep(s)) for seconds in lengths]
 
     for task in tasks:
-        desk.give(task)
+        inbox.give(task)
         if chance.random() < 0.1:
             time.sleep(chance.random() * 0.003)
 
     assert all_ended(tasks)
     assert {task.done for task in tasks} == {1}
-    assert not desk.dispatcher.queue
+    assert not inbox.dispatcher.queue
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_what_a_task_leaves_to_be_done_next_is_done(desk_of, count):
-    """As the second of two requests that came in one go: whoever answered the first queues it."""
-    desk = desk_of(count)
+def test_what_a_task_leaves_to_be_done_next_is_done(inbox_of, count):
+    """As the second of two requests that came in one go: the thread that answered the first queues it."""
+    inbox = inbox_of(count)
     followers = [Task() for _ in range(500)]
 
     def follow(follower):
         time.sleep(random.choice([0, 0.001, 0.0021]))  # about when the lead changes hands
-        desk.dispatcher.add_task(follower)
-        if desk.dispatcher.leader != threading.get_ident():
-            desk.wake()
+        inbox.dispatcher.add_task(follower)
+        if inbox.dispatcher.leader != threading.get_ident():
+            inbox.wake()
 
     for follower in followers:
-        desk.give(Task(lambda f=follower: follow(f)))
+        inbox.give(Task(lambda f=follower: follow(f)))
 
     assert all_ended(followers)
     assert {task.done for task in followers} == {1}
 
 
-def test_a_crew_that_has_rested_hands_over_the_lead_as_ever(desk_of, held):
-    desk = desk_of(3)
+def test_after_a_pause_a_follower_takes_over_as_before(inbox_of, blocked):
+    inbox = inbox_of(3)
 
     for _ in range(3):
         time.sleep(0.2)  # QUIET times HANDOVER is half of that
-        slow, after = held(), Task()
-        desk.give(slow)
+        slow, after = blocked(), Task()
+        inbox.give(slow)
         assert slow.begun.wait(10)
-        desk.give(after)
+        inbox.give(after)
 
         assert all_ended([after])
         slow.release()
@@ -205,96 +205,96 @@ def test_a_crew_that_has_rested_hands_over_the_lead_as_ever(desk_of, held):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
-def test_slow_tasks_in_all_threads_but_one_leave_that_one_to_read(desk_of, held, count):
-    desk = desk_of(count)
-    slow = [held() for _ in range(count + 5)]
+def test_slow_tasks_in_all_threads_but_one_leave_that_one_to_read(inbox_of, blocked, count):
+    inbox = inbox_of(count)
+    slow = [blocked() for _ in range(count + 5)]
 
-    desk.give(*slow)
+    inbox.give(*slow)
     at_work = max(1, count - 1)
     assert eventually(lambda: under_way(slow) == at_work)
-    turns = desk.turns
+    polls = inbox.polls
     for _ in range(20):
-        desk.wake()
+        inbox.wake()
         time.sleep(0.001)
 
-    assert eventually(lambda: desk.turns > turns + 5)
+    assert eventually(lambda: inbox.polls > polls + 5)
     assert under_way(slow) == at_work  # the others wait, also while much is read
     assert release(slow)
 
 
-class Hasty(Desk):
-    """A desk whose reader lets no other thread run while it reads what is there."""
+class Hasty(Inbox):
+    """An inbox whose reader lets no other thread run while it reads what is there."""
 
     def poll(self, wait):
         """Read."""
         return super().poll(wait) if wait else self._open
 
 
-def test_whoever_takes_the_lead_may_be_at_work_before_the_thread_that_was_called_to_watch(desk_of, held):
+def test_a_new_leader_may_be_at_work_before_the_follower_that_was_called_to_watch(inbox_of, blocked):
     """Then that one must not take a task, too: nobody would read."""
     for _ in range(10):
-        desk = desk_of(3, Hasty)
-        assert eventually(lambda desk=desk: desk.dispatcher._idle == 2)
-        slow = [held() for _ in range(5)]
+        inbox = inbox_of(3, Hasty)
+        assert eventually(lambda inbox=inbox: inbox.dispatcher._idle == 2)
+        slow = [blocked() for _ in range(5)]
 
-        desk.give(*slow)
+        inbox.give(*slow)
         assert eventually(lambda slow=slow: under_way(slow) >= 2)
         time.sleep(0.01)
 
         assert under_way(slow) == 2
         assert release(slow)
-        desk.close()
+        inbox.close()
 
 
-def test_whoever_looks_at_the_clock_keeps_nobody_from_their_turn(desk_of):
+def test_the_follower_that_watches_the_clock_keeps_no_thread_waiting(inbox_of):
     """Python counts anew how long a thread has waited for its lock whenever another one has had it."""
-    desk_of(2)
+    inbox_of(2)
 
     assert sys.getswitchinterval() < HANDOVER
 
 
 @pytest.mark.parametrize("count", [2, 4])
-def test_tasks_that_do_not_end_to_come_do_not_keep_the_leader_from_reading(desk_of, count):
+def test_tasks_that_do_not_end_to_come_do_not_keep_the_leader_from_reading(inbox_of, count):
     """As of a client that sends very many requests in one go: each queues the next."""
-    desk = desk_of(count)
-    assert eventually(lambda: desk.dispatcher._idle == desk.dispatcher._size - 1)
+    inbox = inbox_of(count)
+    assert eventually(lambda: inbox.dispatcher._idle == inbox.dispatcher._size - 1)
     seen = []
 
     def again():
-        seen.append(desk.turns)
+        seen.append(inbox.polls)
         time.sleep(0.0005)
         if len(seen) < 300:
-            desk.dispatcher.add_task(task)
+            inbox.dispatcher.add_task(task)
         else:
             over.service()
 
     over, task = Task(), Task(again)
-    desk.give(task)
+    inbox.give(task)
 
     assert all_ended([over])
     assert max(seen.count(turn) for turn in seen) < 50
 
 
-def test_all_threads_get_work(desk_of):
-    desk = desk_of(4)
+def test_all_threads_get_work(inbox_of):
+    inbox = inbox_of(4)
     tasks = [Task(lambda: time.sleep(0.01)) for _ in range(200)]
 
-    desk.give(*tasks)
+    inbox.give(*tasks)
 
     assert all_ended(tasks)
     assert len({task.thread for task in tasks}) >= 3  # the fourth reads
 
 
-def test_a_leader_whose_task_takes_long_is_no_leader_any_more(desk_of, held):
-    desk = desk_of(3)
-    slow = held()
-    assert eventually(lambda: desk.give(Task()) and len(desk.readers) == 1)
-    desk.give(slow)
+def test_a_leader_whose_task_takes_long_is_no_leader_any_more(inbox_of, blocked):
+    inbox = inbox_of(3)
+    slow = blocked()
+    assert eventually(lambda: inbox.give(Task()) and len(inbox.readers) == 1)
+    inbox.give(slow)
     assert slow.begun.wait(10)
 
-    eventually(lambda: desk.dispatcher.leader != slow.thread)
+    eventually(lambda: inbox.dispatcher.leader != slow.thread)
     answered = [Task() for _ in range(100)]
-    desk.give(*answered)
+    inbox.give(*answered)
 
     assert all_ended(answered)
     assert slow.thread not in {task.thread for task in answered}
@@ -305,52 +305,52 @@ def test_a_leader_whose_task_takes_long_is_no_leader_any_more(desk_of, held):
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
 @pytest.mark.parametrize("count", [1, 3])
-def test_a_task_that_raises_costs_no_thread(desk_of, held, caplog, error, count):
-    desk = desk_of(count)
+def test_a_task_that_raises_costs_no_thread(inbox_of, blocked, caplog, error, count):
+    inbox = inbox_of(count)
 
     def fail():
         raise error("broken")
 
     broken = [Task(fail) for _ in range(10)]
-    desk.give(*broken)
+    inbox.give(*broken)
     assert all_ended(broken)
-    slow = [held() for _ in range(max(1, count - 1))]
-    desk.give(*slow)
+    slow = [blocked() for _ in range(max(1, count - 1))]
+    inbox.give(*slow)
 
     assert eventually(lambda: all(task.begun.is_set() for task in slow))
     assert len([r for r in caplog.records if r.message == "a crash outside of every request"]) == 10
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit])
-def test_what_breaks_the_reading_is_raised_where_the_crew_was_set_to_work(desk_of, monkeypatch, error):
-    desk = desk_of(3)
+def test_what_breaks_the_reading_is_raised_by_work(inbox_of, monkeypatch, error):
+    inbox = inbox_of(3)
 
     def broken(wait):
         raise error("broken")
 
-    monkeypatch.setattr(desk.dispatcher, "_poll", broken)
-    desk.wake()
-    desk._main.join(10)
+    monkeypatch.setattr(inbox.dispatcher, "_poll", broken)
+    inbox.wake()
+    inbox._main.join(10)
 
-    assert isinstance(desk.broken, error)
-    desk.dispatcher.shutdown(5)
+    assert isinstance(inbox.broken, error)
+    inbox.dispatcher.shutdown(5)
 
 
 # The end
 
 
-def test_the_end_waits_for_what_is_under_way_and_cancels_what_nobody_has_begun(desk_of, held):
-    desk = desk_of(3)
-    slow = [held() for _ in range(3)]
-    desk.give(*slow)
+def test_the_end_waits_for_what_is_under_way_and_cancels_what_nobody_has_begun(inbox_of, blocked):
+    inbox = inbox_of(3)
+    slow = [blocked() for _ in range(3)]
+    inbox.give(*slow)
     assert eventually(lambda: under_way(slow) == 2)
-    desk.stop()  # while the one who led is at work; the one who reads is free to answer then
+    inbox.stop()  # while the one who led is at work; the one who reads is free to answer then
     assert eventually(lambda: under_way(slow) == 3)
     waiting = [Task() for _ in range(3)]
     for task in waiting:
-        desk.dispatcher.add_task(task)
+        inbox.dispatcher.add_task(task)
 
-    ended = threading.Thread(target=lambda: desk.dispatcher.shutdown(10))
+    ended = threading.Thread(target=lambda: inbox.dispatcher.shutdown(10))
     ended.start()
     time.sleep(0.05)
     waited = ended.is_alive()
@@ -362,39 +362,29 @@ def test_the_end_waits_for_what_is_under_way_and_cancels_what_nobody_has_begun(d
     assert [(task.done, task.cancelled) for task in waiting] == [(0, 1)] * 3
 
 
-def test_what_does_not_end_in_time_is_left_behind(desk_of, held, caplog):
-    desk = desk_of(2)
-    slow = held()
-    desk.give(slow)
+def test_what_does_not_end_in_time_is_left_behind(inbox_of, blocked, caplog):
+    inbox = inbox_of(2)
+    slow = blocked()
+    inbox.give(slow)
     assert slow.begun.wait(10)
 
-    desk.close(timeout=0.2)
+    inbox.close(timeout=0.2)
 
     assert "1 request(s) were not done in time" in caplog.text
     assert not slow.ended.is_set()
 
 
-def test_after_the_leader_has_ended_its_caller_reads_and_the_others_answer(desk_of):
+def test_after_the_leader_has_ended_its_caller_reads_and_the_others_answer(inbox_of):
     """This is how a server drains: what has arrived is still answered."""
-    desk = desk_of(2)
-    desk.stop()
+    inbox = inbox_of(2)
+    inbox.stop()
     tasks = [Task() for _ in range(50)]
 
     for task in tasks:
-        desk.dispatcher.add_task(task)
+        inbox.dispatcher.add_task(task)
 
     assert all_ended(tasks, 10)
-    desk.dispatcher.shutdown(5)
-
-
-def eventually(happens, seconds=10):
-    """Wait until `happens()`; return whether it did."""
-    deadline = time.monotonic() + seconds
-    while not happens():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.001)
-    return True
+    inbox.dispatcher.shutdown(5)
 
 
 # A real server
@@ -414,12 +404,12 @@ def test_a_worker_that_has_nothing_to_do_does_nothing(start, accounts):
     for _ in range(20):
         real.request("/api/products")
     time.sleep(0.5)
-    (worker,) = pathlib.Path(f"/proc/{real.process.pid}/task/{real.process.pid}/children").read_text().split()
+    (worker,) = workers(real)
     before = wakings(worker), cpu_seconds(worker)
 
     time.sleep(2)
 
-    assert wakings(worker) - before[0] < 100  # whoever watches the clock wakes a thousand times
+    assert wakings(worker) - before[0] < 100  # a follower that watches the clock wakes a thousand times
     assert cpu_seconds(worker) - before[1] < 0.3  # a busy loop takes all of the two seconds
 
 

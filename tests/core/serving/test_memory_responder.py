@@ -1,4 +1,4 @@
-"""Answers from memory: the same as on the long way, whatever is asked and however it comes; on real sockets."""
+"""Answers from memory: the same as the application gives, whatever is asked and however it comes; on real sockets."""
 
 import contextlib
 import http.client
@@ -10,7 +10,8 @@ import time
 
 import pytest
 from bottle import response
-from helpers import ORIGIN, as_url, servers
+from helpers import ORIGIN, as_url, eventually, servers
+from raw_http import connect, running
 
 from core.app import new_app
 from core.cache import REVALIDATE, Cache, Cached
@@ -31,7 +32,7 @@ LARGE = "x" * 3_000_000  # more than the buffers of the system hold
 
 
 class CountingMiddleware(Middleware):
-    """Counts what goes the long way."""
+    """Counts the requests that reach the application."""
 
     calls = 0
 
@@ -41,27 +42,26 @@ class CountingMiddleware(Middleware):
 
 
 class Shop:
-    """A shop of a few routes over one memory: `fast` answers from it at once, `plain` always goes the long way."""
+    """A shop of a few routes over one memory: `port` answers from it at once, `plain_port` never."""
 
     def __init__(self, threads=4, origins=(ORIGIN,)):
         self.cache = Cache(60, 0, 32_000_000)
         self.app = new_app()
-        kept = {"auth": PUBLIC, "cache": Cached("things")}
+        cached = {"auth": PUBLIC, "cache": Cached("things")}
         words = Query(page={"type": "integer"}, word={"type": "string", "maxlength": 100})
-        self.app.get("/api/things", callback=self.index, query=words, **kept)
-        self.app.get("/api/things/<id:id>", callback=self.show, **kept)
-        self.app.get("/api/large", callback=lambda: LARGE, **kept)
+        self.app.get("/api/things", callback=self.index, query=words, **cached)
+        self.app.get("/api/things/<id:id>", callback=self.show, **cached)
+        self.app.get("/api/large", callback=lambda: LARGE, **cached)
         self.app.get("/api/slow", callback=self.wait, auth=PUBLIC)
         self.app.get("/last", callback=lambda: "last", auth=PUBLIC)
         for plugin in (ConditionalRequests(), CachedAnswers(self.cache), Envelope(), Validation()):
             self.app.install(plugin)
         self.release = threading.Event()
-        self.running = []
+        self._stack = contextlib.ExitStack()
         self.middleware = CountingMiddleware(self.app, Cors(origins), self.cache.answers)
-        self.fast = self._serve(self.middleware, threads)
-        self.plain = self._serve(Middleware(self.app, Cors(origins)), threads)
-        self.port = int(self.fast.effective_port)
-        self.plain_port = int(self.plain.effective_port)
+        self.fast = self._stack.enter_context(running(self.middleware, threads))
+        plain = self._stack.enter_context(running(Middleware(self.app, Cors(origins)), threads))
+        self.port, self.plain_port = self.fast.effective_port, plain.effective_port
 
     @staticmethod
     def index(query):
@@ -81,49 +81,24 @@ class Shop:
         """Take long."""
         self.release.wait(20)
 
-    def _serve(self, middleware, threads):
-        server = ours.Server(middleware, socket.create_server(("127.0.0.1", 0)), threads)
-        server.adj.cleanup_interval = 0.1
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        self.running.append((server, thread))
-        return server
-
     def close(self):
-        """CommandError."""
+        """End."""
         self.release.set()
-        for server, _ in self.running:
-            server.stop()
-        for _, thread in self.running:
-            thread.join(15)
-            assert not thread.is_alive()
+        self._stack.close()
 
 
 @pytest.fixture(scope="module")
 def shop():
     """A shop for the tests that leave it as it was."""
-    opened = Shop()
-    yield opened
-    opened.close()
+    with contextlib.closing(Shop()) as opened:
+        yield opened
 
 
 @pytest.fixture
 def own_shop():
     """A shop for one test."""
-    opened = Shop()
-    yield opened
-    opened.close()
-
-
-def connect(port, room=None):
-    """Open a connection; `room`: bytes that the system takes for a client that does not read."""
-    connection = socket.socket()
-    if room:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
-    connection.settimeout(10)
-    connection.connect(("127.0.0.1", port))
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
+    with contextlib.closing(Shop()) as opened:
+        yield opened
 
 
 def all_answers(port, data, pieces=None):
@@ -217,7 +192,7 @@ FAST = {  # what may be answered at once
     "a long one": asking(FIRST[:24], b"X-Name: " + b"x" * 3000),
     "forwarded": asking(FIRST[:24], b"X-Forwarded-For: 203.0.113.7"),
 }
-SLOW = {  # what goes the long way, or is refused
+SLOW = {  # what the application answers, or what is refused
     "empty coding": asking(FIRST[:24], b"Transfer-Encoding:"),
     "no host": asking(host=None),
     "authorization": asking(FIRST[:24], b"Authorization: Bearer x"),
@@ -278,16 +253,16 @@ def warm(shop):
 
 
 @pytest.mark.parametrize("form", FAST | SLOW)
-def test_the_answer_from_memory_is_the_one_of_the_long_way(shop, form):
+def test_the_answer_from_memory_is_the_one_of_the_application(shop, form):
     data = (FAST | SLOW)[form].replace(b"TAG", warm(shop))
-    on_the_long_way = without_chance(all_answers(shop.plain_port, data))
+    from_the_application = without_chance(all_answers(shop.plain_port, data))
     shop.middleware.calls = 0
 
     first = without_chance(all_answers(shop.port, data))
     again = without_chance(all_answers(shop.port, data))  # now by its bytes
 
-    assert first == on_the_long_way
-    assert again == on_the_long_way
+    assert first == from_the_application
+    assert again == from_the_application
     if form in FAST:
         assert shop.middleware.calls == 0
         assert any(line.startswith(b"Age: ") for line in again[0][1])
@@ -320,9 +295,8 @@ def test_every_origin_gets_its_own_headers(shop):
     assert set(map(str, seen.values())) == {str(([], vary))}
 
 
-def test_where_every_origin_may_read_the_headers_are_those_of_the_long_way_too():
-    shop = Shop(origins=("*",))
-    try:
+def test_where_every_origin_may_read_the_headers_are_those_of_the_application_too():
+    with contextlib.closing(Shop(origins=("*",))) as shop:
         for headers in ([], [b"Origin: http://anybody.example"]):
             for path in (b"", b"/5"):
                 data = asking(b"GET /api/things" + path + b" HTTP/1.1", *headers)
@@ -333,8 +307,6 @@ def test_where_every_origin_may_read_the_headers_are_those_of_the_long_way_too()
                     all_answers(shop.plain_port, data)
                 )
                 assert shop.middleware.calls == 0
-    finally:
-        shop.close()
 
 
 def test_a_request_may_come_in_two_pieces_cut_anywhere(shop):
@@ -369,7 +341,7 @@ def test_what_is_sent_in_one_go_is_answered_in_its_order(shop):
     assert ids == [b"X-Request-Id: n%d" % n for n in range(len(forms))]
 
 
-def test_whoever_waits_for_leave_to_send_a_body_gets_it_behind_an_answer_from_memory(shop):
+def test_a_client_that_waits_for_100_continue_gets_it_after_an_answer_from_memory(shop):
     warm(shop)
     waiting = b"POST /api/things HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
     with connect(shop.port) as connection:
@@ -412,7 +384,7 @@ def test_the_age_counts_up_also_where_nothing_has_changed(own_shop):
         assert f"Cache-Control: {REVALIDATE}".encode() in lines
 
 
-def test_only_a_few_heads_are_kept_with_an_answer(own_shop, monkeypatch):
+def test_only_a_few_heads_are_cached_with_an_answer(own_shop, monkeypatch):
     monkeypatch.setattr(own_shop.middleware.cors, "origins", frozenset(f"http://page{n}.example" for n in range(50)))
     warm(own_shop)
 
@@ -449,17 +421,10 @@ def test_a_client_that_never_reads_is_cut_off_and_gives_its_thread_back(own_shop
     own_shop.fast.adj.channel_timeout = 0.5
     with connect(own_shop.port, room=4096) as slow:
         slow.sendall(asking(b"GET /api/large HTTP/1.1") * requests)
-        deadline = time.monotonic() + 10
-        while not own_shop.fast.active_channels and time.monotonic() < deadline:
-            time.sleep(0.01)
-        while own_shop.fast.active_channels and time.monotonic() < deadline:
-            time.sleep(0.01)
+        assert eventually(lambda: own_shop.fast.active_channels)
 
-        assert not own_shop.fast.active_channels
-    dispatcher = own_shop.fast.task_dispatcher
-    while dispatcher._idle < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert dispatcher._idle == 3
+        assert eventually(lambda: not own_shop.fast.active_channels)
+    assert eventually(lambda: own_shop.fast.task_dispatcher._idle == 3)
 
 
 def test_a_client_that_asks_without_end_does_not_keep_others_waiting(own_shop):
@@ -513,15 +478,13 @@ def test_while_all_threads_are_busy_and_the_queue_is_full_the_memory_answers(own
         for _ in range(5):  # three at work, two in the queue
             waiting = stack.enter_context(connect(own_shop.port))
             waiting.sendall(asking(b"GET /api/slow HTTP/1.1"))
-        deadline = time.monotonic() + 10
-        while len(own_shop.fast.task_dispatcher.queue) < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
+        assert eventually(lambda: len(own_shop.fast.task_dispatcher.queue) == 2)
 
-        kept = all_answers(own_shop.port, FAST["plain"])[0]
+        cached = all_answers(own_shop.port, FAST["plain"])[0]
         other = all_answers(own_shop.port, SLOW["cookie"])[0]
         own_shop.release.set()
 
-    assert kept[0] == b"HTTP/1.1 200 OK"
+    assert cached[0] == b"HTTP/1.1 200 OK"
     assert other[0] == b"HTTP/1.1 503 Service Unavailable"
 
 
@@ -543,17 +506,17 @@ def test_a_handler_that_wants_to_end_the_program_ends_its_request(own_shop, capl
 @pytest.fixture(scope="module")
 def served_for_long(accounts, tmp_path_factory):
     """A real server with one worker that keeps its answers for an hour."""
-    with servers(tmp_path_factory.mktemp("fastlane")) as start:
+    with servers(tmp_path_factory.mktemp("memory")) as start:
         url = as_url(accounts.application)
         yield start("--workers", "1", "--threads", "2", DATABASE_URL=url, CACHE_TTL="3600", CORS_ORIGINS=ORIGIN)
 
 
-def test_an_answer_from_memory_leaves_the_line_of_the_long_way_in_the_log(served_for_long):
+def test_an_answer_from_memory_leaves_the_line_of_any_other_in_the_log(served_for_long):
     connection = http.client.HTTPConnection("127.0.0.1", served_for_long.port, timeout=10)
     for id, method, headers in (
         ("long", "GET", {"Cookie": "a=b"}),
         ("made", "GET", {}),
-        ("kept", "GET", {}),
+        ("cached", "GET", {}),
         ("head", "HEAD", {}),
         ("known", "GET", {"If-None-Match": "*"}),
     ):
@@ -569,7 +532,7 @@ def test_an_answer_from_memory_leaves_the_line_of_the_long_way_in_the_log(served
         for id, method, status in (
             ("long", "GET", 200),
             ("made", "GET", 200),
-            ("kept", "GET", 200),
+            ("cached", "GET", 200),
             ("head", "HEAD", 200),
             ("known", "GET", 304),
         )

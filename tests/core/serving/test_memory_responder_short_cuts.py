@@ -1,4 +1,4 @@
-"""Answers from memory against the long way: whatever comes in, in whatever pieces, the same leaves.
+"""Answers from memory against those of the application: whatever comes in, in whatever pieces, the same is sent.
 
 Two servers over one memory get the same bytes, piece by piece, on interleaved connections: one may answer from memory,
 the other never does. SHORT_WAY_SEED repeats a run that has failed, SHORT_WAY_ROUNDS makes a longer one.
@@ -32,7 +32,7 @@ MOVING = re.compile(rb"(?m)^((?:Date|Age): )[^\r\n]*|^(X-Request-Id: )[0-9a-f]{1
 
 
 class CountingMiddleware(Middleware):
-    """Counts what goes the long way."""
+    """Counts the requests that reach the application."""
 
     calls = 0
 
@@ -145,7 +145,7 @@ def both():
     app.get("/api/plain", callback=lambda: "plain", auth=PUBLIC)
     for plugin in (ConditionalRequests(), CachedAnswers(cache), Envelope(), Validation()):
         app.install(plugin)
-    servers = [Driven(CountingMiddleware(app, Cors((ORIGIN,)), kept)) for kept in (cache.answers, None)]
+    servers = [Driven(CountingMiddleware(app, Cors((ORIGIN,)), memory)) for memory in (cache.answers, None)]
     yield servers
     for server in servers:
         server.close()
@@ -167,7 +167,7 @@ LINES = [
 
 
 def request_of(chance):
-    """Return a request, most often a good one for something that is kept."""
+    """Return a request, most often a good one for something that is cached."""
     method = chance.choice([b"GET"] * 12 + [b"HEAD"] * 3 + [b"POST", b"OPTIONS", b"DELETE", b"get"])
     version = chance.choice([b" HTTP/1.1"] * 20 + [b" HTTP/1.0", b" HTTP/1.2", b"", b" HTTP/1.1 x"])
     lines = [method + b" " + chance.choice(PATHS) + version]
@@ -209,7 +209,7 @@ def pieces_of(chance):
     return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
-def test_whatever_comes_in_the_short_way_and_the_long_way_give_the_same(both):
+def test_whatever_comes_in_memory_and_the_application_give_the_same_answers(both):
     seed = int(os.environ.get("SHORT_WAY_SEED", random.SystemRandom().randrange(2**32)))
     print(f"SHORT_WAY_SEED={seed}")
     chance = random.Random(seed)

@@ -5,7 +5,8 @@ import time
 
 import pytest
 from helpers import ORIGIN
-from test_server import ADD, MALFORMED, ask, chunked, connect, connection, error_of, rest, shop_server  # noqa: F401
+from raw_http import ask, connect, error_of, rest
+from test_server import ADD, MALFORMED
 from waitress.adjustments import Adjustments
 
 from core.serving.parser import Parser
@@ -86,11 +87,11 @@ def test_a_request_means_the_same_however_it_is_cut(name):
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_a_page_of_another_origin_can_read_why_it_was_refused(connection, name):  # noqa: F811
+def test_a_page_of_another_origin_can_read_why_it_was_refused(connection, name):
     line, _, more = MALFORMED[name].partition(b"\r\n")
-    told = b"".join([line, b"\r\nOrigin: ", ORIGIN.encode(), b"\r\nX-Request-ID: mine.1\r\n", more])
+    request = b"".join([line, b"\r\nOrigin: ", ORIGIN.encode(), b"\r\nX-Request-ID: mine.1\r\n", more])
 
-    answer = ask(connection, told)
+    answer = ask(connection, request)
 
     assert answer.status == 400
     assert error_of(answer)["code"] == "VALIDATION_ERROR"
@@ -98,19 +99,19 @@ def test_a_page_of_another_origin_can_read_why_it_was_refused(connection, name):
     assert answer.headers["X-Request-ID"] == "mine.1"
 
 
-def test_http_1_0_needs_no_host(shop_server):  # noqa: F811
+def test_http_1_0_needs_no_host(shop_server):
     with connect(shop_server.port) as opened:
         assert ask(opened, b"GET /api/health HTTP/1.0\r\n\r\n").status == 200
 
 
-def test_a_coding_that_another_header_speaks_of_is_none(connection):  # noqa: F811
+def test_a_coding_that_another_header_speaks_of_is_none(connection):
     health = b"GET /api/health HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nX-Asks: transfer-encoding: gzip\r\n\r\n"
 
     assert ask(connection, health).status == 200
     assert rest(connection) == b""
 
 
-def test_trailers_and_extensions_of_chunks_are_read_and_forgotten(connection):  # noqa: F811
+def test_trailers_and_extensions_of_chunks_are_read_and_forgotten(connection):
     body = b'1;a="b"\r\n{\r\n01\r\n}\r\n000\r\nX-Sum: 2\r\n\r\n'
 
     answer = ask(connection, ADD + b"Transfer-Encoding: Chunked\r\n\r\n" + body)

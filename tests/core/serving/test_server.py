@@ -1,7 +1,6 @@
-"""waitress with its doors closed: what leaves, what is refused, what is kept open, what is cut off; on real sockets."""
+"""The server: what is sent, what is refused, which connections stay open and which are cut off; on real sockets."""
 
 import contextlib
-import http.client
 import json
 import re
 import socket
@@ -10,12 +9,11 @@ import threading
 import time
 
 import pytest
-from helpers import ORIGIN, Answer, as_url, servers
+from helpers import ORIGIN
+from raw_http import ask, chunked, connect, error_of, plain, read, rest
 
 from core.contract.request_body import LARGEST_BODY
 from core.serving import server as ours
-from core.serving.cors import Cors
-from core.serving.middleware import Middleware
 from core.serving.parser import Parser
 
 HEALTH = b"GET /api/health HTTP/1.1\r\nHost: shop\r\n"
@@ -23,91 +21,12 @@ END = b"Connection: close\r\n\r\n"
 ADD = b"POST /api/cart/items HTTP/1.1\r\nHost: shop\r\nSession-ID: visitor\r\nContent-Type: application/json\r\n"
 
 
-@pytest.fixture(scope="module")
-def shop_server(accounts, tmp_path_factory):
-    """One real server, with one worker, for the tests that leave it as it was."""
-    with servers(tmp_path_factory.mktemp("http")) as start:
-        yield start("--workers", "1", "--threads", "4", DATABASE_URL=as_url(accounts.application), CORS_ORIGINS=ORIGIN)
-
-
-@pytest.fixture
-def connection(shop_server):
-    """A connection to it."""
-    with connect(shop_server.port) as opened:
-        yield opened
-
-
-@pytest.fixture
-def serve_here():
-    """`serve_here(application, threads)`: our server in a thread of this process, where its limits can be lowered."""
-    running = []
-
-    def begin(application, threads=1):
-        application.routes = []  # as Bottle has them
-        listening = socket.create_server(("127.0.0.1", 0))
-        server = ours.Server(Middleware(application, Cors((ORIGIN,))), listening, threads)
-        server.adj.cleanup_interval = 0.1
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        running.append((server, thread))
-        return server
-
-    yield begin
-    for server, thread in running:
-        server.stop()
-        thread.join(15)
-        assert not thread.is_alive()
-
-
-def plain(environ, start_response):
-    """Answer anything with a word."""
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
-    return [b"ok"]
-
-
 def set_deadline(monkeypatch, seconds):
     """Give a request so many seconds to come in."""
     monkeypatch.setattr(Parser, "deadline", seconds)
 
 
-def connect(port):
-    """Open a connection."""
-    return socket.create_connection(("127.0.0.1", int(port)), timeout=5)
-
-
-def ask(connection, data, method="GET"):
-    """Send bytes and read one answer, as a client of HTTP does."""
-    connection.sendall(data)
-    return read(connection, method)
-
-
-def read(connection, method="GET"):
-    """Read one answer."""
-    response = http.client.HTTPResponse(connection, method=method)
-    response.begin()
-    return Answer(response.status, response.headers, response.read())
-
-
-def rest(connection):
-    """Read all that still comes until the server closes; fails where it does not close."""
-    return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-def error_of(answer):
-    """Return the error of an answer that has all that our failures have, in the shape of the contract."""
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers.get_all("Content-Security-Policy") == ["default-src 'none'; frame-ancestors 'none'"]
-    assert answer.headers.get_all("Referrer-Policy") == ["no-referrer"]
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", answer.headers["X-Request-ID"])
-    assert "Server" not in answer.headers and "Via" not in answer.headers
-    assert answer.json.keys() == {"success", "error"} and answer.json["success"] is False
-    assert answer.json["error"].keys() == {"code", "message", "details"}
-    return answer.json["error"]
-
-
-# What leaves
+# What is sent
 
 
 @pytest.mark.parametrize("path", ["/api/health", "/api/nothing", "/nothing"])
@@ -252,13 +171,7 @@ def test_a_length_and_a_coding_together_are_refused_before_the_body_has_come(con
     assert time.monotonic() - started < 5
 
 
-# What works as ever
-
-
-def chunked(body, size=1000):
-    """Return a body in chunks."""
-    parts = [body[i : i + size] for i in range(0, len(body), size)]
-    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+# What works as in any server
 
 
 def test_a_chunked_body_is_a_body(connection, make):
@@ -274,10 +187,10 @@ def test_who_asks_first_whether_to_send_the_body_is_told_to_go_on(connection, ma
     body = json.dumps({"product_id": make.product(stock=5), "quantity": 3}).encode()
 
     connection.sendall(ADD + f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode())
-    told = connection.recv(1000)
+    first = connection.recv(1000)
     answer = ask(connection, body)
 
-    assert told == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert first == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert answer.status == 201
 
 
@@ -343,7 +256,7 @@ def test_what_a_proxy_says_of_the_client_reaches_the_application(serve_here):
     assert seen["REMOTE_ADDR"] == "127.0.0.1"
 
 
-# Bad days
+# Overload and broken clients
 
 
 def test_idle_connections_do_not_lock_others_out(shop_server):
@@ -422,12 +335,12 @@ def test_past_the_limit_of_the_queue_requests_are_turned_away_at_once(monkeypatc
     monkeypatch.setattr(ours, "QUEUE_LIMIT", 2)
     entered, release = threading.Event(), threading.Event()
 
-    def held(environ, start_response):
+    def blocked(environ, start_response):
         entered.set()
         release.wait(30)
         return plain(environ, start_response)
 
-    port = serve_here(held).effective_port
+    port = serve_here(blocked).effective_port
     request = f"GET / HTTP/1.1\r\nHost: shop\r\nOrigin: {ORIGIN}\r\n\r\n".encode()
     with contextlib.ExitStack() as stack:
         first, second, third, late = (stack.enter_context(connect(port)) for _ in range(4))

@@ -8,7 +8,7 @@ import time
 
 import pytest
 from helpers import ORIGIN, as_url, eventually, workers
-from test_server import ask, chunked, connect, error_of, read, rest
+from raw_http import ask, chunked, connect, error_of, read, rest
 
 from core.serving.server import UPLOADS
 
@@ -60,12 +60,12 @@ FRAMINGS = {"length": (LENGTH, TABLE), "chunks": (CODING, chunked(TABLE, 50_000)
 @pytest.mark.parametrize("expects", [EXPECT, b""], ids=["asks first", "sends at once"])
 @pytest.mark.parametrize("who", ["nobody", "somebody", "a customer"])
 def test_who_may_not_send_a_large_body_is_told_so_before_it_is_read(port, customer, who, expects, framing):
-    told = {
+    senders = {
         "nobody": (b"", 401),
         "somebody": (b"Authorization: Bearer " + b"x" * 43 + b"\r\n", 401),
         "a customer": (customer, 403),
     }
-    token, status = told[who]
+    token, status = senders[who]
     framed, body = FRAMINGS[framing]
 
     with opened(port) as connection:
