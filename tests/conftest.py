@@ -6,7 +6,9 @@ by mysqlclient on their own MariaDB; without it they use PyMySQL, or what TEST_D
 
 import contextlib
 import dataclasses
+import functools
 import itertools
+import logging
 import os
 import pathlib
 import shutil
@@ -18,7 +20,7 @@ from helpers import PASSWORD, SETTINGS, TABLES, as_url, bearer, execute, login, 
 from webtest import TestApp
 
 import server
-from core import database_url
+from core import cli, config, database_url
 from core.db import migrations
 from core.setup.embedded import Accounts, Embedded
 from core.setup.system import ROOT
@@ -162,3 +164,27 @@ def boss(served, sql):
     served.request("/api/users/register", "POST", {**account, "email": "keeper@example.com"})
     sql("UPDATE users SET role = 'admin'")
     return served, bearer(served.request("/api/users/login", "POST", account).json["data"]["token"])
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys, tmp_path):
+    """`typed(*words, env_file="…", **variables)`: run a command here; return (exit status, output, errors)."""
+    log = logging.getLogger()
+    handlers, level = log.handlers[:], log.level
+
+    def run(*words, env_file=None, **variables):
+        path = tmp_path / ".env"
+        if env_file is not None:
+            path.write_text(env_file)
+        with monkeypatch.context() as patched:
+            patched.setattr(config, "load", functools.partial(config.load, variables, path))
+            try:
+                status = cli.main(list(words), server.COMMANDS, config.load, server.shop)
+            except SystemExit as left:  # --help
+                status = left.code
+            finally:  # commands send the log of their process to standard error
+                log.handlers[:], log.level = handlers, level
+        told = capsys.readouterr()
+        return status, told.out, told.err
+
+    return run

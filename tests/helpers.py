@@ -289,3 +289,8 @@ def ended(children):
                 codes[child] = os.waitstatus_to_exitcode(status)
         time.sleep(0.01)
     return set(codes.values())
+
+
+def is_one_sentence(text):
+    """Whether this is one line for a person."""
+    return text.count("\n") == 1 and text.endswith("\n") and "Traceback" not in text

@@ -1,23 +1,17 @@
 """The command line: what is typed, and what a person reads when something is wrong."""
 
-import argparse
 import contextlib
 import dataclasses
-import functools
-import logging
 import os
 import pathlib
 import subprocess
 import sys
 
 import pytest
-from helpers import as_url, command, environment, free_port
+from helpers import as_url, environment, is_one_sentence
 
-import commands.test
 import server
 from core import cli, config
-from core.app import app
-from core.cli import CommandError
 from core.setup.system import ROOT
 
 SCHEMA_COMMANDS = [
@@ -29,35 +23,6 @@ SCHEMA_COMMANDS = [
     ["admin", "ada"],
     ["purge"],
 ]
-
-
-@pytest.fixture
-def typed(monkeypatch, capsys, tmp_path):
-    """`typed(*words, env_file="…", **variables)`: run a command here; return (exit status, output, errors)."""
-    log = logging.getLogger()
-    handlers, level = log.handlers[:], log.level
-
-    def run(*words, env_file=None, **variables):
-        path = tmp_path / ".env"
-        if env_file is not None:
-            path.write_text(env_file)
-        with monkeypatch.context() as patched:
-            patched.setattr(config, "load", functools.partial(config.load, variables, path))
-            try:
-                status = cli.main(list(words), server.COMMANDS, config.load, server.shop)
-            except SystemExit as left:  # --help
-                status = left.code
-            finally:  # commands send the log of their process to standard error
-                log.handlers[:], log.level = handlers, level
-        told = capsys.readouterr()
-        return status, told.out, told.err
-
-    return run
-
-
-def is_one_sentence(text):
-    """Whether this is one line for a person."""
-    return text.count("\n") == 1 and text.endswith("\n") and "Traceback" not in text
 
 
 # What is typed
@@ -181,38 +146,35 @@ def test_a_data_directory_that_cannot_be_used_gives_a_sentence(typed, tmp_path, 
 # The database
 
 
-@pytest.mark.parametrize("words", SCHEMA_COMMANDS, ids=" ".join)
-def test_a_database_that_nobody_serves_gives_a_sentence(typed, words):
-    place = f"127.0.0.1:{free_port()}"
-
-    status, _, errors = typed(*words, DATABASE_URL=f"mysql://u:p@{place}/shop")
-
-    assert status == 1
-    assert errors.startswith(f"The database shop on {place} cannot be reached. Start it, or correct DATABASE_URL.")
-    assert is_one_sentence(errors)
-
-
-@pytest.mark.parametrize("words", SCHEMA_COMMANDS, ids=" ".join)
-def test_a_login_that_is_refused_gives_a_sentence(typed, accounts, words):
-    nobody = dataclasses.replace(accounts.owner, user="nobody_here", password="wrong")
-
-    status, _, errors = typed(*words, DATABASE_URL=as_url(nobody))
-
-    assert status == 1
-    assert errors.startswith("The database refused the login 'nobody_here' at ")
-    assert errors.endswith("Check user and password in DATABASE_URL.\n")
-    assert is_one_sentence(errors)
+DATABASES = {  # what is wrong with the database: (change of the login, beginning of the sentence, what is in it)
+    "nobody serves it": (
+        {"host": "127.0.0.1", "port": 1, "unix_socket": None},
+        "The database shop on 127.0.0.1:1 cannot be reached. ",
+        " Start it, or correct DATABASE_URL.",
+    ),
+    "the login is refused": (
+        {"user": "nobody_here", "password": "wrong"},
+        "The database refused the login 'nobody_here' at ",
+        " Check user and password in DATABASE_URL.\n",
+    ),
+    "it does not exist": (
+        {"database": "no_such_database"},
+        "There is no database 'no_such_database' there, or ",
+        "CREATE DATABASE `no_such_database` CHARACTER SET utf8mb4;",
+    ),
+}
 
 
 @pytest.mark.parametrize("words", SCHEMA_COMMANDS, ids=" ".join)
-def test_a_database_that_does_not_exist_gives_a_sentence(typed, accounts, words):
-    missing = dataclasses.replace(accounts.owner, database="no_such_database")
+@pytest.mark.parametrize("wrong", DATABASES)
+def test_a_database_that_cannot_be_used_gives_a_sentence(typed, accounts, words, wrong):
+    change, begins, holds = DATABASES[wrong]
+    login = dataclasses.replace(accounts.owner, **change)
 
-    status, _, errors = typed(*words, DATABASE_URL=as_url(missing))
+    status, _, errors = typed(*words, DATABASE_URL=as_url(login))
 
     assert status == 1
-    assert errors.startswith("There is no database 'no_such_database' there, or ")
-    assert "CREATE DATABASE `no_such_database` CHARACTER SET utf8mb4;" in errors
+    assert errors.startswith(begins) and holds in errors
     assert is_one_sentence(errors)
 
 
@@ -250,17 +212,6 @@ def end_of_input(question):
 # Commands
 
 
-def test_routes_lists_every_route(typed):
-    status, output, errors = typed("routes")
-
-    lines = output.splitlines()
-    assert (status, errors) == (0, "")
-    assert lines[0].split() == ["method", "path", "for", "what", "it", "does"]
-    listed = [tuple(line.split()[:3]) for line in lines[1:]]
-    assert sorted(listed) == sorted((route.method, route.rule, route.config["auth"]) for route in app.routes)
-    assert all(len(line.split()) > 4 for line in lines[1:])
-
-
 def test_output_into_a_pipe_that_closes_early_makes_no_noise():
     reading, writing = os.pipe()
     os.close(reading)
@@ -275,70 +226,6 @@ def test_output_into_a_pipe_that_closes_early_makes_no_noise():
         )
 
     assert done.stderr == b""
-
-
-@pytest.fixture
-def ada(sql):
-    """A registered account."""
-    sql("INSERT INTO users (username, email, password_hash) VALUES ('Ada', 'ada@shop.example', 'x')")
-    return lambda: sql("SELECT role FROM users")[0]["role"]
-
-
-def test_admin_gives_the_role(typed, accounts, ada):
-    status, output, _ = typed("admin", "ada", DATABASE_URL=as_url(accounts.owner))
-
-    assert status == 0
-    assert output.startswith("Ada has the e-mail address ada@shop.example and registered on 2")
-    assert output.endswith("(UTC).\nAda is an administrator now.\n")
-    assert ada() == "admin"
-
-
-def test_admin_says_so_where_the_account_has_the_role_already(typed, accounts, ada):
-    typed("admin", "Ada", DATABASE_URL=as_url(accounts.owner))
-
-    status, output, _ = typed("admin", "Ada", DATABASE_URL=as_url(accounts.owner))
-
-    assert (status, output.splitlines()[1:]) == (0, ["Ada is an administrator already."])
-
-
-@pytest.mark.parametrize("name", ["bob", "", "ada%", "Ädä", "ada\\", "' OR 1=1 -- "])
-def test_admin_for_an_unknown_account_gives_a_sentence(typed, accounts, ada, name):
-    status, output, errors = typed("admin", "--", name, DATABASE_URL=as_url(accounts.owner))
-
-    assert (status, output) == (1, "")
-    assert errors.startswith(f"There is no account {name!r}.")
-    assert is_one_sentence(errors)
-    assert ada() == "customer"
-
-
-def test_the_tests_options_are_pytests():
-    done = command("test", "--version")
-
-    assert done.returncode == 0
-    assert (done.stdout + done.stderr).startswith("pytest ")
-
-
-@pytest.mark.parametrize(("given", "measured"), [([], True), (["-k", "cart"], False)])
-def test_coverage_is_measured_where_all_tests_run(monkeypatch, given, measured):
-    ran = []
-    monkeypatch.setenv("TEST_DATABASE_URL", "mysql://h/shop")
-    monkeypatch.setattr(commands.test.subprocess, "run", lambda line, **_: ran.append(line) or done)
-    done = argparse.Namespace(returncode=5)
-
-    status = commands.test.run(argparse.Namespace(pytest=given), None, None)
-
-    assert status == 5
-    assert ("--cov=core" in ran[0]) is measured
-    assert ran[0][-len(given) :] == given or measured
-
-
-def test_without_mariadb_the_tests_say_how_to_get_it(monkeypatch):
-    monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
-    monkeypatch.setattr("core.setup.system.program", lambda *names: None)
-    monkeypatch.setattr("core.setup.system.is_debian", lambda: False)
-
-    with pytest.raises(CommandError, match="MariaDB is missing"):
-        commands.test.run(argparse.Namespace(pytest=["--version"]), None, None)
 
 
 def test_server_py_may_be_started_from_anywhere(tmp_path):
