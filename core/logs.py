@@ -139,7 +139,7 @@ class Writer(logging.Handler):
 def access(
     event: str,
     request_id: str,
-    status: int,
+    status: str,
     *,
     method: str | None = None,
     path: str = "-",
