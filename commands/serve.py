@@ -14,6 +14,7 @@ import secrets
 import signal
 import subprocess
 from collections.abc import Callable
+from typing import cast
 
 from commands import optimize, seed
 from core import logs
@@ -149,7 +150,7 @@ def _embedded(stack: contextlib.ExitStack, config: Config) -> tuple[DatabaseUrl,
         if not (counts and counts["products"]):  # `migrate` and `seed` may have been run before
             seed.fill(accounts.owner, PRODUCTS_AT_FIRST, clear=True)  # clears what an interrupted first start left
         private.fresh.unlink()
-    return accounts.application, private.process
+    return cast(DatabaseUrl, accounts.application), private.process
 
 
 def _check_word_index(url: DatabaseUrl, config: Config, statements: Statements) -> None:

@@ -49,15 +49,15 @@ def without_database(tmp_path_factory):
 
 
 @pytest.fixture
-def patient(start, accounts, sql):
-    """A real server that waits for the database for longer than a test holds it up."""
+def waiting_server(start, accounts, sql):
+    """A real server that waits for the database for longer than a test blocks it."""
     url = as_url(accounts.application)
     return start("--workers", "2", "--threads", "2", DATABASE_URL=url, DATABASE_TIMEOUT="10")
 
 
 @contextlib.contextmanager
 def under_way(real, accounts, make, sql):
-    """Give a list that gets the answer to a request which is held up by a lock of ours until the block ends."""
+    """Give a list that gets the answer to a request that waits for a lock until the block ends."""
     id = make.product(stock=9)
     sql("INSERT INTO cart_items (session_id, product_id, quantity) VALUES ('visitor', %s, 1)", [id])
     answers = []
@@ -87,27 +87,27 @@ def under_way(real, accounts, make, sql):
 
 
 @pytest.mark.slow
-def test_sigterm_answers_the_request_under_way_and_takes_no_new_ones(patient, accounts, make, sql):
-    with under_way(patient, accounts, make, sql) as answers:
-        patient.process.terminate()
+def test_sigterm_answers_the_request_under_way_and_takes_no_new_ones(waiting_server, accounts, make, sql):
+    with under_way(waiting_server, accounts, make, sql) as answers:
+        waiting_server.process.terminate()
 
-        closed = eventually(lambda: refuses(patient.port))
+        closed = eventually(lambda: refuses(waiting_server.port))
         time.sleep(1)
         waited = not answers
 
     assert closed and waited
     assert answers[0].status == 200 and answers[0].json["data"]["quantity"] == 5
-    assert patient.process.wait(10) == 0
-    assert "Traceback" not in patient.log
+    assert waiting_server.process.wait(10) == 0
+    assert "Traceback" not in waiting_server.log
 
 
 @pytest.mark.slow
-def test_a_request_that_does_not_end_holds_up_the_end_for_a_few_seconds_only(patient, accounts, make, sql):
-    with under_way(patient, accounts, make, sql):
+def test_a_request_that_does_not_end_holds_up_the_end_for_a_few_seconds_only(waiting_server, accounts, make, sql):
+    with under_way(waiting_server, accounts, make, sql):
         started = time.monotonic()
-        patient.process.terminate()
+        waiting_server.process.terminate()
 
-        assert patient.process.wait(20) == 0
+        assert waiting_server.process.wait(20) == 0
         assert time.monotonic() - started < 12
 
 
@@ -124,7 +124,7 @@ def test_connections_that_do_nothing_do_not_hold_up_the_end(served):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_it_without_a_word_of_complaint(served):
+def test_ctrl_c_ends_it_without_an_error(served):
     family = both_workers(served)
 
     os.killpg(served.process.pid, signal.SIGINT)
@@ -157,8 +157,8 @@ def test_a_worker_that_is_killed_is_replaced(served):
 
     assert answers == [200] * 10
     assert replaced
-    told = "Worker [0-9]+ ended with status -9; a new one takes over"
-    assert eventually(lambda: len(re.findall(told, served.log)) == 2), served.log
+    report = "Worker [0-9]+ ended with status -9; a new one takes over"
+    assert eventually(lambda: len(re.findall(report, served.log)) == 2), served.log
 
 
 @pytest.mark.slow
@@ -204,7 +204,7 @@ def test_a_port_that_is_taken_is_named_in_a_sentence(shop_server, accounts, coun
     )
 
 
-def test_a_port_that_is_taken_is_told_before_a_database_is_made(shop_server, tmp_path):
+def test_a_port_that_is_taken_is_reported_before_a_database_is_made(shop_server, tmp_path):
     done = command("serve", "--port", str(shop_server.port), DATA_DIR=str(tmp_path / "data"))
 
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Clients that send on and do not read, disks that are full, clocks that jump: nobody else notices; on real sockets."""
+"""Clients that do not read, disks that are full, clocks that jump: no other client notices; on real sockets."""
 
 import contextlib
 import os
@@ -57,7 +57,7 @@ def pending(server):
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/fd").exists(), reason="looks into /proc")
-def test_clients_that_ask_for_much_and_read_nothing_stop_nobody(start, accounts):
+def test_clients_that_ask_for_much_and_read_nothing_block_no_others(start, accounts):
     real = start("--workers", "1", "--threads", "4", DATABASE_URL=as_url(accounts.application))
     worker = pathlib.Path("/proc", str(*workers(real)))
 
@@ -97,7 +97,7 @@ def test_the_next_request_begins_when_the_last_answer_has_left(serve_here):
     assert application.calls == 5 and received > 5 * LARGE
 
 
-def test_who_asks_for_much_in_one_go_gets_all_of_it_in_its_order(serve_here):
+def test_many_requests_sent_at_once_are_all_answered_in_order(serve_here):
     def echo(environ, start_response):
         body = environ["PATH_INFO"].encode() * 100_000
         start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
@@ -111,7 +111,7 @@ def test_who_asks_for_much_in_one_go_gets_all_of_it_in_its_order(serve_here):
     assert bodies == b"".join(b"/%03d" % n * 100_000 for n in range(100)) + b"/last" * 100_000
 
 
-def test_an_answer_that_is_made_while_it_leaves_holds_no_thread_of_a_client_that_does_not_read(serve_here):
+def test_an_answer_that_is_made_while_it_is_sent_blocks_no_thread_when_its_client_does_not_read(serve_here):
     application = Answering(40_000_000, 100_000)
     server = serve_here(application, 2)
 
@@ -146,7 +146,7 @@ def test_an_answer_whose_client_goes_away_is_not_made_to_its_end(serve_here):
 # What is cut off
 
 
-def test_who_takes_an_answer_very_slowly_is_cut_off(serve_here, monkeypatch):
+def test_a_client_that_takes_an_answer_very_slowly_is_cut_off(serve_here, monkeypatch):
     monkeypatch.setattr(channel, "IDLE", 1)
     monkeypatch.setattr(channel, "SLOWEST", 10_000_000)
     server = serve_here(Answering(LARGE), 2)
@@ -163,7 +163,7 @@ def test_who_takes_an_answer_very_slowly_is_cut_off(serve_here, monkeypatch):
         assert not server.active_channels
 
 
-def test_where_too_much_is_pending_those_who_have_not_read_for_longest_are_cut_off(serve_here, monkeypatch):
+def test_where_too_much_is_pending_the_clients_that_have_not_read_for_longest_are_cut_off(serve_here, monkeypatch):
     monkeypatch.setattr(serving, "PENDING", 3 * LARGE)
     server = serve_here(Answering(LARGE), 2)
 
@@ -259,7 +259,7 @@ def clock(monkeypatch):
     return jumps.append
 
 
-def test_after_a_jump_back_of_the_clock_idle_connections_are_closed_as_ever(serve_here, clock):
+def test_after_a_jump_back_of_the_clock_idle_connections_are_still_closed(serve_here, clock):
     server = serve_here(plain)
     server.adj.channel_timeout = 0.5
 
@@ -271,7 +271,7 @@ def test_after_a_jump_back_of_the_clock_idle_connections_are_closed_as_ever(serv
         assert rest(idle) == b""
 
 
-def test_a_jump_ahead_of_the_clock_cuts_nobody_off(serve_here, clock):
+def test_a_jump_ahead_of_the_clock_cuts_off_no_connection(serve_here, clock):
     server = serve_here(plain)
 
     with connect(server.effective_port) as resting, connect(server.effective_port) as asking:

@@ -168,7 +168,7 @@ def test_of_thousands_of_short_and_slow_tasks_each_is_done_once(inbox_of, count)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_what_a_task_leaves_to_be_done_next_is_done(inbox_of, count):
+def test_a_task_that_another_task_queues_is_done(inbox_of, count):
     """As the second of two requests that came in one go: the thread that answered the first queues it."""
     inbox = inbox_of(count)
     followers = [Task() for _ in range(500)]
@@ -339,7 +339,7 @@ def test_what_breaks_the_reading_is_raised_by_work(inbox_of, monkeypatch, error)
 # The end
 
 
-def test_the_end_waits_for_what_is_under_way_and_cancels_what_nobody_has_begun(inbox_of, blocked):
+def test_the_end_waits_for_what_is_under_way_and_cancels_what_has_not_begun(inbox_of, blocked):
     inbox = inbox_of(3)
     slow = [blocked() for _ in range(3)]
     inbox.give(*slow)

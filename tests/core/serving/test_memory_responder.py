@@ -398,7 +398,7 @@ def test_only_a_few_heads_are_cached_with_an_answer(own_shop, monkeypatch):
 # Clients that take their time, and clients that do not
 
 
-def test_a_client_that_does_not_read_stops_nobody_and_takes_little_memory(own_shop):
+def test_a_client_that_does_not_read_blocks_no_others_and_takes_little_memory(own_shop):
     large = asking(b"GET /api/large HTTP/1.1")
     all_answers(own_shop.plain_port, large)
     with connect(own_shop.port, room=4096) as slow:

@@ -183,7 +183,7 @@ def test_a_chunked_body_is_a_body(connection, make):
     assert answer.json["data"]["quantity"] == 3
 
 
-def test_who_asks_first_whether_to_send_the_body_is_told_to_go_on(connection, make):
+def test_a_client_that_expects_100_continue_gets_it(connection, make):
     body = json.dumps({"product_id": make.product(stock=5), "quantity": 3}).encode()
 
     connection.sendall(ADD + f"Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode())
@@ -331,7 +331,7 @@ def test_a_slow_handler_is_no_slow_request(monkeypatch, serve_here):
     assert answer.status == 200
 
 
-def test_past_the_limit_of_the_queue_requests_are_turned_away_at_once(monkeypatch, serve_here):
+def test_past_the_limit_of_the_queue_requests_are_refused_at_once(monkeypatch, serve_here):
     monkeypatch.setattr(ours, "QUEUE_LIMIT", 2)
     entered, release = threading.Event(), threading.Event()
 
@@ -448,7 +448,7 @@ def test_when_all_places_are_taken_by_the_idle_the_idlest_make_room(serve_here, 
 
 
 @pytest.mark.parametrize("head", [b"GET http://[::1/x HTTP/1.1", b"GET / HTTP/1.1\r\nContent-Length: " + b"9" * 5000])
-def test_what_waitress_itself_stumbles_over_is_refused_in_the_envelope(serve_here, head):
+def test_what_makes_waitress_itself_fail_is_refused_in_the_envelope(serve_here, head):
     port = serve_here(plain).effective_port
 
     with connect(port) as connection:
@@ -461,7 +461,7 @@ def test_what_waitress_itself_stumbles_over_is_refused_in_the_envelope(serve_her
 
 
 @pytest.mark.parametrize("word", ["close", "close, TE", "Upgrade, close"])
-def test_a_client_that_wants_to_close_is_heard(serve_here, word):
+def test_a_client_that_asks_to_close_is_obeyed(serve_here, word):
     port = serve_here(plain).effective_port
 
     with connect(port) as connection:

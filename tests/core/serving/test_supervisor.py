@@ -1,4 +1,4 @@
-"""Workers: SIGHUP replaces them one by one and takes what was edited, and nobody who asks meanwhile notices."""
+"""Workers: SIGHUP replaces them one by one and takes what was edited, and no client notices."""
 
 import contextlib
 import http.client
@@ -40,7 +40,7 @@ SENT_TWICE = b"GET /api/health HTTP/1.1\r\nHost: shop\r\n\r\n" * 2
 
 
 @pytest.fixture
-def lodged(tmp_path, program_copy, accounts, sql):
+def from_copy(tmp_path, program_copy, accounts, sql):
     """A real server of two workers that runs from `program_copy`."""
     with servers(tmp_path, program_copy) as start:
         yield start("--workers", "2", "--threads", "4", DATABASE_URL=as_url(accounts.application))
@@ -53,7 +53,7 @@ def hang_up(real):
     assert eventually(lambda: real.log.count("All workers are replaced.") > done, 40), real.log
 
 
-def hang_up_in_vain(real):
+def failed_hang_up(real):
     """Send SIGHUP; return what the log says of why it changes nothing."""
     before = real.log
     real.process.send_signal(signal.SIGHUP)
@@ -77,8 +77,8 @@ class Client(http.client.HTTPConnection):
 
 
 @pytest.fixture
-def keeping():
-    """`keeping(real, count)`: clients with open connections; of a dozen, each of two workers is sure to have some."""
+def connected():
+    """`connected(real, count)`: clients with open connections; of a dozen, each of two workers is sure to have some."""
     with contextlib.ExitStack() as stack:
 
         def connect(real, count=12):
@@ -124,7 +124,7 @@ def load(real, ids):
             thread.join(30)
 
 
-# Nobody notices
+# No client notices
 
 
 @pytest.mark.slow
@@ -144,8 +144,8 @@ def test_sighup_replaces_all_workers_without_a_failed_request(served, make):
 
 
 @pytest.mark.slow
-def test_a_retiring_worker_answers_who_is_connected_and_says_that_it_was_the_last_answer(served, keeping):
-    clients = keeping(served)
+def test_a_retiring_worker_answers_its_connections_and_says_that_it_closes_them(served, connected):
+    clients = connected(served)
 
     served.process.send_signal(signal.SIGHUP)
     served.wait_for("its workers are replaced one by one")
@@ -194,7 +194,7 @@ def test_a_request_under_way_is_answered_by_the_worker_that_retires(served):
 
 
 @pytest.mark.slow
-def test_a_write_through_a_worker_is_seen_by_all_others_while_they_are_replaced(served, keeping, sql, make):
+def test_a_write_through_a_worker_is_seen_by_all_others_while_they_are_replaced(served, connected, sql, make):
     id = make.product(price="10.00")
     password = "Blue-Kettle-42"
     served.request(
@@ -204,7 +204,7 @@ def test_a_write_through_a_worker_is_seen_by_all_others_while_they_are_replaced(
     token = served.request("/api/users/login", "POST", {"username": "keeper", "password": password}).json["data"][
         "token"
     ]
-    clients = keeping(served, 24)
+    clients = connected(served, 24)
 
     def seen(client):
         return client.ask(f"/api/products/{id}")[1]["data"]["price"]
@@ -214,7 +214,7 @@ def test_a_write_through_a_worker_is_seen_by_all_others_while_they_are_replaced(
     for turn, client in enumerate(clients):
         price = 20 + turn
         status, _ = client.ask(f"/api/products/{id}", "PUT", {"price": price}, Authorization=f"Bearer {token}")
-        newcomers = keeping(served, 4)
+        newcomers = connected(served, 4)
         prices = [status, seen(client), *map(seen, newcomers)]
         if prices != [200, *[price] * 5]:
             wrong.append((price, prices))
@@ -242,7 +242,7 @@ def test_the_rate_limits_go_on_counting(served):
 
 
 @pytest.mark.parametrize("way", ["stop", "retire"])
-def test_requests_that_were_sent_in_one_go_are_all_answered_by_who_ends(way):
+def test_requests_that_were_sent_in_one_go_are_all_answered_before_the_end(way):
     entered = threading.Event()
 
     def slow(environ, start_response):
@@ -275,81 +275,81 @@ def test_requests_that_were_sent_in_one_go_are_all_answered_by_who_ends(way):
 
 
 @pytest.mark.slow
-def test_sighup_takes_edited_sql_and_settings(lodged, program_copy, make):
+def test_sighup_takes_edited_sql_and_settings(from_copy, program_copy, make):
     id = make.product("Lamp")
-    before = both_workers(lodged)
+    before = both_workers(from_copy)
     statement = program_copy / "sql/products/get.sql"
     statement.write_text(statement.read_text().replace("p.name,", "CONCAT(p.name, ' (new)') AS name,"))
     (program_copy / ".env").write_text("CORS_ORIGINS=https://edited.example\nHOST=127.0.0.2\nLOG_LEVEL=warning\n")
 
-    lodged.process.send_signal(signal.SIGHUP)
-    replaced = eventually(lambda: len(workers(lodged)) == 2 and not workers(lodged) & before)
-    answer = lodged.request(f"/api/products/{id}", Origin="https://edited.example", X_Request_ID="not-to-be-seen")
+    from_copy.process.send_signal(signal.SIGHUP)
+    replaced = eventually(lambda: len(workers(from_copy)) == 2 and not workers(from_copy) & before)
+    answer = from_copy.request(f"/api/products/{id}", Origin="https://edited.example", X_Request_ID="not-to-be-seen")
 
     assert replaced
     assert answer.json["data"]["name"] == "Lamp (new)"
     assert answer.headers["Access-Control-Allow-Origin"] == "https://edited.example"
-    assert "HOST has changed; that takes a restart." in lodged.log
-    assert "not-to-be-seen" not in lodged.log
+    assert "HOST has changed; that takes a restart." in from_copy.log
+    assert "not-to-be-seen" not in from_copy.log
 
 
 @pytest.mark.slow
-def test_a_broken_edit_leaves_the_workers_as_they_are(lodged, program_copy, make):
+def test_a_broken_edit_leaves_the_workers_as_they_are(from_copy, program_copy, make):
     id = make.product("Lamp")
-    before = both_workers(lodged)
+    before = both_workers(from_copy)
     statement = program_copy / "sql/products/get.sql"
     good = statement.read_text()
 
     statement.write_text(good.replace("%(id)s", "%(number)s"))
-    about_sql = hang_up_in_vain(lodged)
+    about_sql = failed_hang_up(from_copy)
     statement.write_text(good)
     (program_copy / ".env").write_text("CACHE_TTL=soon\n")
-    about_setting = hang_up_in_vain(lodged)
+    about_setting = failed_hang_up(from_copy)
     (program_copy / ".env").write_text("it's broken\n")
-    about_file = hang_up_in_vain(lodged)
-    answer = lodged.request(f"/api/products/{id}")
+    about_file = failed_hang_up(from_copy)
+    answer = from_copy.request(f"/api/products/{id}")
 
     assert re.search(r"sql/products/get\.sql:[0-9]+: parameter number is not declared", about_sql)
     assert "CACHE_TTL is 'soon'; wanted is a number of seconds" in about_setting
     assert ".env, line 1, cannot be read" in about_file
-    assert workers(lodged) == before and answer.status == 200
+    assert workers(from_copy) == before and answer.status == 200
     (program_copy / ".env").write_text("")
-    hang_up(lodged)
-    assert not workers(lodged) & before
+    hang_up(from_copy)
+    assert not workers(from_copy) & before
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_after_a_broken_edit_is_replaced_by_one_of_the_last_good_wiring(lodged, program_copy, make):
+def test_after_a_broken_edit_a_worker_that_dies_is_replaced_by_one_of_before(from_copy, program_copy, make):
     id = make.product("Lamp")
-    both_workers(lodged)
+    both_workers(from_copy)
     (program_copy / "sql/products/get.sql").write_text("-- broken\n")
-    hang_up_in_vain(lodged)
+    failed_hang_up(from_copy)
 
-    before = workers(lodged)
+    before = workers(from_copy)
     for pid in before:
         os.kill(pid, signal.SIGKILL)
-    replaced = eventually(lambda: len(workers(lodged)) == 2 and not workers(lodged) & before)
+    replaced = eventually(lambda: len(workers(from_copy)) == 2 and not workers(from_copy) & before)
 
     assert replaced
-    assert lodged.request(f"/api/products/{id}").json["data"]["name"] == "Lamp"
+    assert from_copy.request(f"/api/products/{id}").json["data"]["name"] == "Lamp"
 
 
 @pytest.mark.slow
-def test_python_code_that_was_edited_is_told_to_take_a_restart(lodged, program_copy):
+def test_edited_python_code_needs_a_restart_and_the_log_says_so(from_copy, program_copy):
     os.utime(program_copy / "core/cache.py", (1, 1))
 
-    hang_up(lodged)
+    hang_up(from_copy)
 
-    assert "The Python code has changed since the start; that takes a restart." in lodged.log
+    assert "The Python code has changed since the start; that takes a restart." in from_copy.log
 
 
 # Bad moments
 
 
 @pytest.mark.slow
-def test_many_sighups_at_once_and_during_the_replacement_end_with_all_workers_replaced(served, keeping):
+def test_many_sighups_at_once_and_during_the_replacement_end_with_all_workers_replaced(served, connected):
     before = both_workers(served)
-    clients = keeping(served)  # which makes it last
+    clients = connected(served)  # which makes it last
 
     for pause in (0, 0, 0.3, 0.3, 0.5):
         served.process.send_signal(signal.SIGHUP)
@@ -375,9 +375,9 @@ def test_a_worker_that_retires_is_no_death(served):
 
 
 @pytest.mark.slow
-def test_sigterm_during_the_replacement_ends_all(served, keeping):
+def test_sigterm_during_the_replacement_ends_all(served, connected):
     before = both_workers(served)
-    keeping(served)
+    connected(served)
     served.process.send_signal(signal.SIGHUP)
     assert eventually(lambda: len(workers(served)) == 3)
     family = before | workers(served)
@@ -391,9 +391,9 @@ def test_sigterm_during_the_replacement_ends_all(served, keeping):
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_during_the_replacement_is_replaced_as_ever(served, keeping):
+def test_a_worker_that_dies_during_the_replacement_is_replaced_too(served, connected):
     before = both_workers(served)
-    keeping(served)
+    connected(served)
     served.process.send_signal(signal.SIGHUP)
     assert eventually(lambda: len(workers(served)) == 3)
     time.sleep(0.3)
@@ -465,10 +465,10 @@ def test_a_new_worker_that_dies_before_it_serves_leaves_the_old_ones_in_place(tm
         children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
         assert eventually(lambda: len(children.read_text().split()) == 2)
         before = children.read_text()
-        told = r"Worker [0-9]+ ended with status 1 before it served\. The workers that were not replaced yet go on"
+        report = r"Worker [0-9]+ ended with status 1 before it served\. The workers that were not replaced yet go on"
         for number in (1, 2):  # the second time as well as the first
             process.send_signal(signal.SIGHUP)
-            assert eventually(lambda number=number: len(re.findall(told, log.read_text())) == number), log.read_text()
+            assert eventually(lambda number=number: len(re.findall(report, log.read_text())) == number), log.read_text()
 
         assert children.read_text() == before
         assert not refuses(port)

@@ -59,7 +59,7 @@ FRAMINGS = {"length": (LENGTH, TABLE), "chunks": (CODING, chunked(TABLE, 50_000)
 @pytest.mark.parametrize("framing", FRAMINGS)
 @pytest.mark.parametrize("expects", [EXPECT, b""], ids=["asks first", "sends at once"])
 @pytest.mark.parametrize("who", ["nobody", "somebody", "a customer"])
-def test_who_may_not_send_a_large_body_is_told_so_before_it_is_read(port, customer, who, expects, framing):
+def test_a_client_that_may_not_send_a_large_body_is_refused_before_it_is_read(port, customer, who, expects, framing):
     senders = {
         "nobody": (b"", 401),
         "somebody": (b"Authorization: Bearer " + b"x" * 43 + b"\r\n", 401),
@@ -107,7 +107,7 @@ def test_a_small_table_needs_no_asking(port, admin):
     assert answer.status == 200
 
 
-def test_what_is_wrong_beside_the_body_is_told_before_it_is_read(port, admin):
+def test_what_is_wrong_in_the_head_is_reported_before_the_body_is_read(port, admin):
     asked = (HEAD + admin + EXPECT + LENGTH + b"\r\n").replace(b"/import ", b"/import?dry=1 ")
 
     with opened(port) as connection:
