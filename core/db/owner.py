@@ -23,7 +23,7 @@ def owner_url(config: Config) -> Iterator[DatabaseUrl]:
     What the database refuses inside becomes a CommandError.
     """
     with contextlib.ExitStack() as stack:
-        url = config.database or stack.enter_context(borrowed(config.data_dir)).owner
+        url = config.database or stack.enter_context(borrowed(config.data_dir))
         stack.enter_context(explained(url))
         yield url
 

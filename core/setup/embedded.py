@@ -42,7 +42,7 @@ class Accounts:
     """Where to log in: `owner` may change the schema, `application` only rows."""
 
     owner: DatabaseUrl
-    application: DatabaseUrl | None
+    application: DatabaseUrl
 
 
 class Embedded:
@@ -167,7 +167,7 @@ class Embedded:
             )
         self._wait(self.process, run / "s", log, log_from)
         (run / "accounts.sql").unlink()
-        owner = DatabaseUrl(database=DATABASE, user=user(), unix_socket=str(run / "s"))
+        owner = _owner(run / "s")
         return Accounts(owner, dataclasses.replace(owner, user=APPLICATION, password=password))
 
     def _wait(self, process: subprocess.Popen[bytes], place: pathlib.Path, log: pathlib.Path, log_from: int) -> None:
@@ -198,14 +198,17 @@ def pool_size() -> int:
 
 
 @contextlib.contextmanager
-def borrowed(data_dir: pathlib.Path) -> Iterator[Accounts]:
-    """Give a short command the embedded database: the running one if there is one, else one for as long as it takes."""
+def borrowed(data_dir: pathlib.Path) -> Iterator[DatabaseUrl]:
+    """Give a short command the owner's login: to the database that runs, or to one that runs as long as the command."""
     try:
         with usable(data_dir), Embedded(data_dir) as accounts:
-            yield accounts
+            yield accounts.owner
     except AlreadyRunning:
-        path = (data_dir / "run" / "s").resolve()
-        yield Accounts(DatabaseUrl(database=DATABASE, user=user(), unix_socket=str(path)), None)
+        yield _owner((data_dir / "run" / "s").resolve())
+
+
+def _owner(place: pathlib.Path) -> DatabaseUrl:
+    return DatabaseUrl(database=DATABASE, user=user(), unix_socket=str(place))
 
 
 @contextlib.contextmanager

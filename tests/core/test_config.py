@@ -173,7 +173,7 @@ def test_special_characters_are_percent_encoded():
     assert (url.user, url.password, url.database) == ("a@b", "p@ss/w:rd%#+", "my shop")
 
 
-def test_an_ipv6_address_stands_in_brackets():
+def test_an_ipv6_address_is_in_brackets():
     assert database("mysql://u@[::1]:3307/shop").host == "::1"
 
 
@@ -184,7 +184,7 @@ def test_a_unix_socket_is_an_option():
     assert url.place == "shop on /run/my sql.sock"
 
 
-def test_only_the_url_lets_another_machine_be_spoken_to_in_the_clear():
+def test_only_the_url_allows_another_machine_without_tls():
     assert database("mysql://u@h/shop").tls
     assert not database("mysql://u@h/shop?ssl=off").tls
 

@@ -463,6 +463,6 @@ def test_a_login_that_is_refused_is_a_503_that_says_nothing_of_it(accounts, sql)
     assert "stranger" not in raised.value.message
 
 
-def test_the_error_of_a_bug_is_not_dressed_up(db):
+def test_the_error_of_a_bug_is_raised_as_it_is(db):
     with pytest.raises(DatabaseError):
         db.transaction(lambda session: session._cursor.execute("SELECT FROM WHERE"))

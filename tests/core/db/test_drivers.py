@@ -95,7 +95,7 @@ def test_a_tinyint_is_a_boolean(login, make, sql):
     assert {type(row["is_active"]) for row in rows} == {bool}
 
 
-def test_a_date_that_is_none_is_read_as_it_stands(login):
+def test_a_zero_date_is_read_as_text(login):
     with connect(login, 2) as connection, connection.cursor() as cursor:
         cursor.execute("SET SESSION sql_mode = ''")
         cursor.execute("SELECT CAST('0000-00-00 00:00:00' AS DATETIME) AS v")

@@ -123,7 +123,7 @@ def test_a_certificate_of_another_ca_or_for_another_host_is_refused(secure, encr
 
 @pytest.mark.slow
 def test_a_server_without_tls_is_refused_where_there_is_a_ca_file(login, encrypted):
-    """Else whoever stands between could have the password by saying that there is no TLS."""
+    """Else a machine in between could have the password by saying that there is no TLS."""
     with between(login) as (way, _), refused() as codes:
         connect(dataclasses.replace(way, host="localhost", ssl_ca=str(encrypted[1] / "ca.pem")), 2)
 
@@ -131,7 +131,7 @@ def test_a_server_without_tls_is_refused_where_there_is_a_ca_file(login, encrypt
 
 
 @pytest.mark.slow
-def test_within_this_machine_nobody_pays_for_tls(secure):
+def test_on_this_machine_there_is_no_tls(secure):
     with refused() as codes:  # this one insists on it
         connect(dataclasses.replace(secure, ssl_ca=None), 2)
 
@@ -152,7 +152,7 @@ def known(encrypted, monkeypatch):
 
 
 @pytest.mark.slow
-def test_another_machine_is_spoken_to_by_tls_where_a_known_ca_vouches_for_it(secure, known):
+def test_a_connection_to_another_machine_uses_tls_where_its_ca_is_known(secure, known):
     known("ca.pem")
 
     with between(dataclasses.replace(secure, ssl_ca=None), ELSEWHERE) as (way, _):
@@ -160,7 +160,7 @@ def test_another_machine_is_spoken_to_by_tls_where_a_known_ca_vouches_for_it(sec
 
 
 @pytest.mark.slow
-def test_another_machine_that_nobody_vouches_for_gets_no_password_and_what_to_set_is_said(secure, known):
+def test_another_machine_of_an_unknown_ca_gets_no_password_and_the_error_says_what_to_set(secure, known):
     known("other-ca.pem")
     sent = bytearray()
 
@@ -188,8 +188,8 @@ def test_another_machine_without_tls_gets_no_password_unless_the_url_says_so(log
 
 
 @pytest.mark.parametrize("way_in", [b"mysql_clear_password", b"sha256_password", b"caching_sha2_password"])
-def test_who_answers_in_the_place_of_another_machine_and_asks_for_the_password_gets_none(login, way_in):
-    """Each of these gives it away: in the clear, or encrypted with the key of whoever asks."""
+def test_an_impostor_that_asks_for_the_password_gets_none(login, way_in):
+    """Each of these gives it away: in the clear, or encrypted with the key of the one who asks."""
     can = 0x000FF7FF & ~0x0800  # all but TLS
     greeting = b"\x0a8.4.0\0" + bytes(4) + b"saltsalt\0" + can.to_bytes(4, "little")[:2] + b"\x2d\x02\0"
     greeting += can.to_bytes(4, "little")[2:] + b"\x15" + bytes(10) + b"saltsaltsalt\0" + way_in + b"\0"

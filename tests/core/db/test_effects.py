@@ -96,7 +96,7 @@ def test_a_change_is_understood_however_it_is_written(body):
 
 
 @pytest.mark.parametrize("body", REFUSED)
-def test_a_change_that_cannot_be_told_for_sure_is_a_problem(body):
+def test_a_change_that_is_not_certain_is_a_problem(body):
     for returns in ("count", "many"):
         with pytest.raises(Problem, match=r"sql/a/b\.sql:4: "):
             parse("a/b", "sql/a/b.sql", file_of(body, returns))

@@ -214,7 +214,7 @@ def test_down_asks_first_and_without_anybody_to_answer_says_what_to_type(account
 
 
 @pytest.mark.parametrize(("answer", "taken"), [("y", True), ("Yes ", True), ("n", False), ("", False)])
-def test_down_heeds_the_answer(trial, monkeypatch, answer, taken):
+def test_down_does_what_the_answer_says(trial, monkeypatch, answer, taken):
     trial.table("9001_first")
     trial.migrator.up()
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)

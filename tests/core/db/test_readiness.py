@@ -29,7 +29,7 @@ def url(accounts, sql):
 
 
 def misspell(program_copy):
-    """Break a statement in a way that only the server sees; return what mends it."""
+    """Break a statement in a way that only the server sees; return what corrects it."""
     path = program_copy / BROKEN
     good = path.read_text()
     edit(path, re.sub(r"\bORDER BY (?=created_at|p\.created_at)", "ORDR BY ", good))
@@ -104,12 +104,12 @@ def is_ready(real):
 
 @pytest.mark.slow
 def test_a_statement_that_the_server_refuses_is_named_at_the_start_and_the_shop_is_not_ready(begin, program_copy, url):
-    mend = misspell(program_copy)
+    correct = misspell(program_copy)
     shop = begin("--workers", "2", "--threads", "2", DATABASE_URL=url)
 
     shop.wait_for(NAMED)
     answer = shop.request("/api/ready")
-    mend()
+    correct()
     hang_up(shop)
 
     assert (answer.status, answer.json["error"]["code"]) == (503, "SERVICE_UNAVAILABLE")
@@ -164,14 +164,14 @@ def test_sighup_with_a_statement_that_the_server_refuses_leaves_the_workers_as_t
     shop = begin("--workers", "2", "--threads", "2", DATABASE_URL=url, CACHE_TTL="0")
     assert is_ready(shop) and eventually(lambda: len(workers(shop)) == 2)
     before = workers(shop)
-    mend = misspell(program_copy)
+    correct = misspell(program_copy)
 
     said = hang_up_in_vain(shop)
     lists = [shop.request("/api/products").status for _ in range(6)]
 
     assert re.search(NAMED, said)
     assert workers(shop) == before and lists == [200] * 6 and is_ready(shop)
-    mend()
+    correct()
     hang_up(shop)
     assert not workers(shop) & before and is_ready(shop)
 
@@ -228,7 +228,7 @@ def test_half_of_the_next_versions_migrations_does_not_hinder_sighup(begin, prog
 
 
 @pytest.mark.slow
-def test_with_reload_an_edit_shows_at_once_in_all_workers_whatever_is_kept(begin, program_copy, url, make):
+def test_with_reload_an_edit_shows_at_once_in_all_workers_whatever_is_cached(begin, program_copy, url, make):
     id = make.product("Lamp")
     variables = {"DATABASE_URL": url, "CACHE_TTL": "3600", "COUNT_CACHE_TTL": "3600"}
     shop = begin("--workers", "2", "--threads", "2", "--reload", **variables)
@@ -248,12 +248,12 @@ def test_with_reload_an_edit_shows_at_once_in_all_workers_whatever_is_kept(begin
 
 
 @pytest.mark.slow
-def test_with_reload_a_shop_that_began_with_a_broken_statement_is_ready_when_that_is_mended(begin, program_copy, url):
-    mend = misspell(program_copy)
+def test_with_reload_a_shop_that_began_with_a_broken_statement_is_ready_when_it_is_corrected(begin, program_copy, url):
+    correct = misspell(program_copy)
     shop = begin("--workers", "2", "--threads", "2", "--reload", DATABASE_URL=url)
     shop.wait_for(NAMED)
     assert not is_ready(shop)
 
-    mend()
+    correct()
 
     assert eventually(lambda: all(is_ready(shop) for _ in range(6)))

@@ -100,7 +100,7 @@ def test_a_broken_edit_keeps_the_last_good_version_and_is_logged_once(edited, ca
     ]
 
 
-def test_a_mended_file_is_taken_again(edited, caplog):
+def test_a_corrected_file_is_used_again(edited, caplog):
     statements, path = edited
     caplog.set_level(logging.INFO)
     edit(path, "SELECT")

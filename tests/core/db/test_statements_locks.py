@@ -1,6 +1,6 @@
 """The locks of sql/: what each of them keeps from others, and what stays free; two connections, one after the other.
 
-Whoever would have to wait says NOWAIT and is refused at once, so that no test waits.
+A statement that would have to wait says NOWAIT and is refused at once, so that no test waits.
 """
 
 import contextlib

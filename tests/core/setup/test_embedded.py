@@ -213,7 +213,7 @@ def test_a_command_without_a_running_server_has_the_database_for_as_long_as_it_t
 
 
 @pytest.mark.slow
-def test_a_folder_may_have_any_name_and_preparations_are_not_told_on_standard_output(tmp_path):
+def test_a_folder_may_have_any_name_and_preparations_are_not_printed_to_standard_output(tmp_path):
     """mariadb-install-db would give a path with a space to chown in pieces."""
     done = command("migrate", "status", DATA_DIR=str(tmp_path / 'My Shöp\'s "data"'))
 
@@ -449,7 +449,7 @@ def test_what_it_says_before_it_has_a_log_is_shown_too(data, tmp_path):
 
 @pytest.mark.slow
 def test_when_the_database_dies_by_itself_the_server_says_so_and_ends(start, data):
-    """So that whoever looks after it (systemd, a person) starts both anew; a shop without its database is none."""
+    """So that its supervisor (systemd, a person) starts both anew."""
     shop = start(DATA_DIR=str(data))
 
     os.kill(int((data / "mariadb.pid").read_text()), signal.SIGKILL)
