@@ -57,11 +57,22 @@ from core.serving.middleware import Middleware
 
 # The order of the API document: a shopper's.
 # isort: off
-from resources import products, products_csv, categories, cart, users, users_sessions, audit, service, docs
+from resources import (
+    products_list,
+    products,
+    products_csv,
+    categories,
+    cart,
+    users,
+    users_sessions,
+    audit,
+    service,
+    docs,
+)
 
 # isort: on
 
-RESOURCES = (products, products_csv, categories, cart, users, users_sessions, audit, service, docs)
+RESOURCES = (products_list, products, products_csv, categories, cart, users, users_sessions, audit, service, docs)
 COMMANDS = {
     "serve": serve,
     "migrate": migrate,

@@ -80,7 +80,6 @@ def room(module):
 
 PAGES = {"core"}
 SETUP = PAGES | {"core.setup"}
-NOT_YET = {"core.contract.pagination"}
 BELOW = {  # room → the rooms that it may know, beside itself: arrows run down only
     "core": set(),
     "core.setup": PAGES,
@@ -105,7 +104,7 @@ def test_arrows_run_down_only(module):
         room(name) for name in imports_of(module) if name.split(".")[0] in ("core", "resources", "commands", "server")
     }
 
-    assert known - {room(module)} <= BELOW[room(module)] or module in NOT_YET
+    assert known - {room(module)} <= BELOW[room(module)]
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("resources.")])
@@ -201,7 +200,7 @@ def words_of(path):
 OWN_TABLES = {"schema_migrations"}  # of core itself
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("core") and m not in NOT_YET])
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("core")])
 def test_core_names_no_table_of_the_shop_and_no_statement_of_one(module):
     tables = set().union(*(migrations.tables([migration]) for migration in migrations.files()))
     statements = {text for text in strings_of(MODULES[module]) if text in STATEMENTS and not text.startswith("schema/")}

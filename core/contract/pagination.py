@@ -1,4 +1,8 @@
-"""What lists share: page numbers, and the cursor that continues a page."""
+"""What lists share: page numbers, and the cursor that continues behind the last row of a page.
+
+A cursor is opaque to clients: base64 of JSON, [sort, page, rows on the pages before, *position]. The position says
+where the page begins, and belongs to the resource: for each order it declares forms, which are sequences of Keys.
+"""
 
 import base64
 import binascii
@@ -6,28 +10,23 @@ import datetime
 import json
 import math
 import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from bottle import request, response
 
 from core.errors import ValidationError
 
-KEYS = {"created_at": "after_time", "price": "after_price", "name": "after_name", "newest_id": "newest_id"}
-VALUES = {  # what a cursor may hold for a column
-    "created_at": re.compile(
-        r"(19[7-9][0-9]|20[0-3][0-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3])(:[0-5][0-9]){2}\Z"
-    ),
-    "price": re.compile(r"[0-9]{1,8}\.[0-9]{2}\Z"),
-    "name": re.compile(r"[^\x00\ud800-\udfff]{1,255}\Z", re.S),
-    "newest_id": re.compile(r"[0-9]{1,10}\Z"),
-}
+Place = dict[str, Any]
 
-BY_RELEVANCE = "newest_id"  # in place of a column: there is none to continue behind, see sql/products/search.sql
 LONGEST_CURSOR = 4000  # characters; a name of 255, each of four bytes or escaped, makes 2,200
 FARTHEST = 2**53  # rows to skip: beyond every end, and still a number that SQL takes
-
-
-NUMBERS = {  # what `numbers_of` returns, for a Shape
+NOT_OURS = "Must be the 'next' of an earlier page with the same sort."
+MOMENT = re.compile(
+    r"(19[7-9][0-9]|20[0-3][0-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3])(:[0-5][0-9]){2}\Z"
+)
+NUMBERS: dict[str, dict[str, Any]] = {  # what `numbers_of` returns, for a Shape
     "page": {"type": "integer", "meta": {"example": 1}},
     "per_page": {"type": "integer", "meta": {"example": 20}},
     "total": {"type": "integer", "meta": {"example": 483}},
@@ -37,8 +36,38 @@ NUMBERS = {  # what `numbers_of` returns, for a Shape
 }
 
 
-def numbers_of(page, per_page, total):
-    """Return what the pagination of every list says; `has_next` goes by the total."""
+class Key(NamedTuple):
+    """One value of a position: the parameter that takes it, whether a value is possible, and how it is read."""
+
+    parameter: str
+    fits: Callable[[Any], bool]
+    read: Callable[[Any], Any] = lambda value: value
+
+
+def is_count(value: Any) -> bool:
+    """Whether a cursor's value is an id, or a number of rows: 0 to 2**31 - 1."""
+    return type(value) is int and 0 <= value < 2**31
+
+
+def is_moment(value: Any) -> bool:
+    """Whether a cursor's value is a TIMESTAMP of the database: 1970 to 2039, to the second."""
+    if not isinstance(value, str) or not MOMENT.match(value):
+        return False
+    try:
+        datetime.datetime.strptime(value, "%Y-%m-%d %H:%M:%S")
+    except ValueError:  # the pattern takes a 30th of February
+        return False
+    return True
+
+
+def is_like(pattern: str) -> Callable[[Any], bool]:
+    """Return what says whether a cursor's value is text that matches, to its end."""
+    whole = re.compile(pattern, re.S)
+    return lambda value: isinstance(value, str) and whole.fullmatch(value) is not None
+
+
+def numbers_of(page: int, per_page: int, total: int) -> dict[str, Any]:
+    """Return the numbers in the pagination of every list; `has_next` depends on the total."""
     return {
         "page": page,
         "per_page": per_page,
@@ -49,13 +78,14 @@ def numbers_of(page, per_page, total):
     }
 
 
-def place_of(query, sort, column):
-    """Return where the page begins: by number, or behind the product that the cursor names.
+def place_of(query: dict[str, Any], sort: str, forms: Iterable[Sequence[Key]]) -> Place:
+    """Return where the page begins: by its number, or at the position of the cursor in `after`.
 
-    `shown`: products on the pages before. `reads`: whether a search by relevance goes on by reading; then `after_…`
-    says behind which product those read begin, and `offset` how many of their hits are skipped.
+    `query`: page, per_page and after, as validated. `forms`: the positions that a cursor of this order may have.
+    Returns page, per_page, `offset` (rows to skip), `shown` (rows on the pages before), and what the form's keys read.
+    Raises ValidationError for a cursor of another order, and for one that the shop has not made.
     """
-    place = dict.fromkeys((*KEYS.values(), "after_id")) | {"per_page": query["per_page"], "offset": 0, "reads": False}
+    place: Place = {"per_page": query["per_page"], "offset": 0}
     if "after" not in query:
         page = query.get("page", 1)
         skipped = min((page - 1) * query["per_page"], FARTHEST)
@@ -64,57 +94,42 @@ def place_of(query, sort, column):
         raise ValidationError(("page", "Must be left out when 'after' is given."))
     try:
         text = query["after"]
-        parts = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
-        made_for, page, shown, value, id, *window = parts
-        time, behind = window or (None, None)
-        for moment in {value if column == "created_at" else time} - {None}:
-            datetime.datetime.strptime(moment, "%Y-%m-%d %H:%M:%S")  # the pattern takes a 30th of February
-            if not VALUES["created_at"].match(moment):
-                raise ValueError(moment)
+        made_for, page, shown, *position = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
     except (ValueError, TypeError, binascii.Error, RecursionError):
-        raise ValidationError(("after", sentence_for_after())) from None
-    whole = all(type(number) is int and 0 <= number < 2**31 for number in (page, shown, id, behind or 0))
-    fits = isinstance(value, str) and VALUES[column].match(value) and (window == [] or column == BY_RELEVANCE)
-    if made_for != sort or not whole or not fits or (time is None) != (behind is None) or not page:
-        raise ValidationError(("after", sentence_for_after()))
-    place |= {"page": page, "shown": shown}
-    if column == BY_RELEVANCE:
-        seen = {"newest_id": int(value), "offset": id}
-        return place | seen | {"reads": bool(window), "after_time": time, "after_id": behind}
-    return place | {"after_id": id, KEYS[column]: value}
+        raise ValidationError(("after", NOT_OURS)) from None
+    form = next((form for form in forms if _fits(position, form)), None)
+    if made_for != sort or not is_count(page) or page == 0 or not is_count(shown) or form is None:
+        raise ValidationError(("after", NOT_OURS))
+    read = {key.parameter: key.read(value) for key, value in zip(form, position, strict=True)}
+    return place | {"page": page, "shown": shown} | read
 
 
-def sentence_for_after():
-    """Return what is said of every cursor that is not ours, or not for this order."""
-    return "Must be the 'next' of an earlier page with the same sort."
+def _fits(position: list[Any], form: Sequence[Key]) -> bool:
+    return len(position) == len(form) and all(key.fits(value) for key, value in zip(form, position, strict=True))
 
 
-def last_of(row, column):
-    """Return the row that the next page begins behind, in the order by this column, as `pagination_of` takes it."""
-    return row[column], row["id"]
+def pagination_of(
+    sort: str, place: Place, shown: int, total: int, *, exact: bool, behind: Sequence[Any] | None
+) -> dict[str, Any]:
+    """Return the pagination of the page at `place`; give the answer a Link to the next page.
 
-
-def pagination_of(sort, place, found):
-    """Return the pagination of the page at `place`; give the answer a Link to the next one.
-
-    `found`: its `items`, their `total` (a lower bound where not `exact`), and `behind`: `last_of` the last one, or
-    what resources/products_search.py has in its place by relevance; None where nothing is left.
+    `shown`: rows on this page. `total`: a lower bound if not `exact`. `behind`: the position that the next page begins
+    at, in one of the forms of `place_of`; None if nothing is left.
     """
-    pagination = numbers_of(place["page"], place["per_page"], found.total)
-    pagination |= {"has_next": found.behind is not None, "next": None}
-    if not found.exact:
+    pagination = numbers_of(place["page"], place["per_page"], total)
+    pagination |= {"has_next": behind is not None, "next": None}
+    if not exact:
         pagination["total_is_exact"] = False
-    if found.behind:
-        value, *rest = found.behind
-        parts = [sort, place["page"] + 1, place["shown"] + len(found.items), str(value), *rest]
+    if behind is not None:
+        parts = [sort, place["page"] + 1, place["shown"] + shown, *behind]
         text = json.dumps(parts, ensure_ascii=False).encode()
         pagination["next"] = cursor = base64.urlsafe_b64encode(text).rstrip(b"=").decode()
         response.set_header("Link", f'<{_next_url(cursor)}>; rel="next"')
     return pagination
 
 
-def _next_url(cursor):
-    """Return this request's own address with the cursor in place of the page number."""
+def _next_url(cursor: str) -> str:
+    """Return this request's own address with the cursor instead of the page number."""
     given = parse_qsl(request.query_string, keep_blank_values=True)
-    kept = [(name, value) for name, value in given if name not in ("page", "after")]
-    return f"{request.path}?{urlencode([*kept, ('after', cursor)])}"
+    others = [(name, value) for name, value in given if name not in ("page", "after")]
+    return f"{request.path}?{urlencode([*others, ('after', cursor)])}"

@@ -1,0 +1,116 @@
+"""The list of products: filtered, searched, sorted and paged; with facets."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from core.app import app
+from core.contract.pagination import LONGEST_CURSOR, NUMBERS, Place, pagination_of
+from core.contract.shapes import Shape
+from core.contract.validation import Query
+from core.db.database import Row, Session
+from core.errors import ValidationError
+from core.identity.auth import PUBLIC
+from core.identity.budgets import ENTRIES, Budget, Priced
+from resources.products_fields import CATALOGUE, PRODUCT
+from resources.products_orders import ORDERS, RELEVANCE, behind, place_of
+from resources.products_search import Found, Search
+
+AMOUNT = {"type": "decimal", "min": 0, "max": Decimal("99999999.99")}
+LIST = Query(
+    category_id={"type": "integer", "min": 1},
+    min_price=AMOUNT,
+    max_price=AMOUNT,
+    search={"type": "string", "minlength": 1, "maxlength": 100},
+    page={"type": "integer", "min": 1},
+    per_page={"type": "integer", "min": 1, "max": 100, "default": 20},
+    sort={"type": "string", "allowed": [*ORDERS, RELEVANCE]},
+    in_stock={"type": "boolean"},
+    after={"type": "string", "maxlength": LONGEST_CURSOR, "meta": {"issue": "Must be the 'next' of an earlier page."}},
+    facets={"type": "boolean", "default": False},
+)
+PAGINATION = Shape(
+    "Pagination",
+    **NUMBERS,
+    next={"type": "string", "nullable": True, "meta": {"example": "WyJuZXdlc3QiLCAyLCAiMjAyNiJd"}},
+    total_is_exact={"type": "boolean", "required": False, "meta": {"example": False}},
+)
+FACET = Shape(
+    "CategoryFacet",
+    category_id={"type": "integer", "nullable": True, "meta": {"example": 5}},
+    category_name={"type": "string", "nullable": True, "meta": {"example": "Home & Living"}},
+    count={"type": "integer", "meta": {"example": 41}},
+)
+RANGE = Shape(
+    "PriceRange",
+    min={"type": "number", "nullable": True, "meta": {"example": 9.5}},
+    max={"type": "number", "nullable": True, "meta": {"example": 899}},
+)
+FACETS = Shape("Facets", categories={"type": "list", "items": FACET}, price={"type": "dict", "shape": RANGE})
+PAGE = Shape(
+    "ProductPage",
+    items={"type": "list", "items": PRODUCT},
+    pagination={"type": "dict", "shape": PAGINATION},
+    facets={"type": "dict", "shape": FACETS, "required": False},
+)
+
+
+@app.get(
+    "/api/products",
+    auth=PUBLIC,
+    query=LIST,
+    budget=Budget("search", "600000/minute"),  # rows: the database's time of some 4 s
+    cache=CATALOGUE,
+    returns=PAGE,
+    message="Products listed.",
+)
+def list_products(db: Session, query: Row, spend: Callable[[int], None]) -> Row:
+    """List products on sale: filtered, searched, sorted and paged."""
+    filters = {name: query.get(name) for name in ("category_id", "min_price", "max_price", "in_stock")}
+    least, most = filters["min_price"], filters["max_price"]
+    if least is not None and most is not None and least > most:
+        raise ValidationError(("min_price", "Must not be greater than max_price."))
+    priced = Priced(db, spend)
+    search = Search(query.get("search", ""), priced)
+    sort = query.get("sort") or RELEVANCE
+    if sort == RELEVANCE and not search.ranks:
+        sort = "newest"  # there is nothing to be relevant to
+    place = place_of(query, sort)
+    found = search.page(filters, sort, place) if search.words else _list(priced, filters, sort, place)
+    for item in found.items:
+        item.pop("newest_id", None)
+    pagination = pagination_of(sort, place, len(found.items), found.total, exact=found.exact, behind=found.behind)
+    answer = {"items": found.items, "pagination": pagination}
+    if query["facets"]:
+        rows, statement, parameters = found.facets
+        answer["facets"] = _facets(priced.many(rows, statement, **parameters))
+    return answer
+
+
+def _list(priced: Priced, filters: Row, sort: str, place: Place) -> Found:
+    """Return the page as a search does. Its cost: the entries of an index that are counted, or skipped."""
+    entries = 0
+    if filters["category_id"] is None and any(value is not None for value in filters.values()):
+        entries = priced.one(0, "products/bounds")["products_at_most"]  # to count all, or one category, is cheap
+    total = priced.one(entries // ENTRIES, "products/count", **filters)["total"]
+    order = ORDERS[sort]
+    items = []
+    if place["offset"] < total:  # do not walk to the end of the index to find nothing
+        after = {"after_id": place["after_id"], "after_value": place[order.after.parameter]}
+        bounds = {"limit": place["per_page"] + 1, "offset": place["offset"]}
+        items = priced.many(place["offset"] // ENTRIES, order.statement, **filters, **after, **bounds)
+    given = items[: place["per_page"]]
+    continues = behind(given[-1], order) if len(items) > len(given) else None
+    return Found(given, continues, total, True, (total // ENTRIES, "products/facets", filters))
+
+
+def _facets(rows: list[Row]) -> Row:
+    return {
+        "categories": [
+            {"category_id": row["category_id"], "category_name": row["category_name"], "count": row["products"]}
+            for row in rows
+        ],
+        "price": {
+            "min": min((row["min_price"] for row in rows), default=None),
+            "max": max((row["max_price"] for row in rows), default=None),
+        },
+    }
