@@ -19,7 +19,7 @@ from core.database_url import DatabaseUrl
 from core.db.drivers import DatabaseError, connect
 from core.db.migrations import Migration, State, applied
 from core.db.mysql_errors import refusal
-from core.db.session import Session, prepare, problem_of
+from core.db.session import Session, problem_of
 from core.db.statements import Statements
 
 log = logging.getLogger("bodega.serve")
@@ -111,9 +111,9 @@ class Readiness:
                     names = ", ".join(migration.name for migration in state.pending)
                     until = "The shop answers 503 until you type: python3 server.py migrate"
                     raise NotYet(f"Migrations are pending: {names}. {until}")
-                renewed = functools.partial(prepare, cursor)
-                statements = [self.statements.get(name, renewed) for name in self._texts()]
-                return [str(problem) for statement in statements if (problem := problem_of(cursor, statement))]
+                check = functools.partial(problem_of, cursor)
+                statements = [self.statements.get(name, check) for name in self._texts()]
+                return [str(problem) for problem in map(check, statements) if problem]
         except DatabaseError as error:
             away = "The shop starts, and answers 503 until it can be reached."
             raise NotYet(f"{refusal(self.url, error)} {away}") from None

@@ -42,7 +42,7 @@ class Session:
 
     def is_cached(self, name: str, /, **params: Any) -> bool:
         """Whether `one` or `many` would answer from memory."""
-        memory, key = self._memory_of(self._statements.get(name, self._prepare), params)
+        memory, key = self._memory_of(self._statements.get(name, self._problem_of), params)
         return memory is not None and memory.peek(key) is not None
 
     def run(self, name: str, /, **params: Any) -> int:
@@ -69,7 +69,7 @@ class Session:
             self._cursor.connection.commit()
 
     def _statement(self, name: str, returns: str, params: dict[str, Any]) -> Statement:
-        statement = self._statements.get(name, self._prepare)
+        statement = self._statements.get(name, self._problem_of)
         if statement.returns != returns or params.keys() != statement.params.keys():
             raise TypeError(
                 f"{statement.path} returns {statement.returns} for {sorted(statement.params)}; "
@@ -99,30 +99,27 @@ class Session:
         self.changed |= statement.changes
         self._cursor.execute(statement.text, params)
 
-    def _prepare(self, statement: Statement) -> None:
-        prepare(self._cursor, statement)
+    def _problem_of(self, statement: Statement) -> Problem | None:
+        return problem_of(self._cursor, statement)
 
 
 def _copied(rows: Any) -> Any:
     return [dict(row) for row in rows] if isinstance(rows, list) else rows and dict(rows)
 
 
-def prepare(cursor: Any, statement: Statement) -> None:
-    """Let the server PREPARE a statement against its schema; raise Problem with file and line.
+def problem_of(cursor: Any, statement: Statement) -> Problem | None:
+    """Let the server PREPARE a statement against its schema; return what it says against it, with the line, or None.
 
-    Raises DatabaseError where the error says nothing about the statement.
+    Raises DatabaseError where the error is not about the statement.
     """
     try:
         cursor.execute("PREPARE bodega_check FROM %s", (statement.prepared(),))
         cursor.execute("DEALLOCATE PREPARE bodega_check")
+        return None
     except DatabaseError as error:
         if number(error) in LOST | RETRYABLE | TOO_LONG | TOO_MANY | REFUSED:
             raise
-        raise _problem(statement, str(error.args[-1])) from None
-
-
-def _problem(statement: Statement, message: str) -> Problem:
-    """Return what the server says against a statement, with the line that it means."""
+        message = str(error.args[-1])
     line = statement.first_line
     if near := re.search(r"near '(.*)' at line (\d+)\Z", message, re.S):
         line += int(near[2]) - 1
@@ -133,12 +130,3 @@ def _problem(statement: Statement, message: str) -> Problem:
     elif quoted := re.search(r"'([^']+)'|FUNCTION (\S+)", message):
         line = statement.line_of((quoted[1] or quoted[2]).rsplit(".")[-1])
     return Problem(statement.path, line, message)
-
-
-def problem_of(cursor: Any, statement: Statement) -> Problem | None:
-    """Return what the server says against a statement, or None."""
-    try:
-        prepare(cursor, statement)
-    except Problem as problem:
-        return problem
-    return None

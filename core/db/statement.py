@@ -44,7 +44,6 @@ class Problem(ValueError):
 
     def __init__(self, path: str, line: int, what: str) -> None:
         super().__init__(f"{path}:{line}: {what}")
-        self.what = what
 
 
 @dataclasses.dataclass(eq=False)
@@ -53,7 +52,6 @@ class Statement:
 
     name: str
     path: str  # relative, as in messages
-    purpose: str
     returns: str
     params: dict[str, str]  # name → what the header says of it
     body: str  # the statement as in the file
@@ -93,7 +91,6 @@ def parse(name: str, path: str, source: str, tables: AbstractSet[str] | None = N
     statement = Statement(
         name,
         path,
-        purpose=header.purpose,
         returns=header.returns,
         params=header.params,
         body=body.strip().removesuffix(";").rstrip(),
@@ -139,8 +136,7 @@ class _Header:
             elif key in ("sample", "allow"):
                 section, before, first = self.plans[-1]
                 self.plans[-1] = section, f"{before} {text}", first
-        self.purpose = " ".join(purpose).strip()
-        if not self.purpose:
+        if not " ".join(purpose).strip():
             raise Problem(path, 1, "the header is missing: begin with '-- ' and a sentence on what the statement does")
         for needed in ("used by", "returns"):
             if not found.get(needed, ("",))[0]:

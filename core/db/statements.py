@@ -17,6 +17,7 @@ from core.db.statement import Problem, Statement, parse
 log = logging.getLogger("bodega.sql")
 
 NAMED = re.compile(r"[a-z_]+/[a-z0-9_]*[^\w\s]*[a-z]?")  # a statement's name in Python, or the beginning of one
+Check = Callable[[Statement], Problem | None]
 NO_FOLDERS = {"application", "font", "image", "migrations", "multipart", "text"}  # media types, and another folder
 
 
@@ -79,17 +80,17 @@ class Statements:
     def __getitem__(self, name: str) -> Statement:
         return self._by_name[name]
 
-    def get(self, name: str, check: Callable[[Statement], None] | None = None) -> Statement:
+    def get(self, name: str, check: Check | None = None) -> Statement:
         """Return the statement of this name; KeyError if there is none.
 
-        When reloading, an edited file is read, given to `check` (which raises Problem) and taken from then on;
+        When reloading, an edited file is read, given to `check` and, if that returns no Problem, used from then on;
         a broken edit is logged once and the last good version stays.
         """
         if self.reload:
             self._renew(name, check)
         return self._by_name[name]
 
-    def _renew(self, name: str, check: Callable[[Statement], None] | None) -> None:
+    def _renew(self, name: str, check: Check | None) -> None:
         path = self.folder / f"{name}.sql"
         with self._lock:
             stamp = _stamp(path)
@@ -97,8 +98,8 @@ class Statements:
                 return
             try:
                 statement = self._read(name, path)
-                if check:
-                    check(statement)
+                if check and (refused := check(statement)):
+                    raise refused
             except Problem as problem:
                 log.error("%s; the last good version stays in use", problem)
             else:

@@ -10,8 +10,8 @@ from helpers import as_url, command, free_port
 from commands import check
 from core.config import Config
 from core.db.drivers import connect
-from core.db.session import prepare
-from core.db.statement import Problem, parse
+from core.db.session import problem_of
+from core.db.statement import parse
 from core.db.statements import Statements, missing
 from core.setup.system import ROOT, pages
 
@@ -24,12 +24,9 @@ def refused(accounts):
     connection = connect(accounts.owner, 10)
 
     def look(body, params=""):
-        try:
-            with connection.cursor() as cursor:
-                prepare(cursor, parse("a/b", "sql/a/b.sql", HEADER + params + body))
-        except Problem as problem:
-            return str(problem)
-        return None
+        with connection.cursor() as cursor:
+            problem = problem_of(cursor, parse("a/b", "sql/a/b.sql", HEADER + params + body))
+        return str(problem) if problem else None
 
     yield look
     connection.close()

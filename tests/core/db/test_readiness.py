@@ -9,7 +9,7 @@ import threading
 import pytest
 from helpers import as_url, eventually, free_port, servers, workers
 from test_statements import edit
-from test_supervisor import hang_up, hang_up_in_vain
+from test_supervisor import failed_hang_up, hang_up
 
 BROKEN = "sql/products/list_newest.sql"
 NAMED = r"sql/products/list_newest\.sql:[0-9]+: syntax error near '[^']*ORDR BY"
@@ -166,7 +166,7 @@ def test_sighup_with_a_statement_that_the_server_refuses_leaves_the_workers_as_t
     before = workers(shop)
     correct = misspell(program_copy)
 
-    said = hang_up_in_vain(shop)
+    said = failed_hang_up(shop)
     lists = [shop.request("/api/products").status for _ in range(6)]
 
     assert re.search(NAMED, said)
@@ -187,7 +187,7 @@ def test_sighup_takes_no_edit_that_cannot_be_checked_in_place_of_a_good_version(
     hang_up(shop)  # nothing was edited
     renewed = workers(shop)
     misspell(program_copy)
-    said = hang_up_in_vain(shop)
+    said = failed_hang_up(shop)
 
     assert not renewed & before
     assert "cannot be checked now" in said

@@ -149,7 +149,6 @@ def test_the_statement_is_sent_with_its_name_in_front_and_without_its_header():
 def test_the_header_is_known_to_the_program():
     statement = parse("products/list", "sql/products/list.sql", GOOD)
 
-    assert statement.purpose == "Products at one price; one page."
     assert statement.returns == "many"
     assert statement.params == {"price": "exact"}
     assert statement.first_line == 6
