@@ -46,6 +46,15 @@ def execute(url, statement, args=None):
         connection.close()
 
 
+def empty_tables(url):
+    """Delete all rows that tests make."""
+    with contextlib.closing(drivers.connect(url, 10)) as connection, connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"DELETE FROM {table}")
+        cursor.execute("DELETE FROM import_parts WHERE id > 1")
+        connection.commit()
+
+
 def connections_of(url):
     """Return the class of the connections to this database, whatever its driver: a test may let a method fail."""
     with drivers.connect(url, 10) as connection:

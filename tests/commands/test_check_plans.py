@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from helpers import TABLES, as_url, command, execute
+from helpers import TABLES, as_url, command, empty_tables, execute
 
 from commands import check, check_plans, seed
 from core.config import Config
@@ -30,15 +30,13 @@ FILLED = (  # as many accounts, sessions, lines in carts and entries in the audi
 @pytest.fixture(scope="module")
 def sized(accounts):
     """The tests' database with 20,000 products, and as many of everything else; emptied afterwards."""
-    for table in TABLES:
-        execute(accounts.owner, f"DELETE FROM {table}")
+    empty_tables(accounts.owner)
     seed.fill(accounts.owner, PRODUCTS)
     for statement in FILLED:
         execute(accounts.owner, statement)
     execute(accounts.owner, f"ANALYZE TABLE {', '.join(TABLES)}, sessions, schema_migrations")
     yield accounts
-    for table in TABLES:
-        execute(accounts.owner, f"DELETE FROM {table}")
+    empty_tables(accounts.owner)
 
 
 @pytest.fixture
