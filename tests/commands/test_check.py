@@ -192,6 +192,7 @@ def test_a_name_is_found_however_it_is_written(tmp_path, written, said):
     assert str(problem).endswith(f"/page.py:2: {said}")
 
 
+@pytest.mark.slow
 def test_a_statement_that_is_gone_stops_the_start(program_copy):
     (program_copy / "sql/sessions/current.sql").unlink()
 
@@ -214,6 +215,7 @@ def test_plans_of_a_small_catalogue_are_not_looked_at_and_the_exit_status_is_2(c
     ]
 
 
+@pytest.mark.slow
 def test_every_statement_that_only_reads_is_timed_with_each_of_its_samples_the_slowest_first(checked, sql, make):
     make.products(3, category_id=make.category())
 

@@ -14,6 +14,8 @@ from core.db.drivers import connect
 from core.db.statement import parse
 from core.setup.system import ROOT
 
+pytestmark = pytest.mark.slow
+
 PRODUCTS = 20_000
 FILLED = (  # as many accounts, sessions, lines in carts and entries in the audit trail as there are products
     """INSERT INTO users (id, username, email, password_hash)

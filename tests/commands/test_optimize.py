@@ -14,6 +14,8 @@ from core.db.migrations import Migrator
 from core.db.owner import in_transaction
 from core.setup.system import ROOT
 
+pytestmark = pytest.mark.slow
+
 FINDS = "SELECT COUNT(*) AS n FROM products WHERE MATCH (name, description) AGAINST (%s IN BOOLEAN MODE)"
 
 
@@ -146,7 +148,6 @@ def test_purge_says_when_it_is_due(sql, make, accounts, monkeypatch):
     assert "python3 server.py optimize" in optimize.due(accounts.application)
 
 
-@pytest.mark.slow
 def test_what_was_changed_often_slows_searches_down_until_optimize(sql, make, accounts):
     sql("INSERT INTO products (name, description, price) VALUES " + ", ".join(["('lamp', 'light', 1)"] * 5000))
     for change in range(4):

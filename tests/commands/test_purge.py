@@ -126,6 +126,7 @@ def test_purging_goes_past_a_batch_of_lines_of_one_second(db, make, sql, monkeyp
     assert sessions_of_carts(sql) == ["in-use"]
 
 
+@pytest.mark.slow
 def test_the_command_says_how_many(accounts, make, sql):
     line(sql, "old", make.product(), 99)
 

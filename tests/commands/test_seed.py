@@ -228,6 +228,7 @@ def test_until_it_is_done_all_is_as_it_was_also_when_it_is_broken_off(sql, make,
 # The command
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_catalogue_that_there_was(sql, make, accounts):
     make.product("Mine", category_id=make.category())
     filling = subprocess.Popen(
@@ -250,6 +251,7 @@ def test_ctrl_c_leaves_the_catalogue_that_there_was(sql, make, accounts):
     assert held(sql) == (1, 1, 0)
 
 
+@pytest.mark.slow
 def test_an_empty_catalogue_is_filled_without_asking(sql, accounts):
     done = command("seed", "--products", "30", DATABASE_URL=as_url(accounts.owner))
 
@@ -257,6 +259,7 @@ def test_an_empty_catalogue_is_filled_without_asking(sql, accounts):
     assert held(sql) == (30, 12, 0)
 
 
+@pytest.mark.slow
 def test_a_catalogue_with_rows_is_left_alone_where_nobody_can_answer(sql, make, accounts):
     make.product("Mine")
 
@@ -269,6 +272,7 @@ def test_a_catalogue_with_rows_is_left_alone_where_nobody_can_answer(sql, make, 
     assert [row["name"] for row in sql("SELECT name FROM products")] == ["Mine"]
 
 
+@pytest.mark.slow
 def test_yes_replaces_catalogue_and_carts(sql, make, accounts):
     product = make.product("Mine", category_id=make.category())
     sql("INSERT INTO cart_items (session_id, product_id, quantity) VALUES ('s', %s, 1)", [product])
@@ -312,6 +316,7 @@ def test_the_command_line_refuses_such_a_number_with_exit_status_2(accounts):
     assert done.stderr == "--products is '0'; wanted is a whole number from 1 to 10000000.\n"
 
 
+@pytest.mark.slow
 def test_without_tables_it_says_which_command_makes_them(sql, accounts):
     migrator = Migrator(accounts.owner, lambda line: None)
     while migrator.down():

@@ -190,6 +190,7 @@ def test_workers_end_when_the_main_process_is_killed(served):
 # The address
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", ["1", "2"])
 def test_a_port_that_is_taken_is_named_in_a_sentence(shop_server, accounts, count):
     url = as_url(accounts.application)
@@ -250,6 +251,7 @@ def test_host_and_port_come_from_the_environment_too(tmp_path):
         process.wait(15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.1"])
 def test_a_host_that_is_no_address_of_this_machine_is_named_in_a_sentence(host):
     done = command("serve", "--host", host, "--port", str(free_port()), DATABASE_URL=as_url(NOWHERE))
@@ -258,6 +260,7 @@ def test_a_host_that_is_no_address_of_this_machine_is_named_in_a_sentence(host):
     assert done.stderr.startswith(f"HOST is '{host}', which is no address of this machine.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

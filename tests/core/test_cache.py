@@ -653,6 +653,7 @@ def test_of_simultaneous_requests_for_one_page_one_asks_the_database(two_workers
     assert asked <= 2 * 4  # for each worker the total and the page, and what a new connection asks
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ttl", "totals", "seen"), [("0", "0", (2, 2)), ("0", "3600", (2, 1)), ("1", "1", (1, 1))], ids=str
 )

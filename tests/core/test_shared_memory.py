@@ -72,6 +72,7 @@ def test_a_full_table_forgets_and_never_fails():
     assert storage.incr(key(99), 60) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("others", "times"),
     [("1000000/30 days", 1), ("1000000/30 days", 40), ("30/hour", 1), ("30/hour", 20), ("600/day", 40)],
@@ -101,6 +102,7 @@ def test_what_has_ended_makes_room_before_anything_else():
     assert [storage.get(key(n)) for n in range(1, 8)] == [1000] * 7
 
 
+@pytest.mark.slow
 def test_counters_are_exact_however_many_processes_threads_and_tables_there_are():
     """Two locks of files would do to Linux what looks like a deadlock, as file locks belong to processes."""
     tables = [SharedMemoryStorage(slots=64) for _ in range(3)]

@@ -17,7 +17,10 @@ from selenium.webdriver.support.ui import WebDriverWait
 from core.setup.system import ROOT, program
 
 CHROMIUM, DRIVER = program("chromium", "google-chrome"), program("chromedriver")
-pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromium-driver")
+pytestmark = [
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromium-driver"),
+    pytest.mark.slow,
+]
 
 SWITCHES = (
     "--headless=new",

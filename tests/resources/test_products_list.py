@@ -88,6 +88,7 @@ def test_a_list_has_what_is_on_sale_and_each_product_as_it_is_shown_alone(client
     check(client, products, {}, sort)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sort", [*SORTS, "relevance"])
 def test_a_search_has_what_is_on_sale_and_each_product_as_it_is_shown_alone(client, products, way, sort):
     check(client, products, {"search": "lamp shade"}, sort)

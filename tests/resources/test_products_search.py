@@ -209,6 +209,7 @@ def catalogue(client, make):
     return lights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("filtered", [{}, {"min_price": "6", "max_price": "7"}, {"in_stock": "true"}])
 def test_reading_and_the_index_find_the_same_in_the_same_order(client, catalogue, monkeypatch, sort, filtered):
@@ -278,6 +279,7 @@ def test_what_none_of_the_first_has_is_found_behind_them(client, make, monkeypat
     assert get(client, {"search": "4k", "sort": "price", "page": 2})["pagination"]["next"] is None  # numbers end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_page", [1, 3, 7, 100])
 @pytest.mark.parametrize("window", [5, 8, 31, 32, 33])
 def test_common_words_by_relevance_are_found_to_the_end(client, catalogue, reading, monkeypatch, per_page, window):

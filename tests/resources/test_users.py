@@ -514,6 +514,7 @@ def test_a_full_budget_of_hashes_refuses_at_once(start, accounts, sql):
     assert refused[0].json["error"]["message"] == "Too many logins at once. Try again in a moment."
 
 
+@pytest.mark.slow
 def test_an_admin_is_made_and_unmade_at_the_command_line(client, alice, accounts):
     url = as_url(accounts.owner)
 

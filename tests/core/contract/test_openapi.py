@@ -225,6 +225,7 @@ def refused(text, schema):
     return set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BODIES)
 def test_a_body_is_taken_exactly_if_its_schema_in_the_document_takes_it(name):
     schema, parts = BODIES[name], {}

@@ -118,6 +118,7 @@ def hostile_requests(route, text):
         yield route.method, re.sub(r"<\w+:\w+>", "1", route.rule.replace(part, quote(text), 1)), None, fine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_no_text_stops_a_worker_wherever_it_stands(client, sql, kind):
     keeper = {"username": "keeper", "email": "keeper@example.com", "password": "Correct-Horse-7"}

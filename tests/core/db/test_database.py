@@ -153,6 +153,7 @@ def test_what_may_take_long_has_a_connection_of_its_own_and_leaves_none(db, make
     assert quantities(sql) == [2]
 
 
+@pytest.mark.slow
 def test_what_may_take_long_is_repeated_a_few_times_and_no_more(db, make, sql):
     tea = make.product()
     db.transaction(add(1, tea))
@@ -225,6 +226,7 @@ def held(url, statement, args):
             connection.rollback()
 
 
+@pytest.mark.slow
 def test_a_row_that_stays_locked_is_a_503_and_not_a_hanging_request(db, make, sql):
     tea = make.product()
     db.transaction(add(1, tea))
@@ -240,6 +242,7 @@ def test_a_row_that_stays_locked_is_a_503_and_not_a_hanging_request(db, make, sq
     assert quantities(sql) == [1]
 
 
+@pytest.mark.slow
 def test_a_row_that_is_locked_for_a_moment_is_waited_for(db, make, sql):
     tea = make.product()
     db.transaction(add(1, tea))
@@ -343,6 +346,7 @@ def test_a_session_is_set_up_for_utc_strictness_and_short_waits(db, sql):
     assert "STRICT_TRANS_TABLES" in settings["mode"]
 
 
+@pytest.mark.slow
 def test_a_statement_that_takes_too_long_is_given_up_by_the_server(db, sql):
     columns = "information_schema.columns"
     slow = f"/* too slow */ SELECT COUNT(*) AS n FROM {columns} AS a, {columns} AS b, {columns} AS c"

@@ -285,6 +285,7 @@ def test_an_error_has_the_servers_number(owner, sql, statement, code):
     assert codes == [code]
 
 
+@pytest.mark.slow
 def test_a_statement_that_takes_too_long_is_ended_by_the_server(login):
     connection = connect(login, 1, statement_timeout=3)
     with contextlib.closing(connection), connection.cursor() as cursor, refused() as codes:
@@ -406,6 +407,7 @@ def test_the_pymysql_that_is_installed_is_the_one_that_was_tested():
         assert line.format(TESTED_WITH) in (ROOT / file).read_text()
 
 
+@pytest.mark.slow
 def test_a_command_with_another_pymysql_ends_with_that_sentence(program_copy):
     page = program_copy / "core" / "db" / "pymysql_rows.py"
     page.write_text(page.read_text().replace(f'TESTED_WITH = "{TESTED_WITH}"', 'TESTED_WITH = "0.0.1"'))
@@ -418,6 +420,7 @@ def test_a_command_with_another_pymysql_ends_with_that_sentence(program_copy):
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_command_without_the_driver_it_is_asked_for_ends_with_that_sentence(tmp_path):
     """Also where the package is there and its C library is not."""
     (tmp_path / "MySQLdb").mkdir()

@@ -156,6 +156,7 @@ def test_tables_are_those_that_migrations_create_and_no_views():
     assert migrations.tables(migrations.files()) >= {"cart_items", "categories", "products", "sessions", "users"}
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_no_known_table_stops_the_start(tmp_path, program_copy):
     (program_copy / "sql/products/update.sql").write_text(file_of("UPDATE product\nSET price = 1"))
 

@@ -205,6 +205,7 @@ def test_down_takes_the_newest_back_and_only_it(trial):
     assert trial.words() == ["applied", "pending"]
 
 
+@pytest.mark.slow
 def test_down_asks_first_and_without_anybody_to_answer_says_what_to_type(accounts):
     done = command("migrate", "down", DATABASE_URL=as_url(accounts.owner), input="")
 
@@ -229,6 +230,7 @@ def test_down_does_what_the_answer_says(trial, monkeypatch, answer, taken):
     assert trial.words() == ["pending" if taken else "applied"]
 
 
+@pytest.mark.slow
 def test_every_real_migration_goes_down_and_up_again_to_the_same_schema(sql, accounts):
     migrator = Migrator(accounts.owner, lambda line: None)
     names = [migration.name for migration in migrations.files()]
@@ -277,6 +279,7 @@ def plain_client(accounts):
     return run
 
 
+@pytest.mark.slow
 def test_both_directions_run_with_the_plain_client_too(plain_client, sql):
     before = schema(sql)
     real = migrations.files()

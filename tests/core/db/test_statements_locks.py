@@ -168,6 +168,7 @@ def test_two_changes_of_one_category_at_once_are_both_kept(client, root, make, m
     assert told == ["New", "Old"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["id", "name", "one"])
 def test_a_category_is_not_deleted_under_products_that_are_coming(client, root, make, meanwhile, sql, by):
     id = make.category("Lamps")

@@ -85,6 +85,7 @@ def test_many_addresses_together_slow_one_account_down_for_a_minute_at_most(limi
     assert int(waits) <= 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "then"),
     [
@@ -109,6 +110,7 @@ def test_the_limits_do_not_tell_whether_there_is_an_account(limited, first, then
     assert statuses() == [401] * 6
 
 
+@pytest.mark.slow
 def test_an_address_that_has_logged_in_before_is_not_slowed_down_by_strangers(limited):
     limited("register", ALICE)
     right = {"username": "alice", "password": PASSWORD}
@@ -147,6 +149,7 @@ def guesses(limited, hours, number, bodies, addresses):
     return statuses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bodies", [[{"username": "alice"}], [{"username": "alice"}, EMAIL]])
 def test_name_and_address_of_an_account_count_together_by_the_hour_and_the_day(limited, hours, bodies):
     limited("register", ALICE)
@@ -171,6 +174,7 @@ def test_an_account_that_is_not_there_is_slowed_down_like_one_that_is(limited, h
     assert known == unknown == [401] * 40 + [429] * 5
 
 
+@pytest.mark.slow
 def test_strangers_who_guess_all_day_leave_the_owner_some_tries_a_minute_wherever_he_is(limited, hours):
     limited("register", ALICE)
     bodies, strangers = [{"username": "alice"}, EMAIL], [f"203.0.{n // 250}.{n % 250}" for n in range(400)]

@@ -81,6 +81,7 @@ def test_clients_that_ask_for_much_and_read_nothing_block_no_others(start, accou
     assert spooled == files_before  # the locks
 
 
+@pytest.mark.slow
 def test_the_next_request_begins_when_the_last_answer_has_left(serve_here):
     application = Answering(LARGE)
     server = serve_here(application, 2)

@@ -150,6 +150,7 @@ def release(tasks):
 # Everything is done, once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
 def test_of_thousands_of_short_and_slow_tasks_each_is_done_once(inbox_of, count):
     inbox = inbox_of(count)

@@ -367,6 +367,7 @@ def test_what_was_known_by_its_bytes_is_asked_for_anew_when_it_is_out_of_memory(
     assert answer[0] == b"HTTP/1.1 200 OK" and b"Age: 0" in answer[1]
 
 
+@pytest.mark.slow
 def test_the_age_counts_up_also_where_nothing_has_changed(own_shop):
     tag = warm(own_shop)
     unchanged = FAST["known"].replace(b"TAG", tag)
@@ -416,6 +417,7 @@ def test_a_client_that_does_not_read_blocks_no_others_and_takes_little_memory(ow
     assert received > 12 * len(LARGE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("requests", [1, 12])
 def test_a_client_that_never_reads_is_cut_off_and_gives_its_thread_back(own_shop, requests):
     own_shop.fast.adj.channel_timeout = 0.5

@@ -209,6 +209,7 @@ def pieces_of(chance):
     return [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
 
 
+@pytest.mark.slow
 def test_whatever_comes_in_memory_and_the_application_give_the_same_answers(both):
     seed = int(os.environ.get("SHORT_WAY_SEED", random.SystemRandom().randrange(2**32)))
     print(f"SHORT_WAY_SEED={seed}")

@@ -47,6 +47,7 @@ def always(size):
         yield size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", LATE.values(), ids=LATE)
 def test_reading_takes_no_longer_than_there_is_to_read(data):
     started = time.process_time()

@@ -12,6 +12,8 @@ from raw_http import ask, chunked, connect, error_of, read, rest
 
 from core.serving.server import UPLOADS
 
+pytestmark = pytest.mark.slow
+
 HEAD = f"POST /api/products/import HTTP/1.1\r\nHost: shop\r\nContent-Type: text/csv\r\nOrigin: {ORIGIN}\r\n".encode()
 ROW = b"Lamp,9.90," + b"x" * 1000 + b"\r\n"
 TABLE = b"name,price,description\r\n" + ROW * 300  # 300 KB

@@ -21,7 +21,7 @@ from core.db import drivers
 from core.setup import embedded, embedded_process
 from core.setup.system import ROOT, program
 
-pytestmark = pytest.mark.skipif(not program("mariadbd"), reason="no mariadbd on this machine")
+pytestmark = [pytest.mark.skipif(not program("mariadbd"), reason="no mariadbd on this machine"), pytest.mark.slow]
 
 RIGHTS = {place.removeprefix("shop."): rights for rights, place in embedded.GRANT.findall(embedded.GRANTS.read_text())}
 SMALL = ("--workers", "1", "--threads", "2")
@@ -100,7 +100,6 @@ def products(folder):
 # Beginning
 
 
-@pytest.mark.slow
 def test_the_first_start_makes_migrates_and_fills_a_database_and_answers(first):
     assert "Making a private MariaDB" in first.log
     assert len(re.findall(r"^Applying 0", first.log, re.M)) == len(list((ROOT / "migrations").glob("*.up.sql")))
@@ -110,7 +109,6 @@ def test_the_first_start_makes_migrates_and_fills_a_database_and_answers(first):
     assert not (first.data / "fresh").exists()
 
 
-@pytest.mark.slow
 def test_a_later_start_takes_what_is_there(start, data):
     started = time.monotonic()
 
@@ -122,7 +120,6 @@ def test_a_later_start_takes_what_is_there(start, data):
     assert products(data) == 500
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("left", ["nothing", "categories", "everything"])
 def test_a_first_start_that_was_cut_short_is_made_good_by_the_next(start, data, left):
     with embedded.Embedded(data) as accounts:
@@ -136,7 +133,6 @@ def test_a_first_start_that_was_cut_short_is_made_good_by_the_next(start, data, 
     assert not (data / "fresh").exists()
 
 
-@pytest.mark.slow
 def test_a_catalogue_that_was_filled_by_hand_before_the_first_start_is_kept(start, tmp_path):
     settings = {"DATA_DIR": str(tmp_path / "data")}
     assert command("migrate", **settings).returncode == 0
@@ -147,7 +143,6 @@ def test_a_catalogue_that_was_filled_by_hand_before_the_first_start_is_kept(star
     assert products(tmp_path / "data") == 7
 
 
-@pytest.mark.slow
 def test_data_that_was_half_made_is_made_anew(start, tmp_path):
     half = tmp_path / "data" / "mariadb.new"
     half.mkdir(parents=True)
@@ -162,7 +157,6 @@ def test_data_that_was_half_made_is_made_anew(start, tmp_path):
 # One at a time
 
 
-@pytest.mark.slow
 def test_a_second_server_on_the_same_data_ends_at_once_and_names_the_first(first):
     started = time.monotonic()
 
@@ -177,7 +171,6 @@ def test_a_second_server_on_the_same_data_ends_at_once_and_names_the_first(first
     assert first.request("/api/ready").status == 200
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "said"),
     [(["migrate", "status"], "0001_categories"), (["check"], "all right."), (["migrate"], "the schema is current")],
@@ -191,7 +184,6 @@ def test_other_commands_use_the_database_of_the_running_server(first, words, sai
     assert first.request("/api/ready").status == 200
 
 
-@pytest.mark.slow
 def test_seeding_the_running_shop_asks_and_changes_nothing_where_nobody_answers(first):
     done = command("seed", DATA_DIR=str(first.data), input="")
 
@@ -200,7 +192,6 @@ def test_seeding_the_running_shop_asks_and_changes_nothing_where_nobody_answers(
     assert products(first.data) == 500
 
 
-@pytest.mark.slow
 def test_a_command_without_a_running_server_has_the_database_for_as_long_as_it_takes(data):
     done = command("migrate", "status", DATA_DIR=str(data))
 
@@ -212,7 +203,6 @@ def test_a_command_without_a_running_server_has_the_database_for_as_long_as_it_t
 # Who may do what
 
 
-@pytest.mark.slow
 def test_a_folder_may_have_any_name_and_preparations_are_not_printed_to_standard_output(tmp_path):
     """mariadb-install-db would give a path with a space to chown in pieces."""
     done = command("migrate", "status", DATA_DIR=str(tmp_path / 'My Shöp\'s "data"'))
@@ -321,7 +311,6 @@ def test_the_password_is_another_one_each_time(private, data):
 # Ending
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_with_its_server_and_leaves_nothing_behind(start, data, number):
     real = start(*SMALL, DATA_DIR=str(data))
@@ -337,7 +326,6 @@ def test_it_ends_with_its_server_and_leaves_nothing_behind(start, data, number):
     assert "Shutdown complete" in (data / "mariadb.log").read_text()
 
 
-@pytest.mark.slow
 def test_ctrl_c_while_it_starts_leaves_nothing_running(start, tmp_path):
     data = tmp_path / "data"
     real = start(*SMALL, DATA_DIR=str(data), wait=False)
@@ -351,7 +339,6 @@ def test_ctrl_c_while_it_starts_leaves_nothing_running(start, tmp_path):
     assert "Traceback" not in real.log
 
 
-@pytest.mark.slow
 def test_it_ends_when_its_server_is_killed_and_the_next_start_has_all_the_data(start, data):
     real = start(*SMALL, DATA_DIR=str(data))
     run = (data / "run").resolve()
@@ -370,7 +357,6 @@ def test_it_ends_when_its_server_is_killed_and_the_next_start_has_all_the_data(s
     assert not run.exists()
 
 
-@pytest.mark.slow
 def test_a_start_right_after_a_kill_waits_for_the_old_database_to_end(start, data):
     real = start(*SMALL, DATA_DIR=str(data))
     orphan = databases(data)
@@ -403,7 +389,6 @@ def test_a_process_that_has_the_number_of_a_former_database_is_left_alone(tmp_pa
     bystander.wait()
 
 
-@pytest.mark.slow
 def test_a_copy_of_the_data_does_not_take_the_socket_of_the_original(start, first, tmp_path):
     copied = tmp_path / "data"
     copied.mkdir()
@@ -419,7 +404,6 @@ def test_a_copy_of_the_data_does_not_take_the_socket_of_the_original(start, firs
 # What goes wrong
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ibdata1", "aria_log_control"])
 def test_a_database_that_cannot_start_shows_what_it_says(data, name):
     (data / "mariadb" / name).write_bytes(b"garbage" * 3000)
@@ -433,7 +417,6 @@ def test_a_database_that_cannot_start_shows_what_it_says(data, name):
     assert not databases(data) and not (data / "run").is_symlink()
 
 
-@pytest.mark.slow
 def test_what_it_says_before_it_has_a_log_is_shown_too(data, tmp_path):
     false = tmp_path / "bin" / "mariadbd"
     false.parent.mkdir()
@@ -447,7 +430,6 @@ def test_what_it_says_before_it_has_a_log_is_shown_too(data, tmp_path):
     assert "error while loading shared libraries" in done.stderr
 
 
-@pytest.mark.slow
 def test_when_the_database_dies_by_itself_the_server_says_so_and_ends(start, data):
     """So that its supervisor (systemd, a person) starts both anew."""
     shop = start(DATA_DIR=str(data))
