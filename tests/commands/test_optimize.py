@@ -99,7 +99,7 @@ def test_a_dump_that_is_restored_as_the_readme_says_has_all_words(sql, make, acc
     make.product("A lamp with light")
     tables = [sql(f"SHOW CREATE TABLE {table}")[0]["Create Table"] for table in ("categories", "products")]
     dump = ";\n".join([*tables, "INSERT INTO products (name, price) VALUES ('A lamp with light', 1)"])
-    option = re.search(r'--init-command="([^"]+)"', (ROOT / "README.md").read_text(encoding="utf-8"))[1]
+    option = re.search(r'--init-command="([^"]+)"', (ROOT / "docs" / "operating.md").read_text(encoding="utf-8"))[1]
     where = [f"--socket={login.unix_socket}", f"--user={login.user}", "--database=restored"]
 
     sql("CREATE DATABASE restored CHARACTER SET utf8mb4")
