@@ -1,10 +1,11 @@
 """Check every SQL file: its header, its statement against the live schema (by PREPARE), its plan, its time."""
 
+import contextlib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any
 
-from commands import check_plans, check_times, optimize
+from commands import check_plans, check_times, optimize, seed
 from core.cli import say, tell
 from core.config import Config
 from core.database_url import DatabaseUrl
@@ -41,26 +42,22 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     problems = statements.problems + missing(ROOT / "sql", pages(ROOT))
     with owner_url(config) as url:
         state = migrations.Migrator(url, tell).state()
-        connection = connect(url, 10, STATEMENT_TIMEOUT)
-        try:
-            with connection.cursor() as cursor:
-                refused = {statement.name: problem_of(cursor, statement) for statement in statements}
-                problems += filter(None, refused.values())
-                _say_result(problems, state, statements, url)
-                status = 1 if problems else 0
-                if not problems and not state.pending:
-                    sentence = optimize.left_out(Session(cursor, statements))
-                    if sentence:
-                        say(sentence)
-                        status = 1
-                sound = [statement for statement in statements if not refused[statement.name]]
-                if options.plans:
-                    status = max(status, plans_status(cursor, statements, sound))
-                if options.times:
-                    check_times.report(cursor, sound)
-                return status
-        finally:
-            connection.close()
+        with contextlib.closing(connect(url, 10, STATEMENT_TIMEOUT)) as connection, connection.cursor() as cursor:
+            refused = {statement.name: problem_of(cursor, statement) for statement in statements}
+            problems += filter(None, refused.values())
+            _say_result(problems, state, statements, url)
+            status = 1 if problems else 0
+            if not problems and not state.pending:
+                sentence = optimize.left_out(Session(cursor, statements))
+                if sentence:
+                    say(sentence)
+                    status = 1
+            sound = [statement for statement in statements if not refused[statement.name]]
+            if options.plans:
+                status = max(status, plans_status(cursor, statements, sound))
+            if options.times:
+                check_times.report(cursor, sound)
+    return status
 
 
 def _say_result(problems: list[Problem], state: State, statements: Statements, url: DatabaseUrl) -> None:
@@ -78,7 +75,7 @@ def _verdict(problems: list[Problem]) -> str:
 
 def plans_status(cursor: Any, statements: Statements, sound: list[Statement]) -> int:
     """Print what is wrong with the plans of the `sound` statements, a line each; return the exit status (0, 1, 2)."""
-    products = (Session(cursor, statements).one("seed/counts") or {})["products"]
+    products = seed.counts(Session(cursor, statements))["products"]
     if products < check_plans.FEWEST:
         say(
             f"There are {products} products; below {check_plans.FEWEST}, plans say nothing about a large shop. "

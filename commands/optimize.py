@@ -1,13 +1,13 @@
-"""Make the products' table anew, and with it the index of words, which search uses.
+"""Rebuild the table of products and its full-text index, which search uses.
 
-InnoDB keeps the entries of what was deleted or changed, and passes over them in every search. With 100,000 products
-(MariaDB, 2 busy cores), a word that none has takes 0.1 ms, and 9, 60 and 99 ms after one, two and three changes of
-every description. What was tried, on both servers: `ALTER TABLE … FORCE` leaves 0.1 ms. A new index alone leaves 1 to
-28, as the list of what was deleted is the table's; `OPTIMIZE TABLE` with `innodb_optimize_fulltext_only` left 10 in
-twice the time, and needs rights on the whole server.
+InnoDB keeps the entries of deleted and changed rows in the index, and skips them in every search. With 100,000 products
+(MariaDB, 2 busy cores), a search for a word that no product has takes 0.1 ms; after one, two and three changes of every
+description it takes 9, 60 and 99 ms. `ALTER TABLE … FORCE` brings back 0.1 ms on both servers. Tried and worse: a new
+index alone (1 to 28 ms, because the list of deleted rows belongs to the table), and `OPTIMIZE TABLE` with
+`innodb_optimize_fulltext_only` (10 ms in twice the time, and it needs rights on the whole server).
 
-And an index that was made while the server's stop words were on (by `ALTER TABLE`, `OPTIMIZE TABLE`, or from a dump)
-has no "that" and no "with", and searches for them find nothing. One that is made here has them.
+An index that was built while the server's stop words were on (by `ALTER TABLE`, `OPTIMIZE TABLE`, or from a dump) lacks
+words such as "that" and "with", and searches for them find nothing. This command builds it with all words.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any
 
+from commands import seed
 from core.cli import confirm, say
 from core.config import Config
 from core.database_url import DatabaseUrl
@@ -25,11 +26,11 @@ from core.db.migrations import ALL_WORDS, LONGEST_STATEMENT
 from core.db.owner import in_transaction, owner_url
 from core.db.statements import Statements
 
-HELP = "make the index of words anew: after very many changes, or where it leaves words out"
-REBUILD = "ALTER TABLE products FORCE"  # whole: not before it is done do searches use the new one
+HELP = "rebuild the full-text index: after very many changes, or if it leaves words out"
+REBUILD = "ALTER TABLE products FORCE"  # searches use the old table until this is done
 PER_PRODUCT = 300e-6  # seconds; on 2 busy cores a million took MariaDB 100 s, and 20,000 took MySQL 6
-NOBODYS = "+qzxjvkwqzxjvkw"  # a word that no product has
-DUE = 0.02  # seconds that every search takes longer
+UNUSED = "+qzxjvkwqzxjvkw"  # a word that no product has
+DUE = 0.02  # seconds of extra time for every search
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -38,14 +39,14 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
-    """Say how long it takes and whom it holds up; do it, and say what it brought."""
+    """Say how long it takes and what waits meanwhile; rebuild, and print the gain."""
     with owner_url(config) as url:
-        products, before = in_transaction(url, lambda db: ((db.one("seed/counts") or {})["products"], delay(db)))
+        products, before = in_transaction(url, lambda db: (seed.counts(db)["products"], delay(db)))
         seconds = max(1, round(products * PER_PRODUCT))
         question = (
-            f"Making the table and the index of words of {products} products anew takes up to {seconds} s on 2 cores. "
+            f"Rebuilding the table and the full-text index of {products} products takes up to {seconds} s on 2 cores. "
             "Meanwhile products can be read, searched and put into carts; changes of products get a 503 after "
-            "DATABASE_TIMEOUT. It takes as much room on the disk again as the table does. Go on?"
+            "DATABASE_TIMEOUT. It needs as much free disk space as the table takes. Go on?"
         )
         if not options.yes:
             confirm(question, "optimize --yes")
@@ -53,14 +54,14 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
         rebuild(url)
         after = in_transaction(url, delay)
     say(
-        f"The index of words is new, after {time.monotonic() - began:.1f} s. A search for a word that no product has "
+        f"The full-text index is new, after {time.monotonic() - began:.1f} s. A search for a word that no product has "
         f"took {before * 1000:.1f} ms, and takes {after * 1000:.1f} ms."
     )
     return 0
 
 
 def rebuild(url: DatabaseUrl) -> None:
-    """Make the table and its index anew, in one step; with all words, whatever the server leaves out."""
+    """Rebuild the table and its index in one step, with all words, whatever the server's stop words are."""
     with (
         contextlib.closing(connect(url, 10, statement_timeout=LONGEST_STATEMENT)) as connection,
         connection.cursor() as cursor,
@@ -70,36 +71,36 @@ def rebuild(url: DatabaseUrl) -> None:
 
 
 def delay(db: Session) -> float:
-    """Return the seconds that every search takes at least: what finding nothing takes, the least of three tries."""
+    """Return the seconds that every search takes at least: the least of three searches that find nothing."""
     times = []
     for _ in range(3):
         began = time.perf_counter()
-        db.one("products/has_word", words=NOBODYS)
+        db.one("products/has_word", words=UNUSED)
         times.append(time.perf_counter() - began)
     return min(times)
 
 
 def due(url: DatabaseUrl) -> str | None:
-    """Return the sentence that says that it is time to optimize, or None."""
+    """Return a sentence if it is time to optimize, else None."""
     seconds = in_transaction(url, delay)
     if seconds < DUE:
         return None
     return (
-        f"Every search takes {seconds * 1000:.0f} ms longer than it should, for what was changed or deleted since the "
-        "index of words was made. At a quiet hour, type: python3 server.py optimize"
+        f"Every search takes {seconds * 1000:.0f} ms longer than it should, because of products that were changed or "
+        "deleted since the full-text index was built. At a quiet hour, type: python3 server.py optimize"
     )
 
 
 def left_out(db: Session) -> str | None:
-    """Return the sentence on a word that products have and the index of words has not, or None.
+    """Return a sentence if the full-text index lacks a word that products have, else None.
 
-    Nothing can be said where none of the newest products has a word that a server may leave out.
+    None, too, if none of the newest products has a word that a server may leave out.
     """
     for row in db.many("products/stop_words")[:1]:
         if not (db.one("products/has_word", words=f"+{row['word']}") or {})["found"]:
             return (
-                f"The index of words leaves out words such as {row['word']!r}, and searches for them find nothing: it "
-                "was made anew (by ALTER TABLE, OPTIMIZE TABLE, or from a dump) with the server's stop words on. Type: "
+                f"The full-text index leaves out words such as {row['word']!r}, and searches for them find nothing: it "
+                "was rebuilt (by ALTER TABLE, OPTIMIZE TABLE, or from a dump) with the server's stop words on. Type: "
                 "python3 server.py optimize"
             )
     return None

@@ -14,8 +14,8 @@ from commands import seed_catalogue
 from core.cli import CommandError, confirm, say
 from core.config import Config
 from core.database_url import DatabaseUrl
-from core.db.database import Session
 from core.db.owner import in_transaction, owner_url
+from core.db.session import Row, Session
 from core.errors import Conflict
 
 HELP = "fill the catalogue with believable products"
@@ -40,16 +40,21 @@ def count(text: str) -> int:
 def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     """Fill the catalogue, or leave it as it is."""
     with owner_url(config) as url:
-        counts = in_transaction(url, lambda db: db.one("seed/counts") or {})
-        filled = any(counts.values())
+        found = in_transaction(url, counts)
+        filled = any(found.values())
         if filled and not options.yes:
             confirm(
-                f"The catalogue has {counts['products']} products in {counts['categories']} categories, and carts have "
-                f"{counts['cart_lines']} lines. Remove all of them and fill it anew?",
+                f"The catalogue has {found['products']} products in {found['categories']} categories, and carts have "
+                f"{found['cart_lines']} lines. Remove all of them and fill it anew?",
                 "seed --yes",
             )
         fill(url, options.products, clear=filled)
     return 0
+
+
+def counts(db: Session) -> Row:
+    """Return how many products, categories and lines of carts (`cart_lines`) there are."""
+    return db.one("seed/counts") or {}
 
 
 def fill(url: DatabaseUrl, products: int, clear: bool = False) -> None:

@@ -14,7 +14,6 @@ import secrets
 import signal
 import subprocess
 from collections.abc import Callable
-from typing import cast
 
 from commands import optimize, seed
 from core import logs
@@ -146,11 +145,10 @@ def _embedded(stack: contextlib.ExitStack, config: Config) -> tuple[DatabaseUrl,
     stack.enter_context(explained(accounts.owner))
     Migrator(accounts.owner, tell).up()
     if private.fresh.exists():
-        counts = in_transaction(accounts.owner, lambda db: db.one("seed/counts"))
-        if not (counts and counts["products"]):  # `migrate` and `seed` may have been run before
+        if not in_transaction(accounts.owner, seed.counts)["products"]:  # `migrate` and `seed` may have been run before
             seed.fill(accounts.owner, PRODUCTS_AT_FIRST, clear=True)  # clears what an interrupted first start left
         private.fresh.unlink()
-    return cast(DatabaseUrl, accounts.application), private.process
+    return accounts.application, private.process
 
 
 def _check_word_index(url: DatabaseUrl, config: Config, statements: Statements) -> None:

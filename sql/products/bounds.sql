@@ -1,4 +1,4 @@
--- What bounds a search: the lengths of the words that the index of words has, and how many products there are at most.
+-- What bounds a search: the lengths of the words that the full-text index has, and how many products there are at most.
 -- used by: GET /api/products
 -- returns: one
 -- cache: estimate; the lengths are set when the server starts, and the number is an upper bound of about the right size

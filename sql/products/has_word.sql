@@ -1,4 +1,4 @@
--- Whether the index of words finds any product for these words.
+-- Whether the full-text index finds any product for these words.
 -- used by: python3 server.py check, python3 server.py purge, python3 server.py optimize, python3 server.py
 -- returns: one
 -- params:

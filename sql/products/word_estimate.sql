@@ -1,5 +1,5 @@
 -- How many products have a word, about: found among some 500 to 1,000 products spread over the whole catalogue.
--- used by: GET /api/products?search=…, to choose between the index of words and reading through
+-- used by: GET /api/products?search=…, to choose between the full-text index and reading through
 -- returns: one
 -- params:
 --   word  the beginning of a word, as LIKE has it: letters, marks and numbers, ss for ß, an underscore as \_

@@ -1,4 +1,4 @@
-"""`server.py optimize`, what says that it is due, and what notices that the index of words has lost words."""
+"""`server.py optimize`, what says that it is due, and what notices that the full-text index has lost words."""
 
 import re
 import shutil
