@@ -167,6 +167,7 @@ def after(monkeypatch, name, act):
     monkeypatch.setattr(Session, "run", run)
 
 
+@pytest.mark.slow
 def test_what_is_put_into_carts_meanwhile_is_not_in_the_way(sql, make, accounts, monkeypatch):
     mine = make.product("Mine")
 

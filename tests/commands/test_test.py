@@ -9,6 +9,7 @@ import commands.test
 from core.cli import CommandError
 
 
+@pytest.mark.slow
 def test_the_tests_options_are_pytests():
     done = command("test", "--version")
 

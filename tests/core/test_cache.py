@@ -221,6 +221,7 @@ def test_one_that_hangs_holds_up_the_others_for_a_while_only(monkeypatch):
     assert hanging.result(10)[0] == "late"
 
 
+@pytest.mark.slow
 def test_whoever_changes_it_sees_another_number_however_many_do_at_once():
     """Processes and threads alike, and more than one number: a lock did to Linux what looks like a deadlock."""
     generations = [Generation() for _ in range(2)]

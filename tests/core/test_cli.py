@@ -212,6 +212,7 @@ def end_of_input(question):
 # Commands
 
 
+@pytest.mark.slow
 def test_output_into_a_pipe_that_closes_early_makes_no_noise():
     reading, writing = os.pipe()
     os.close(reading)
@@ -228,6 +229,7 @@ def test_output_into_a_pipe_that_closes_early_makes_no_noise():
     assert done.stderr == b""
 
 
+@pytest.mark.slow
 def test_server_py_may_be_started_from_anywhere(tmp_path):
     done = subprocess.run(
         [sys.executable, str(ROOT / "server.py"), "routes"],

@@ -135,6 +135,7 @@ OWN_NAMES = [
 ]
 
 
+@pytest.mark.slow
 def test_every_product_is_found_by_the_words_of_its_own_name(client, make, way):
     made = {name: make.product(name) for name in OWN_NAMES}
 

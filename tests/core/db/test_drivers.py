@@ -365,6 +365,7 @@ def between(login, host="127.0.0.1", sent=None):
         yield dataclasses.replace(login, unix_socket=None, host=host, port=door.getsockname()[1]), frozen
 
 
+@pytest.mark.slow
 def test_a_database_that_falls_silent_is_lost_and_not_waited_for(login):
     with between(login) as (way, frozen):
         connection = connect(way, 1)

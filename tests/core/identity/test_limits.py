@@ -164,6 +164,7 @@ def test_name_and_address_of_an_account_count_together_by_the_hour_and_the_day(l
     assert by_the_day.count(401) == 100 - 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [{"username": "alice"}, EMAIL])
 def test_an_account_that_is_not_there_is_slowed_down_like_one_that_is(limited, hours, body):
     unknown = guesses(limited, hours, 45, [body], ["203.0.113.9"])

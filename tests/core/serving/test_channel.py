@@ -56,6 +56,7 @@ def pending(server):
     return sum(channel.total_outbufs_len for channel in list(server.active_channels.values()))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not pathlib.Path("/proc/self/fd").exists(), reason="looks into /proc")
 def test_clients_that_ask_for_much_and_read_nothing_block_no_others(start, accounts):
     real = start("--workers", "1", "--threads", "4", DATABASE_URL=as_url(accounts.application))
@@ -112,6 +113,7 @@ def test_many_requests_sent_at_once_are_all_answered_in_order(serve_here):
     assert bodies == b"".join(b"/%03d" % n * 100_000 for n in range(100)) + b"/last" * 100_000
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_made_while_it_is_sent_blocks_no_thread_when_its_client_does_not_read(serve_here):
     application = Answering(40_000_000, 100_000)
     server = serve_here(application, 2)
@@ -147,6 +149,7 @@ def test_an_answer_whose_client_goes_away_is_not_made_to_its_end(serve_here):
 # What is cut off
 
 
+@pytest.mark.slow
 def test_a_client_that_takes_an_answer_very_slowly_is_cut_off(serve_here, monkeypatch):
     monkeypatch.setattr(channel, "IDLE", 1)
     monkeypatch.setattr(channel, "SLOWEST", 10_000_000)
@@ -164,6 +167,7 @@ def test_a_client_that_takes_an_answer_very_slowly_is_cut_off(serve_here, monkey
         assert not server.active_channels
 
 
+@pytest.mark.slow
 def test_where_too_much_is_pending_the_clients_that_have_not_read_for_longest_are_cut_off(serve_here, monkeypatch):
     monkeypatch.setattr(serving, "PENDING", 3 * LARGE)
     server = serve_here(Answering(LARGE), 2)
@@ -260,6 +264,7 @@ def clock(monkeypatch):
     return jumps.append
 
 
+@pytest.mark.slow
 def test_after_a_jump_back_of_the_clock_idle_connections_are_still_closed(serve_here, clock):
     server = serve_here(plain)
     server.adj.channel_timeout = 0.5
@@ -272,6 +277,7 @@ def test_after_a_jump_back_of_the_clock_idle_connections_are_still_closed(serve_
         assert rest(idle) == b""
 
 
+@pytest.mark.slow
 def test_a_jump_ahead_of_the_clock_cuts_off_no_connection(serve_here, clock):
     server = serve_here(plain)
 

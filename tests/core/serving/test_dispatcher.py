@@ -254,6 +254,7 @@ def test_the_follower_that_watches_the_clock_keeps_no_thread_waiting(inbox_of):
     assert sys.getswitchinterval() < HANDOVER
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
 def test_tasks_that_do_not_end_to_come_do_not_keep_the_leader_from_reading(inbox_of, count):
     """As of a client that sends very many requests in one go: each queues the next."""
