@@ -34,12 +34,13 @@ if __name__ == "__main__":
 from commands import admin, check, migrate, openapi, optimize, purge, routes, seed, serve, test
 from core import cli, config
 from core.app import app
-from core.cache import Cache
+from core.cache import Cache, Generation
 from core.contract import openapi as openapi_document
 from core.contract.cached_answers import CachedAnswers
 from core.contract.envelope import Envelope
 from core.contract.etag import ConditionalRequests
 from core.contract.validation import Validation
+from core.database_url import DatabaseUrl
 from core.db import migrations
 from core.db.database import Database
 from core.db.readiness import Readiness
@@ -48,14 +49,14 @@ from core.identity import auth
 from core.identity.audit import Audit
 from core.identity.auth import Auth, Tokens
 from core.identity.budgets import Budgets
-from core.identity.counters import Counters
+from core.identity.counters import Counters, HostMemory
 from core.identity.limits import Limits
 from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
 from core.serving.cors import Cors
 from core.serving.middleware import Middleware
 
-# The order of the API document: a shopper's.
+# Their routes, in the order of the API document: a shopper's.
 # isort: off
 from resources import (
     products_list,
@@ -72,43 +73,44 @@ from resources import (
 
 # isort: on
 
-RESOURCES = (products_list, products, products_csv, categories, cart, users, users_sessions, audit, service, docs)
 COMMANDS = {
-    "serve": serve,
-    "migrate": migrate,
-    "seed": seed,
-    "check": check,
-    "admin": admin,
-    "purge": purge,
-    "optimize": optimize,
-    "routes": routes,
-    "openapi": openapi,
-    "test": test,
+    module.__name__.removeprefix("commands."): module
+    for module in (serve, migrate, seed, check, admin, purge, optimize, routes, openapi, test)
 }
 
 
-def shop(config, url, reload=False, *, generation=None, tries=None, before=None):
-    """Wire the shop in the order in which a request meets things; return the WSGI application, with its `readiness`.
+def shop(
+    settings: config.Config,
+    url: DatabaseUrl,
+    reload: bool = False,
+    *,
+    generation: Generation | None = None,
+    memory: HostMemory | None = None,
+    before: Readiness | None = None,
+) -> Middleware:
+    """Put the shop together, in the order in which a request meets things; return the WSGI application.
 
-    `config`: the Config, with a secret_key; `url`: the DatabaseUrl to use; `generation`, `tries`: what the workers of
-    this wiring share with those of the one before (a cache.Generation and counters.host_memory()); `before`: that one's
-    Readiness. Raises CommandError where a SQL file is wrong, and then leaves an earlier wiring as it was; LookupError
-    for a route that does not say who may use it.
+    `settings`: with a secret_key. `reload`: take edits of sql/ at once. During a rolling restart, `generation` and
+    `memory` are what the old workers share with the new ones, and `before` is the old Readiness. Raises CommandError
+    where a SQL file is wrong, and then leaves the former shop as it was; LookupError for a route that does not say who
+    may use it.
     """
+    if not settings.secret_key:
+        raise CommandError("SECRET_KEY is not set. Make one, and keep it in .env; .env.example says how.")
     needed = before.migrations if before else migrations.files()
     statements = Statements(ROOT / "sql", reload, migrations.tables(needed))
     require_sound(statements.problems + missing(ROOT / "sql", pages()))
-    readiness = Readiness(url, config.database_timeout, statements, needed)
+    readiness = Readiness(url, settings.database_timeout, statements, needed)
     if before:
         readiness.replace(before)
-    # Whoever edits statements wants to see at once what they do: answers that are in memory would hide it.
-    cache = Cache(0 if reload else config.cache_ttl, config.count_cache_ttl, config.cache_size, generation)
-    database = Database(url, statements, config.database_timeout, cache)
-    passwords = Passwords(config.bcrypt_cost, slots=max(1, config.threads // 2))
-    tokens = Tokens(config.secret_key, config.session_ttl, config.session_idle, config.reauth_after)
-    counters = Counters(config.rate_limit_storage, tries)
-    limits = Limits(counters, config.rate_limits, config.trusted_proxies)
-    delays = LoginDelays(counters, config.rate_limits)
+    # With --reload nothing is cached: an edit of a statement is seen at once.
+    cache = Cache(0 if reload else settings.cache_ttl, settings.count_cache_ttl, settings.cache_size, generation)
+    database = Database(url, statements, settings.database_timeout, cache)
+    passwords = Passwords(settings.bcrypt_cost, slots=max(1, settings.threads // 2))
+    tokens = Tokens(settings.secret_key, settings.session_ttl, settings.session_idle, settings.reauth_after)
+    counters = Counters(settings.rate_limit_storage, memory)
+    limits = Limits(counters, settings.rate_limits, settings.trusted_proxies)
+    delays = LoginDelays(counters, settings.rate_limits)
 
     app.uninstall(True)
     for plugin in (
@@ -120,13 +122,13 @@ def shop(config, url, reload=False, *, generation=None, tries=None, before=None)
         Auth(database, tokens, users_sessions.find_user, passwords=passwords, delays=delays),
         Validation(),
         readiness,
-        Budgets(limits, config.threads),
+        Budgets(limits, settings.threads),
         database,
     ):
         app.install(plugin)
     auth.require_declared(app)
     openapi_document.text(app)  # stops the start where a route cannot be described
-    return Middleware(app, Cors(config.cors_origins), cache.answers, readiness)
+    return Middleware(app, Cors(settings.cors_origins), cache.answers, readiness)
 
 
 if __name__ == "__main__":

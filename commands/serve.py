@@ -79,7 +79,7 @@ def _wiring(
     options: argparse.Namespace, config: Config, shop: Callable[..., Middleware], url: DatabaseUrl
 ) -> Callable[..., Middleware]:
     """Return `wire()`, which wires the shop; `wire(before)` reads the settings and the files of sql/ again for it."""
-    shared = {"generation": Generation(), "tries": host_memory()}
+    shared = {"generation": Generation(), "memory": host_memory()}
     code = _code_times()
 
     def wire(before: Middleware | None = None) -> Middleware:

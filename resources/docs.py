@@ -1,6 +1,7 @@
-"""Pages for people: what this is and where to go, and the API to read and try, served whole from here."""
+"""Pages for people: what this is and where to go, and the API to read and try, served from this host alone."""
 
 import pathlib
+from typing import Any
 
 from bottle import HTTPResponse, request, response
 
@@ -16,7 +17,7 @@ POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'"
 )
-PROTECTION = {"Content-Security-Policy": POLICY}  # in place of the edge's own
+PROTECTION = {"Content-Security-Policy": POLICY}  # in place of the middleware's own
 
 FILES = {  # under /docs/; what is not listed here is not served
     "docs.css": ("pages", CSS),
@@ -46,7 +47,7 @@ SHOP = {
 
 
 @app.get("/", auth=PUBLIC, hidden=True, cache=REVALIDATE, message="Welcome.")
-def home():
+def home() -> dict[str, Any]:
     """Say what this is and where to go: a page for browsers, JSON for everything else."""
     if prefers_html(request.get_header("Accept", "")):
         headers = {**PROTECTION, "Content-Type": HTML, "Cache-Control": REVALIDATE, "Vary": "Accept"}
@@ -56,17 +57,17 @@ def home():
 
 
 @app.get("/docs", auth=PUBLIC, hidden=True, produces=HTML, cache=REVALIDATE)
-def docs():
+def docs() -> bytes:
     """Show the API document in Swagger UI, to read and to try."""
     response.headers.update(PROTECTION)
     return DOCS
 
 
-def _serve(name, folder, media):
+def _serve(name: str, folder: str, media: str) -> None:
     """Add the route of one file."""
     data = (HERE / folder / name).read_bytes()
 
-    def file():
+    def file() -> bytes:
         """Give a file that the pages are made of."""
         response.headers.update(PROTECTION)
         return data
@@ -78,12 +79,12 @@ for _name, (_folder, _media) in FILES.items():
     _serve(_name, _folder, _media)
 
 
-def prefers_html(accept):
+def prefers_html(accept: str) -> bool:
     """Whether an Accept header wants text/html more than application/json (RFC 9110, 12.5.1); a tie is JSON."""
     return _weight(accept, "text", "html") > _weight(accept, "application", "json")
 
 
-def _weight(accept, kind, subtype):
+def _weight(accept: str, kind: str, subtype: str) -> float:
     """Return the q of a media type: what the most specific range that has it says, 0 where none has."""
     ranges = {f"{kind}/{subtype}": 2, f"{kind}/*": 1, "*/*": 0}
     best = (-1, 0.0)
@@ -94,7 +95,7 @@ def _weight(accept, kind, subtype):
     return best[1]
 
 
-def _quality(parameters):
+def _quality(parameters: list[str]) -> float:
     for parameter in parameters:
         if parameter.startswith("q="):
             try:

@@ -4,7 +4,9 @@ from core.app import app
 from core.cache import REVALIDATE
 from core.contract import openapi
 from core.contract.shapes import Shape
+from core.db.database import Row, Session
 from core.db.migrations import State, applied
+from core.db.readiness import Readiness
 from core.errors import ServiceUnavailable
 from core.identity.auth import PUBLIC
 
@@ -14,19 +16,19 @@ STATUS = Shape("Status", status={"type": "string", "meta": {"example": "ready"}}
 @app.get(
     "/api/openapi.json", auth=PUBLIC, produces="application/json", cache=REVALIDATE, message="The OpenAPI 3.1 document."
 )
-def get_openapi_document():
+def get_openapi_document() -> bytes:
     """Describe this API: the OpenAPI document, generated from the routes."""
     return openapi.text(app)
 
 
 @app.get("/api/health", auth=PUBLIC, returns=STATUS, message="Alive.")
-def get_health():
+def get_health() -> Row:
     """Say that the process runs; the database is not asked."""
     return {"status": "alive"}
 
 
 @app.get("/api/ready", auth=PUBLIC, returns=STATUS, message="Ready.")
-def get_readiness(db, readiness):
+def get_readiness(db: Session, readiness: Readiness) -> Row:
     """Say whether the database answers, its schema is the one that this shop needs, and all statements fit it."""
     state = State(readiness.migrations, applied(db))
     names = [migration.name for migration in state.pending]

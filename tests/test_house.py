@@ -151,7 +151,7 @@ def test_nobody_imports_in_a_circle():
 
 def test_every_resource_is_wired():
     """A file of resources/ has routes, and server.py names it; or it helps the one whose name it begins with."""
-    wired = {module.__name__.split(".")[1] for module in server.RESOURCES}
+    wired = {name.split(".")[1] for name in imports_of("server") if name.startswith("resources.")}
     files = {path.stem for path in (ROOT / "resources").glob("[a-z]*.py")}
 
     assert wired <= files
@@ -462,3 +462,25 @@ def test_no_pattern_is_possessive():
     found = [page.name for page in PROGRAM if possessive.search(page.read_text())]
 
     assert not found
+
+
+EARLY_PAGES = {"core.cli", "core.setup.bootstrap", "core.setup.system"}  # for any Python 3
+
+
+def unannotated(node):
+    """Yield the names of public functions and methods that lack a type."""
+    for inner in node.body:
+        if isinstance(inner, ast.ClassDef) and not inner.name.startswith("_"):
+            yield from unannotated(inner)
+        if isinstance(inner, ast.FunctionDef) and (not inner.name.startswith("_") or inner.name == "__init__"):
+            given = [*inner.args.posonlyargs, *inner.args.args, *inner.args.kwonlyargs]
+            untyped = [
+                argument.arg for argument in given if not argument.annotation and argument.arg not in ("self", "cls")
+            ]
+            if untyped or not inner.returns:
+                yield inner.name
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module not in EARLY_PAGES])
+def test_everything_public_has_types(module):
+    assert list(unannotated(tree_of(MODULES[module]))) == []
