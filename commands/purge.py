@@ -13,7 +13,7 @@ from core.db.statements import Statements
 from core.setup.system import ROOT
 
 HELP = "remove expired sessions and abandoned carts"
-BATCH = 500  # rows in one transaction: locks are held for moments
+BATCH = 500  # rows in one transaction: it locks them only for a moment
 
 
 def arguments(parser: ArgumentParser) -> None:

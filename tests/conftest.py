@@ -72,7 +72,7 @@ def wired(accounts):
         return TestApp(server.shop(settings, url or accounts.application), **extra)
 
     yield wire
-    server.shop(SETTINGS, accounts.application)  # the routes are those of the one app, whoever wires them
+    server.shop(SETTINGS, accounts.application)  # all wirings share the routes of one app
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def typed(monkeypatch, capsys, tmp_path):
                 status = left.code
             finally:  # commands send the log of their process to standard error
                 log.handlers[:], log.level = handlers, level
-        told = capsys.readouterr()
-        return status, told.out, told.err
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
 
     return run
