@@ -10,7 +10,7 @@ from bottle import HTTPError
 
 
 class ApiError(HTTPError):
-    """A failure that the client is told about: `code`, a message, details and headers of its own."""
+    """A failure with an answer for the client: `code`, a message, details and headers of its own."""
 
     default_status = 500
     code = "INTERNAL_ERROR"

@@ -42,7 +42,7 @@ def register(db: Session, body: Row, passwords: Passwords) -> Row:
     """Create an account."""
     name, email = unreserved(body["username"]), address_of(body["email"])
     chosen(body["password"], name, email)
-    # The hash is made before the row: whoever waited for the row would wait for the hash of another.
+    # The hash is made before the row, so that nobody waits for the row while another request makes a hash.
     if db.one("users/login_by_username", username=name):
         raise errors.DuplicateUsername()
     if db.one("users/login_by_email", email=email):
@@ -146,8 +146,8 @@ def end_sessions(db: Session, id: int, user: Row) -> Row:
 def lock_account(db: Session, id: int, user: Row, verified: str | None) -> None:
     """Lock an account for a change by `user`; raise if the account, his session or his password is gone by now.
 
-    A change that came first has ended the sessions of all others. Whoever was overtaken by it, while hashes were made,
-    must not undo it with what was good before.
+    Hashes take time, and another change may come first: it has ended the other sessions. A request that it overtook
+    must not undo it with a token or a password that was valid before.
     """
     account = db.one("users/lock", id=id)
     if account is None:

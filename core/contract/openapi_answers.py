@@ -128,7 +128,7 @@ def _problem(code: str, parts: Parts) -> str:
     """Put the envelope of one code into `parts`; return its name."""
     name = "".join(word.capitalize() for word in code.split("_")).removesuffix("Error") + "Error"
     details = schema_of(DETAILS[code], parts) if code in DETAILS else {"type": "object", "additionalProperties": True}
-    told = {
+    said = {
         "type": "object",
         "properties": {"code": {"const": code}, "message": {"type": "string"}, "details": details},
         "required": ["code", "message", "details"],
@@ -136,7 +136,7 @@ def _problem(code: str, parts: Parts) -> str:
     }
     parts[name] = {
         "type": "object",
-        "properties": {"success": {"const": False}, "error": told},
+        "properties": {"success": {"const": False}, "error": said},
         "required": ["success", "error"],
         "additionalProperties": False,
     }
