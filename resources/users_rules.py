@@ -11,7 +11,7 @@ from core.errors import ValidationError
 from core.identity.passwords import LONGEST_PASSWORD, is_acceptable
 
 SHOP = "bodega"
-RESERVED = re.compile(  # names that others would take for the shop, or that have a meaning to mail and programs (RFC 2142)
+RESERVED = re.compile(  # names that people take for the shop, or that have a meaning for mail (RFC 2142) and programs
     r"_*(abuse|accounts?|admin|administrator|api|billing|bodega|contact|customer_?service|guest|help|helpdesk|hostmaster"
     r"|info|mail|mailer_?daemon|me|moderator|no_?reply|nobody|null|office|official|operator|orders|owner|payments?"
     r"|postmaster|privacy|root|sales|security|service|shop|staff|store|superuser|support|sysadmin|system|team|undefined"
