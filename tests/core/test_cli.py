@@ -12,6 +12,7 @@ from helpers import as_url, environment, is_one_sentence
 
 import server
 from core import cli, config
+from core.cli import CommandError
 from core.setup.system import ROOT
 
 SCHEMA_COMMANDS = [
@@ -207,6 +208,31 @@ def test_the_end_of_input_at_a_question_changes_nothing(typed, accounts, make, s
 def end_of_input(question):
     """Answer as Ctrl-D does."""
     raise EOFError
+
+
+@pytest.mark.parametrize(("answer", "goes_on"), [("y", True), (" YES", True), ("n", False), ("", False)])
+def test_a_question_is_asked_at_the_terminal_and_only_yes_goes_on(monkeypatch, answer, goes_on):
+    asked = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or answer)
+
+    with contextlib.nullcontext() if goes_on else pytest.raises(CommandError, match=r"Nothing was changed\."):
+        cli.confirm("Go on?", "seed --yes")
+
+    assert asked == ["Go on? [y/N] "]
+
+
+def test_a_question_that_nobody_can_answer_names_the_command_that_does_not_ask(monkeypatch):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+
+    with pytest.raises(CommandError, match=r"^Go on\? Nobody is here .*: python3 server\.py seed --yes$"):
+        cli.confirm("Go on?", "seed --yes")
+
+
+def test_a_table_has_columns_of_one_width_and_no_spaces_at_the_end(capsys):
+    cli.say_table([("name", "state"), ("a long name", ""), ("b", "applied")])
+
+    assert capsys.readouterr().out.splitlines() == ["name         state", "a long name", "b            applied"]
 
 
 # Commands
