@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from bottle import response
 from helpers import Answer, as_url, ended, forked, servers
-from test_products_and_categories import NEW
+from test_products_changes import NEW
 from webtest import TestApp
 
 from core import cache as ours

@@ -2,7 +2,7 @@
 
 import pytest
 from helpers import at_once, bearer, login, register
-from test_products_and_categories import NEW
+from test_products_changes import NEW
 
 
 def trail(client, headers, query=""):

@@ -9,6 +9,22 @@ def names(answer):
     return [item["name"] for item in answer.json["data"]["items"]]
 
 
+def get(client, query):
+    """Return the data of a list."""
+    answer = client.get("/api/products", query)
+    assert answer.status_int == 200, answer.text
+    return answer.json["data"]
+
+
+def pages_of(client, query):
+    """Yield the data of every page of a list, one after the other by their cursors."""
+    after = {}
+    while after is not None:
+        data = get(client, {**query, **after})
+        yield data
+        after = {"after": data["pagination"]["next"]} if data["pagination"]["next"] else None
+
+
 def test_a_product_has_the_fields_of_the_contract_and_no_others(client, make):
     lamps = make.category("Lamps")
     id = make.product("Desk Lamp", "19.90", 7, category_id=lamps, description="Warm.", image_url="/lamp.jpg")
@@ -92,9 +108,7 @@ def test_a_filter_holds_in_every_order_on_pages_and_behind_cursors(client, make,
     expected = [f"Thing {n:02}" for n in range(12) if passes(n)]
 
     pages = [client.get("/api/products", {**query, "page": page}).json["data"] for page in (1, 2, 3)]
-    behind = [pages[0]]
-    while after := behind[-1]["pagination"]["next"]:
-        behind.append(client.get("/api/products", {**query, "after": after}).json["data"])
+    behind = list(pages_of(client, query))
 
     assert sorted(item["name"] for page in pages for item in page["items"]) == expected
     assert sorted(item["name"] for page in behind for item in page["items"]) == expected
@@ -107,13 +121,6 @@ def test_in_stock_filters_both_ways(client, make):
 
     assert names(client.get("/api/products?in_stock=true")) == ["There"]
     assert names(client.get("/api/products?in_stock=false")) == ["Sold out"]
-
-
-def get(client, query):
-    """Return the data of a list."""
-    answer = client.get("/api/products", query)
-    assert answer.status_int == 200, answer.text
-    return answer.json["data"]
 
 
 def test_the_link_header_leads_to_the_next_page(client, make):

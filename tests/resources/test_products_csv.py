@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from helpers import as_url, at_once
-from test_products_and_categories import NEW, problem
+from test_products_changes import NEW, problem
 
 from core.contract.request_body import LARGEST_BODY
 from core.db.database import Database, Session

@@ -5,7 +5,7 @@ import io
 import json
 
 import pytest
-from test_products_and_categories import problem
+from test_products_changes import problem
 from test_products_csv import details, stored, take_in
 from test_products_fields import BAD
 

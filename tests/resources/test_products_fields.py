@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_products_and_categories import NEW, problem, send
+from test_products_changes import NEW, problem, send
 
 BAD = {
     "name": ['""', '" "', '"\\u2003"', '"a\\nb"', '"\\u0000"', '"\\u0085"', '"' + "x" * 256 + '"', "null", "5", "true"],

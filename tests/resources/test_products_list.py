@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from test_products import get
+from test_products import get, pages_of
 from test_products_search import SORTS, way
 
 from resources import products_search
@@ -64,17 +64,15 @@ def check(client, products, query, sort):
         filters = {parameter: value or category for parameter, value in given.items()}
         wanted = in_order([product for product in products if is_wanted(product)], sort)
         asked = {**query, **filters, "sort": sort, "per_page": 3, "facets": "true"}
-        items, after = [], {}
+        items = []
 
-        while after is not None:
-            data = get(client, {**asked, **after})
+        for data in pages_of(client, asked):
             items += data["items"]
             assert len(items) <= len(wanted), name  # a cursor that leads back would lead on for ever
             facets = {facet["category_id"]: facet["count"] for facet in data["facets"]["categories"]}
             assert data["pagination"]["total"] == sum(facets.values()) == len(wanted), name
             assert data["facets"]["price"]["min"] == min(product["price"] for product in wanted)
             assert data["facets"]["price"]["max"] == max(product["price"] for product in wanted)
-            after = {"after": data["pagination"]["next"]} if data["pagination"]["next"] else None
 
         if sort == "relevance":
             items, wanted = [sorted(all, key=lambda product: product["id"]) for all in (items, wanted)]
@@ -102,12 +100,10 @@ def test_a_search_for_short_words_has_the_same(client, products, sort):
 @pytest.mark.parametrize("sort", SORTS)
 def test_what_is_read_window_by_window_is_the_same(client, products, monkeypatch, sort):
     monkeypatch.setattr(products_search, "READ_UNINDEXED", 4)
-    items, after = [], {}
+    items = []
 
-    while after is not None:
-        data = get(client, {"search": "xs", "sort": sort, "per_page": 3, **after})
+    for data in pages_of(client, {"search": "xs", "sort": sort, "per_page": 3}):
         items += data["items"]
         assert len(items) <= len(products)
-        after = {"after": data["pagination"]["next"]} if data["pagination"]["next"] else None
 
     assert items == in_order(products, sort)

@@ -4,7 +4,7 @@ import base64
 import json
 
 import pytest
-from test_products import get, names
+from test_products import get, names, pages_of
 
 ORDERS = {
     "newest": ["c", "b", "a"],
@@ -31,16 +31,11 @@ def test_pages_and_cursors_walk_every_product_once_even_where_all_are_equal(clie
     query = {"sort": sort, "per_page": 3} | ({"search": search} if search else {})
 
     by_page = [i["id"] for page in (1, 2, 3) for i in get(client, query | {"page": page})["items"]]
-    by_cursor, page = [], get(client, query)
-    while True:
-        by_cursor += [item["id"] for item in page["items"]]
-        if not page["pagination"]["next"]:
-            break
-        page = get(client, query | {"after": page["pagination"]["next"]})
+    by_cursor = list(pages_of(client, query))
 
-    assert by_cursor == by_page
+    assert [item["id"] for page in by_cursor for item in page["items"]] == by_page
     assert set(by_page) == made and len(by_page) == 7
-    assert page["pagination"]["page"] == 3 and page["pagination"]["has_prev"]
+    assert by_cursor[-1]["pagination"]["page"] == 3 and by_cursor[-1]["pagination"]["has_prev"]
 
 
 @pytest.mark.parametrize("sort", ["newest", "price", "name", "relevance"])
@@ -67,12 +62,9 @@ def test_every_cursor_that_the_shop_gives_is_taken_back(client, make, sql, sort,
     prices = ["0.01", "99999999.99", "5.00", "10.00", "100000.10", "7.77"]
     for name, date, price in zip(names, dates, prices, strict=True):
         make.product(f"{name} lamp xs", price, created_at=date)
-    seen, after = [], {}
 
-    while after is not None:
-        data = get(client, {"sort": sort, "per_page": 1, **search, **after})
-        seen += [item["id"] for item in data["items"]]
-        after = {"after": data["pagination"]["next"]} if data["pagination"]["next"] else None
+    pages = pages_of(client, {"sort": sort, "per_page": 1, **search})
+    seen = [item["id"] for page in pages for item in page["items"]]
 
     assert len(seen) == len(set(seen)) == 6
 
@@ -100,7 +92,6 @@ def test_a_cursor_of_another_order_is_refused(client, make):
     ],
 )
 def test_a_forged_cursor_is_a_400(client, forged):
-
     cursor = base64.urlsafe_b64encode(forged.encode()).decode()
 
     assert client.get("/api/products", {"sort": "price", "after": cursor}).status_int == 400

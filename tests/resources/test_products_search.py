@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 from helpers import SETTINGS, TABLES, execute
-from test_products import get, names
+from test_products import get, names, pages_of
 from webtest import TestApp
 
 import server
@@ -27,7 +27,7 @@ def reading(monkeypatch):
 
 @pytest.fixture(params=["index", "reading", "both"])
 def way(request, monkeypatch):
-    """Each way of finding what has the words; `both` takes every second word for a common one."""
+    """Each way to find products by words; in `both`, every second word counts as common."""
     common = {"index": 10**9, "reading": 0, "both": 1}[request.param]
     monkeypatch.setattr(products_search, "COMMON", common)
     if request.param == "both":
@@ -182,15 +182,10 @@ def test_the_lengths_of_indexed_words_are_the_servers_own(accounts, sql):
 
 
 def everything(client, query):
-    """Return the names on all pages, page by page through the cursors, and the totals that were told."""
-    found, totals, after = [], [], {}
-    while True:
-        data = get(client, {**query, **after})
-        found += [item["name"] for item in data["items"]]
-        totals.append((data["pagination"]["total"], data["pagination"].get("total_is_exact", True)))
-        if not data["pagination"]["next"]:
-            return found, totals
-        after = {"after": data["pagination"]["next"]}
+    """Return the names on all pages, page by page through the cursors, and the totals of the pages."""
+    pages = list(pages_of(client, query))
+    found = [item["name"] for page in pages for item in page["items"]]
+    return found, [(page["pagination"]["total"], page["pagination"].get("total_is_exact", True)) for page in pages]
 
 
 @pytest.fixture
@@ -296,35 +291,30 @@ def test_common_words_by_relevance_are_found_to_the_end(client, catalogue, readi
 
 
 @pytest.mark.parametrize("ranked_by", ["the index", "reading"])
-def test_new_products_move_nothing_for_who_pages_by_relevance(client, make, monkeypatch, ranked_by):
+def test_new_products_do_not_move_the_pages_by_relevance(client, make, monkeypatch, ranked_by):
     if ranked_by == "reading":
         for name, bound in {"COMMON": 0, "READ": 4, "FEWEST_RANKED": 1}.items():
             monkeypatch.setattr(products_search, name, bound)
     made = make.products(9, name="lamp")
-    query, seen, after = {"search": "lamp", "sort": "relevance", "per_page": 2}, [], {}
+    seen = []
 
-    while after is not None:
-        data = get(client, {**query, **after})
+    for data in pages_of(client, {"search": "lamp", "sort": "relevance", "per_page": 2}):
         seen += [item["id"] for item in data["items"]]
-        after = {"after": data["pagination"]["next"]} if data["pagination"]["next"] else None
         make.product("lamp lamp")
 
     assert sorted(seen) == made
 
 
-def test_a_search_goes_on_in_the_way_in_which_it_began(client, catalogue, monkeypatch):
+def test_a_search_continues_in_the_way_of_its_first_page(client, catalogue, monkeypatch):
     query = {"search": "red", "sort": "relevance", "per_page": 3}
     for name, bound in {"READ": 7, "FEWEST_RANKED": 1}.items():
         monkeypatch.setattr(products_search, name, bound)
-    found, after = [], {}
+    monkeypatch.setattr(products_search, "COMMON", 0)
+    found, common = [], itertools.cycle([10**9, 0])
 
-    for common in itertools.cycle([0, 10**9]):  # what is common changes from page to page
-        monkeypatch.setattr(products_search, "COMMON", common)
-        data = get(client, {**query, **after})
+    for data in pages_of(client, query):
         found += [item["name"] for item in data["items"]]
-        if not data["pagination"]["next"]:
-            break
-        after = {"after": data["pagination"]["next"]}
+        monkeypatch.setattr(products_search, "COMMON", next(common))  # what is common changes from page to page
 
     assert len(found) == len(set(found)) == 16
 
@@ -367,7 +357,7 @@ def test_a_total_is_never_less_than_what_has_been_shown(client, make, reading, m
 
 @pytest.fixture(scope="module")
 def large(accounts):
-    """A shop of 20,000 products, which is left empty again."""
+    """A shop with 20,000 products; they are removed at the end."""
     seed.fill(accounts.owner, 20_000, clear=True)
     app = TestApp(server.shop(SETTINGS, accounts.application))
     yield app
@@ -431,15 +421,11 @@ def those_with(accounts, *words):
 def test_every_product_is_on_exactly_one_page(large, accounts, monkeypatch, sort, typed):
     monkeypatch.setattr(products_search, "COMMON", 3_000)
     wanted = those_with(accounts, *typed.split())
-    query, seen, pages, after = {"search": typed, "sort": sort, "per_page": 100}, [], 0, {}
 
-    while after is not None:
-        data = get(large, {**query, **after})
-        seen += [item["id"] for item in data["items"]]
-        pages += 1
-        assert data["pagination"]["total"] <= len(wanted)
-        after = {"after": data["pagination"]["next"]} if data["pagination"]["next"] else None
+    pages = list(pages_of(large, {"search": typed, "sort": sort, "per_page": 100}))
+    seen = [item["id"] for page in pages for item in page["items"]]
 
+    assert all(page["pagination"]["total"] <= len(wanted) for page in pages)
     assert len(seen) == len(set(seen))
     assert set(seen) == wanted
-    assert len(wanted) > 10 and pages <= len(wanted) / 100 + 30  # few are not full
+    assert len(wanted) > 10 and len(pages) <= len(wanted) / 100 + 30  # few are not full
