@@ -1,4 +1,4 @@
--- Words that a server leaves out of a full-text index unless it is told otherwise, and that some of the newest products
+-- Words that a server leaves out of a full-text index unless configured otherwise, and that some of the newest products
 -- have; those that the fewest have come first.
 -- used by: python3 server.py check, python3 server.py, to see whether the index has them
 -- returns: many
