@@ -25,6 +25,7 @@ from core.db import migrations
 from core.setup.embedded import Accounts, Embedded
 from core.setup.system import ROOT
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has it ignored, and so would all that the tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it, and our processes inherit that
 
 
