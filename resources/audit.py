@@ -10,7 +10,6 @@ from core.contract.validation import Query
 from core.db.database import Row, Session
 from core.identity.auth import ADMIN
 
-TAG = "Audit trail"
 ENTITIES = ["product", "category"]
 ACTIONS = ["created", "changed", "withdrawn", "stock_changed", "deleted"]
 LIST = Query(

@@ -249,7 +249,7 @@ def test_the_examples_of_the_page_work_as_they_stand(chromium, shop_url, sql):
 
 
 def test_a_link_leads_to_one_operation(chromium, shop_url):
-    chromium.open(shop_url + "/docs#/service/service_health")
+    chromium.open(shop_url + "/docs#/Service/getHealth")
 
     chromium.one(".opblock.is-open")
 
