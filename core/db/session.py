@@ -104,7 +104,7 @@ class Session:
 
 
 def _copied(rows: Any) -> Any:
-    return [dict(row) for row in rows] if isinstance(rows, list) else rows and dict(rows)
+    return [row.copy() for row in rows] if isinstance(rows, list) else rows and rows.copy()
 
 
 def problem_of(cursor: Any, statement: Statement) -> Problem | None:
