@@ -13,7 +13,6 @@ import time
 from collections import deque
 from typing import Any
 
-from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 
 from core.serving.memory_responder import Lookup
@@ -70,15 +69,8 @@ class Channel(HTTPChannel):
     paused = False  # the rest of the answer is made when the client has taken what is pending
     _task: Task | Refusal | None = None  # the one that is paused
 
-    def __init__(
-        self,
-        server: Any,
-        sock: socket.socket,
-        addr: tuple,
-        adj: Adjustments,
-        map: dict[int, Any] | None = None,
-    ) -> None:
-        super().__init__(server, sock, addr, adj, map)
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
         self.outbufs = [_Pending()]
 
     @property

@@ -32,7 +32,7 @@ from typing import Any
 
 HANDOVER = 0.002  # seconds that the leader's request may take before a follower becomes the leader
 STINT = 0.01  # seconds that the leader may answer, however short each task is, before it reads again
-QUIET = 50  # times HANDOVER without a request, after which nobody watches the clock
+QUIET = 50  # times HANDOVER without a request, after which no follower watches the clock
 
 log = logging.getLogger("bodega.access")
 

@@ -2,11 +2,13 @@
 
 import contextlib
 import http.client
+import os
+import pathlib
 import re
 import socket
 import threading
 
-from helpers import Answer
+from helpers import Answer, eventually, workers
 
 from core.serving.server import Server
 
@@ -79,3 +81,15 @@ def error_of(answer):
     assert answer.json.keys() == {"success", "error"} and answer.json["success"] is False
     assert answer.json["error"].keys() == {"code", "message", "details"}
     return answer.json["error"]
+
+
+def usage_of(real):
+    """Return what the one worker of a server uses: its MB of memory, and how many deleted files it has open."""
+    assert eventually(lambda: len(workers(real)) == 1)
+    process = pathlib.Path("/proc", str(*workers(real)))
+    memory = int(re.search(r"VmRSS:\s+(\d+)", (process / "status").read_text())[1]) // 1024
+    deleted = 0
+    for file in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a connection that has been closed meanwhile
+            deleted += "(deleted)" in os.readlink(file)
+    return memory, deleted

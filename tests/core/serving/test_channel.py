@@ -1,7 +1,6 @@
 """Clients that do not read, disks that are full, clocks that jump: no other client notices; on real sockets."""
 
 import contextlib
-import os
 import pathlib
 import re
 import socket
@@ -10,8 +9,8 @@ import threading
 import time
 
 import pytest
-from helpers import as_url, eventually, workers
-from raw_http import ask, connect, plain, read, rest
+from helpers import as_url, eventually
+from raw_http import ask, connect, plain, read, rest, usage_of
 
 from core.serving import channel
 from core.serving import server as serving
@@ -60,26 +59,18 @@ def pending(server):
 @pytest.mark.skipif(not pathlib.Path("/proc/self/fd").exists(), reason="looks into /proc")
 def test_clients_that_ask_for_much_and_read_nothing_block_no_others(start, accounts):
     real = start("--workers", "1", "--threads", "4", DATABASE_URL=as_url(accounts.application))
-    worker = pathlib.Path("/proc", str(*workers(real)))
-
-    def memory():
-        return int(re.search(r"VmRSS:\s+(\d+)", (worker / "status").read_text())[1]) // 1024
-
-    def files():
-        return [link for fd in (worker / "fd").iterdir() if "(deleted)" in (link := os.readlink(fd))]
-
     real.request("/docs/swagger-ui-bundle.js")
-    before, files_before = memory(), files()
+    memory, files = usage_of(real)
     with contextlib.ExitStack() as stack:
         for _ in range(60):
             stack.enter_context(connect(real.port, ROOM)).sendall(BUNDLE * 16)
 
         statuses = [real.request(path).status for path in ["/api/health", "/api/products", "/api/categories"] * 5]
-        grown, spooled = memory() - before, files()
+        more_memory, more_files = usage_of(real)
 
     assert statuses == [200] * 15
-    assert grown < 40  # MB; one answer of each connection would be 90
-    assert spooled == files_before  # the locks
+    assert more_memory - memory < 40  # MB; one answer of each connection would be 90
+    assert more_files == files  # those of the locks
 
 
 @pytest.mark.slow

@@ -65,6 +65,12 @@ class Inbox:
         """Do as a thread that has something for the one who reads (waitress' trigger)."""
         os.write(self._writing, b"x")
 
+    def queue(self, task):
+        """Queue this from within a task, and wake the leader, as core/serving/channel.py does."""
+        self.dispatcher.add_task(task)
+        if self.dispatcher.leader != threading.get_ident():
+            self.wake()
+
     def poll(self, wait):
         """Read what has come, as core/serving/server.py does."""
         self.polls += 1
@@ -176,9 +182,7 @@ def test_a_task_that_another_task_queues_is_done(inbox_of, count):
 
     def follow(follower):
         time.sleep(random.choice([0, 0.001, 0.0021]))  # about when the lead changes hands
-        inbox.dispatcher.add_task(follower)
-        if inbox.dispatcher.leader != threading.get_ident():
-            inbox.wake()
+        inbox.queue(follower)
 
     for follower in followers:
         inbox.give(Task(lambda f=follower: follow(f)))
@@ -266,7 +270,7 @@ def test_tasks_that_do_not_end_to_come_do_not_keep_the_leader_from_reading(inbox
         seen.append(inbox.polls)
         time.sleep(0.0005)
         if len(seen) < 300:
-            inbox.dispatcher.add_task(task)
+            inbox.queue(task)
         else:
             over.service()
 

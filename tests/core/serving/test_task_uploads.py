@@ -1,14 +1,12 @@
 """A large body is for who may send it, and for a few at a time; nothing of it is read before. On a real server."""
 
 import contextlib
-import os
 import pathlib
-import re
 import time
 
 import pytest
-from helpers import ORIGIN, as_url, eventually, workers
-from raw_http import ask, chunked, connect, error_of, read, rest
+from helpers import ORIGIN, as_url, eventually
+from raw_http import ask, chunked, connect, error_of, read, rest, usage_of
 
 from core.serving.server import UPLOADS
 
@@ -28,7 +26,6 @@ def port(start, accounts, sql):
     """A real server of one worker, with an account that is none of an administrator's."""
     real = start("--workers", "1", "--threads", "4", DATABASE_URL=as_url(accounts.application), CORS_ORIGINS=ORIGIN)
     real.request("/api/users/register", "POST", PERSON)
-    real.worker = str(*workers(real))
     return real
 
 
@@ -154,13 +151,7 @@ def test_a_few_large_bodies_come_in_at_a_time_and_a_place_is_free_again_when_one
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/fd").exists(), reason="looks into /proc")
 def test_many_strangers_who_send_large_bodies_cost_neither_memory_nor_disk(port):
-    worker = pathlib.Path("/proc", port.worker)
-
-    def used():
-        memory = int(re.search(r"VmRSS:\s+(\d+)", (worker / "status").read_text())[1]) // 1024
-        return memory, sum("(deleted)" in os.readlink(fd) for fd in (worker / "fd").iterdir())
-
-    memory, files = used()
+    memory, files = usage_of(port)
     with contextlib.ExitStack() as stack:
         for _ in range(60):
             connection = stack.enter_context(opened(port))
@@ -169,7 +160,7 @@ def test_many_strangers_who_send_large_bodies_cost_neither_memory_nor_disk(port)
             with contextlib.suppress(OSError):  # it is refused meanwhile
                 connection.send(b"x" * 2_000_000)
         time.sleep(0.5)
-        more_memory, more_files = used()
+        more_memory, more_files = usage_of(port)
 
         assert eventually(lambda: port.log.count("status=401") == 60)
         assert more_memory - memory < 30  # MB; 60 clients have sent 120
