@@ -1,4 +1,4 @@
-"""What is kept in memory: for how long, how much of it, for whom, and that nobody sees what was before a write."""
+"""What is cached in memory: for how long, how much of it, for whom, and that nobody sees what was before a write."""
 
 import contextlib
 import csv
@@ -57,37 +57,37 @@ def in_thread(work):
 
 
 def test_what_was_made_is_given_again_until_its_time_is_over():
-    kept = memory(seconds=0.2)
-    assert kept.fetch("a", lambda: "one") == ("one", 0.0)
+    cached = memory(seconds=0.2)
+    assert cached.fetch("a", lambda: "one") == ("one", 0.0)
 
-    again, age = kept.fetch("a", never)
+    again, age = cached.fetch("a", never)
     time.sleep(0.25)
 
     assert again == "one" and 0 <= age < 0.2
-    assert kept.peek("a") is None
-    assert kept.fetch("a", lambda: "two") == ("two", 0.0)
+    assert cached.peek("a") is None
+    assert cached.fetch("a", lambda: "two") == ("two", 0.0)
 
 
 def test_the_time_counts_from_before_it_was_made():
-    kept = memory()
+    cached = memory()
 
-    kept.fetch("a", lambda: time.sleep(0.1) or "one")
+    cached.fetch("a", lambda: time.sleep(0.1) or "one")
 
-    assert kept.peek("a")[1] >= 0.1
+    assert cached.peek("a")[1] >= 0.1
 
 
 def test_a_change_voids_what_was_made_before():
-    kept = memory()
-    kept.fetch("a", lambda: "one")
+    cached = memory()
+    cached.fetch("a", lambda: "one")
 
-    kept._generation.advance()
+    cached._generation.advance()
 
-    assert kept.peek("a") is None
-    assert kept.fetch("a", lambda: "two")[0] == "two"
+    assert cached.peek("a") is None
+    assert cached.fetch("a", lambda: "two")[0] == "two"
 
 
-def test_what_was_begun_before_a_change_and_made_after_it_is_not_kept_beyond():
-    kept = memory()
+def test_what_was_begun_before_a_change_and_made_after_it_is_not_cached_beyond():
+    cached = memory()
     reading, changed = threading.Event(), threading.Event()
 
     def read():
@@ -95,47 +95,47 @@ def test_what_was_begun_before_a_change_and_made_after_it_is_not_kept_beyond():
         assert changed.wait(10)
         return "old"
 
-    slow = in_thread(lambda: kept.fetch("a", read))
+    slow = in_thread(lambda: cached.fetch("a", read))
     assert reading.wait(10)
-    kept._generation.advance()
-    late = kept.fetch("a", lambda: "new")  # and does not wait for the other
+    cached._generation.advance()
+    late = cached.fetch("a", lambda: "new")  # and does not wait for the other
     changed.set()
 
     assert late[0] == "new" and slow.result(10)[0] == "old"
-    assert kept.fetch("a", lambda: "newer")[0] != "old"
+    assert cached.fetch("a", lambda: "newer")[0] != "old"
 
 
 def test_it_holds_no_more_than_its_bytes_and_the_oldest_leave_first():
-    kept = memory(largest=1000)
+    cached = memory(largest=1000)
 
     for n in range(100):
-        kept.fetch(n, lambda: "x" * 300)
+        cached.fetch(n, lambda: "x" * 300)
 
-    assert kept._entries.currsize <= 1000
-    assert [n for n in range(100) if kept.peek(n)] == [97, 98, 99]
+    assert cached._entries.currsize <= 1000
+    assert [n for n in range(100) if cached.peek(n)] == [97, 98, 99]
 
 
-def test_what_is_larger_than_all_of_it_is_given_and_not_kept():
-    kept = memory(largest=1000)
-    kept.fetch("small", lambda: "x")
+def test_what_is_larger_than_all_of_it_is_given_and_not_cached():
+    cached = memory(largest=1000)
+    cached.fetch("small", lambda: "x")
 
-    assert kept.fetch("large", lambda: "x" * 1001)[0] == "x" * 1001
-    assert kept.peek("large") is None and kept.peek("small")
+    assert cached.fetch("large", lambda: "x" * 1001)[0] == "x" * 1001
+    assert cached.peek("large") is None and cached.peek("small")
 
 
 def test_looking_while_others_are_put_out_does_not_fail():
-    kept = memory(largest=10, size_of=lambda thing: 10)
+    cached = memory(largest=10, size_of=lambda thing: 10)
     stop = threading.Event()
 
     def fill():
         while not stop.is_set():
             for n in range(2):
-                kept.fetch(n, lambda: "x")
+                cached.fetch(n, lambda: "x")
 
     filling = in_thread(fill)
     try:
         for _ in range(100_000):
-            kept.peek(0)
+            cached.peek(0)
     finally:
         stop.set()
     filling.result(10)
@@ -149,14 +149,14 @@ class HastyKeys(dict):
 
 
 def test_looking_is_one_step():
-    kept = memory()
-    kept._entries = HastyKeys({"a": (0, time.monotonic(), "one")})
+    cached = memory()
+    cached._entries = HastyKeys({"a": (0, time.monotonic(), "one")})
 
-    assert kept.peek("a")[0] == "one"
-    assert kept.peek("b") is None
+    assert cached.peek("a")[0] == "one"
+    assert cached.peek("b") is None
 
 
-def all_wait_for_one(kept, make, count=8):
+def all_wait_for_one(cached, make, count=8):
     """Ask `count` times at once for the same, whose first maker lasts until all others wait; return the futures."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -165,10 +165,10 @@ def all_wait_for_one(kept, make, count=8):
         assert go_on.wait(10)
         return make()
 
-    futures = [in_thread(lambda: kept.fetch("a", first))]
+    futures = [in_thread(lambda: cached.fetch("a", first))]
     assert begun.wait(10)
-    futures += [in_thread(lambda: kept.fetch("a", make)) for _ in range(count - 1)]
-    future = next(iter(kept._making.values()))
+    futures += [in_thread(lambda: cached.fetch("a", make)) for _ in range(count - 1)]
+    future = next(iter(cached._making.values()))
     while future._condition and len(waiting_on(future)) < count - 1:
         time.sleep(0.001)
     go_on.set()
@@ -180,10 +180,10 @@ def waiting_on(future):
     return future._condition._waiters
 
 
-def test_simultaneous_requests_make_it_once_and_are_told_its_age():
-    kept, made = memory(), []
+def test_simultaneous_requests_make_it_once_and_hear_its_age():
+    cached, made = memory(), []
 
-    futures = all_wait_for_one(kept, lambda: made.append(1) or "one")
+    futures = all_wait_for_one(cached, lambda: made.append(1) or "one")
 
     assert [future.result(10)[0] for future in futures] == ["one"] * 8
     assert len(made) == 1
@@ -191,7 +191,7 @@ def test_simultaneous_requests_make_it_once_and_are_told_its_age():
 
 
 def test_one_that_fails_fails_alone():
-    kept = memory()
+    cached = memory()
     turn = iter([failing, *[lambda: "one"] * 7])
     lock = threading.Lock()
 
@@ -200,29 +200,29 @@ def test_one_that_fails_fails_alone():
             mine = next(turn)
         return mine()
 
-    futures = all_wait_for_one(kept, make)
+    futures = all_wait_for_one(cached, make)
 
     with pytest.raises(ZeroDivisionError):
         futures[0].result(10)
     assert [future.result(10)[0] for future in futures[1:]] == ["one"] * 7
-    assert not kept._making
-    assert kept.fetch("a", lambda: "later")[0] == "later"  # of those who were disappointed, none is kept
+    assert not cached._making
+    assert cached.fetch("a", lambda: "later")[0] == "later"  # of those who were disappointed, none is cached
 
 
 def test_one_that_hangs_holds_up_the_others_for_a_while_only(monkeypatch):
     monkeypatch.setattr(ours, "FOLLOW_TIMEOUT", 0.1)
-    kept, release = memory(), threading.Event()
-    hanging = in_thread(lambda: kept.fetch("a", lambda: release.wait(20) and "late"))
-    while not kept._making:
+    cached, release = memory(), threading.Event()
+    hanging = in_thread(lambda: cached.fetch("a", lambda: release.wait(20) and "late"))
+    while not cached._making:
         time.sleep(0.001)
 
-    assert kept.fetch("a", lambda: "mine")[0] == "mine"
+    assert cached.fetch("a", lambda: "mine")[0] == "mine"
     release.set()
     assert hanging.result(10)[0] == "late"
 
 
 @pytest.mark.slow
-def test_whoever_changes_it_sees_another_number_however_many_do_at_once():
+def test_each_change_makes_another_number_however_many_come_at_once():
     """Processes and threads alike, and more than one number: a lock did to Linux what looks like a deadlock."""
     generations = [Generation() for _ in range(2)]
 
@@ -252,32 +252,32 @@ def test_a_change_in_one_process_is_seen_by_the_others():
 
 @pytest.fixture
 def small():
-    """A shop of a few routes that are kept, with how often each was asked: (client, asked, cache, app)."""
+    """A shop of a few routes that are cached, with how often each was asked: (client, asked, cache, app)."""
     app, asked, cache = new_app(), [], Cache(60, 60, 100_000)
-    kept = {"auth": PUBLIC, "cache": Cached("things")}
+    cached = {"auth": PUBLIC, "cache": Cached("things")}
 
-    @app.get("/cookie", **kept)
+    @app.get("/cookie", **cached)
     def cookie():
         asked.append("cookie")
         response.set_cookie("a", "b")
 
-    @app.get("/twice", **kept)
+    @app.get("/twice", **cached)
     def twice():
         asked.append("twice")
         response.add_header("Link", "<a>")
         response.add_header("Link", "<b>")
 
-    @app.get("/private", **kept)
+    @app.get("/private", **cached)
     def private():
         asked.append("private")
         response.set_header("Cache-Control", "private, no-store")
 
-    @app.get("/long", **kept)
+    @app.get("/long", **cached)
     def long():
         asked.append("long")
         return "x" * 200_000
 
-    @app.get("/plain", **kept)
+    @app.get("/plain", **cached)
     def plain():
         asked.append("plain")
         response.set_header("X-Long", "x" * 5000)
@@ -317,7 +317,7 @@ def test_an_answer_is_counted_with_all_that_it_takes(small):
         ("GET", {"auth": PUBLIC, "limit": Limit("things", "1/minute")}),
     ],
 )
-def test_what_is_not_for_everybody_without_a_limit_cannot_be_declared_as_kept(method, route):
+def test_what_is_not_for_everybody_without_a_limit_cannot_be_declared_as_cached(method, route):
     app = new_app()
     app.route("/things", method, lambda: None, cache=Cached("things"), **route)
 
@@ -325,7 +325,7 @@ def test_what_is_not_for_everybody_without_a_limit_cannot_be_declared_as_kept(me
         app.install(CachedAnswers(Cache(60, 60, 1000)))
 
 
-# Real servers of two workers, which keep everything for an hour unless it is voided
+# Real servers of two workers, which cache everything for an hour unless it is voided
 
 ROOT = {"username": "keeper", "email": "keeper@example.com", "password": "Correct-Horse-7"}
 
@@ -349,7 +349,7 @@ def two_workers(accounts, tmp_path_factory):
 
 @pytest.fixture
 def boss(two_workers, sql):
-    """The server, with empty tables and nothing kept, and an administrator's headers."""
+    """The server, with empty tables and nothing cached, and an administrator's headers."""
     two_workers.request("/api/users/register", "POST", ROOT)
     sql("UPDATE users SET role = 'admin'")
     login = {name: ROOT[name] for name in ("username", "password")}
@@ -360,13 +360,13 @@ def boss(two_workers, sql):
 
 
 def void(real, root):
-    """Void all that is kept, by a write through the API."""
+    """Void all that is cached, by a write through the API."""
     made = real.request("/api/categories", "POST", {"name": "Passing"}, **root).json["data"]["id"]
     assert real.request(f"/api/categories/{made}", "DELETE", **root).status == 200
 
 
 class Line:
-    """A connection that is kept."""
+    """A connection that is cached."""
 
     def __init__(self, real):
         self._connection = http.client.HTTPConnection("127.0.0.1", real.port, timeout=20)
@@ -613,7 +613,7 @@ def test_what_an_administrator_sees_is_shown_to_nobody_else(boss, make, lines, n
     assert {line.get(path, **root, Cookie="a=b").status for line in lines} == {200}
 
 
-def test_errors_are_not_kept(boss, make, lines, sql):
+def test_errors_are_not_cached(boss, make, lines, sql):
     id = make.product() + 1
     paths = [f"/api/products/{id}", "/api/products?page=0", "/api/categories/999999"]
 
@@ -626,7 +626,7 @@ def test_errors_are_not_kept(boss, make, lines, sql):
     assert {line.get(paths[0]).status for line in lines} == {200}
 
 
-def test_carts_accounts_and_admin_answers_are_not_kept(boss, lines):
+def test_carts_accounts_and_admin_answers_are_not_cached(boss, lines):
     _, root = boss
     paths = ["/api/users/me", "/api/audit", "/api/products/export", "/api/cart", "/api/cart/visitor"]
 
@@ -658,7 +658,7 @@ def test_of_simultaneous_requests_for_one_page_one_asks_the_database(two_workers
 @pytest.mark.parametrize(
     ("ttl", "totals", "seen"), [("0", "0", (2, 2)), ("0", "3600", (2, 1)), ("1", "1", (1, 1))], ids=str
 )
-def test_how_long_is_a_setting_and_0_keeps_nothing(start, accounts, make, sql, ttl, totals, seen):
+def test_how_long_is_a_setting_and_0_caches_nothing(start, accounts, make, sql, ttl, totals, seen):
     url = as_url(accounts.application)
     real = start("--workers", "1", "--threads", "2", DATABASE_URL=url, CACHE_TTL=ttl, COUNT_CACHE_TTL=totals)
     make.product()
@@ -676,7 +676,7 @@ def test_how_long_is_a_setting_and_0_keeps_nothing(start, accounts, make, sql, t
     assert total(later) == (1 if totals == "3600" else 2)
 
 
-def test_few_wait_for_an_answer_that_is_being_made_and_the_others_are_not_entries_up():
+def test_few_wait_for_an_answer_that_is_being_made_and_the_others_do_not_wait():
     memory = Memory(60, 1000, lambda thing: 1, Generation(), followers=1)
     began, done = threading.Event(), threading.Event()
 

@@ -26,7 +26,7 @@ TOO_SHORT = "/api/products?search=a+e+i&sort=price&facets=true"
 
 @pytest.fixture
 def counting(wired, sql, monkeypatch):
-    """The shop with its limits on, and answers kept; every request that costs anything is counted."""
+    """The shop with its limits on, and answers cached; every request that costs anything is counted."""
     monkeypatch.setattr(budgets, "FREE", 1)
     settings = dataclasses.replace(SETTINGS, rate_limits=True, cache_ttl=60, count_cache_ttl=60)
     return wired(settings)

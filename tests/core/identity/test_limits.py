@@ -261,7 +261,7 @@ def test_one_address_that_tries_many_accounts_is_stopped(limited):
 
 @pytest.mark.slow
 def test_one_address_fills_no_end_of_carts_whatever_it_calls_them(limited, make):
-    """A line is stored for whoever asks; both forms of the request count, with any session id."""
+    """A line is stored for every client that asks; both forms of the request count, with any session id."""
     line = {"product_id": make.product(stock=5), "quantity": 1}
     first = limited("/api/cart/items", line, **{"Session-ID": "first"})
     statuses = collections.Counter(
