@@ -58,7 +58,7 @@ from core.serving.middleware import Middleware
 
 # Their routes, in the order of the API document: a shopper's.
 # isort: off
-from resources import (
+from resources import (  # noqa: F401
     products_list,
     products,
     products_csv,

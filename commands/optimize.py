@@ -97,7 +97,7 @@ def left_out(db: Session) -> str | None:
     None, too, if none of the newest products has a word that a server may leave out.
     """
     for row in db.many("products/stop_words")[:1]:
-        if not (db.one("products/has_word", words=f"+{row['word']}") or {})["found"]:
+        if not db.one("products/has_word", words=f"+{row['word']}")["found"]:
             return (
                 f"The full-text index leaves out words such as {row['word']!r}, and searches for them find nothing: it "
                 "was rebuilt (by ALTER TABLE, OPTIMIZE TABLE, or from a dump) with the server's stop words on. Type: "

@@ -54,7 +54,7 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
 
 def counts(db: Session) -> Row:
     """Return how many products, categories and lines of carts (`cart_lines`) there are."""
-    return db.one("seed/counts") or {}
+    return db.one("seed/counts")
 
 
 def fill(url: DatabaseUrl, products: int, clear: bool = False) -> None:

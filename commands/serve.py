@@ -19,7 +19,8 @@ from commands import optimize, seed
 from core import logs
 from core.cache import Generation
 from core.cli import CommandError, say, tell
-from core.config import RENAMED, Config, DatabaseUrl, load
+from core.config import RENAMED, Config, load
+from core.database_url import DatabaseUrl
 from core.db.database import DatabaseError
 from core.db.migrations import Migrator
 from core.db.mysql_errors import refusal
@@ -83,9 +84,11 @@ def _wiring(
     code = _code_times()
 
     def wire(before: Middleware | None = None) -> Middleware:
-        current = _renewed(options, config) if before else config
-        if _code_times() != code:
-            log.warning("The Python code has changed since the start; that takes a restart.")
+        current = config
+        if before:
+            current = _renewed(options, config)
+            if _code_times() != code:
+                log.warning("The Python code has changed since the start; that takes a restart.")
         application = shop(
             with_secret(current),
             current.database or url,

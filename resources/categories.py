@@ -1,7 +1,5 @@
 """Categories: what products are sorted into. Anyone may read; administrators write."""
 
-from collections.abc import Callable
-
 from bottle import response
 
 from core.app import app
@@ -11,6 +9,7 @@ from core.contract.shapes import Shape
 from core.contract.validation import Body
 from core.db.database import Row, Session
 from core.errors import Conflict, DuplicateName, NotFound, ValidationError
+from core.identity.audit import Record
 from core.identity.auth import ADMIN, PUBLIC
 
 CATALOGUE = Cached("products", "categories")
@@ -53,7 +52,7 @@ def get_category(db: Session, id: int) -> Row:
     status=201,
     message="Category added.",
 )
-def create_category(db: Session, body: Row, user: Row, record: Callable[..., None]) -> Row:
+def create_category(db: Session, body: Row, user: Row, record: Record) -> Row:
     """Add a category. Names are compared without case and accents."""
     values = {"description": None, **body}
     id = db.add("categories/add", **values)
@@ -70,7 +69,7 @@ def create_category(db: Session, body: Row, user: Row, record: Callable[..., Non
     clashes={"uq_categories_name": DuplicateName},
     message="Category changed.",
 )
-def update_category(db: Session, id: int, body: Row, user: Row, record: Callable[..., None]) -> Row:
+def update_category(db: Session, id: int, body: Row, user: Row, record: Record) -> Row:
     """Change name or description of a category."""
     if not body:
         raise ValidationError(("name", "Send at least one of name and description."))
@@ -82,7 +81,7 @@ def update_category(db: Session, id: int, body: Row, user: Row, record: Callable
 
 
 @app.delete("/api/categories/<id:id>", auth=ADMIN, raises=(Conflict,), message="Category deleted.")
-def delete_category(db: Session, id: int, user: Row, record: Callable[..., None]) -> None:
+def delete_category(db: Session, id: int, user: Row, record: Record) -> None:
     """Delete a category that has no products."""
     before = locked(db, id)
     if db.one("categories/a_product", id=id):

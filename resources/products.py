@@ -1,7 +1,5 @@
 """Products: what the shop sells. Anyone may read; administrators write."""
 
-from collections.abc import Callable
-
 from bottle import response
 
 from core.app import app
@@ -10,11 +8,18 @@ from core.contract.fields import LARGEST_COUNT
 from core.contract.validation import Body, Headers
 from core.db.database import Row, Session
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
+from core.identity.audit import Record
 from core.identity.auth import ADMIN, PUBLIC
-from core.json_text import dump
-from resources.products_fields import CATALOGUE, DEFAULTS, FIELDS, NO_CATEGORY, PRODUCT, REQUIRED, state
-
-Record = Callable[..., None]  # what core/identity/audit.py gives a handler
+from resources.products_fields import (
+    CATALOGUE,
+    DEFAULTS,
+    FIELDS,
+    NO_CATEGORY,
+    PRODUCT,
+    REQUIRED,
+    lock_categories,
+    state,
+)
 
 NEW = {name: {"required": True} for name in REQUIRED} | {
     name: {"default": value} for name, value in DEFAULTS.items() if value is not None
@@ -161,7 +166,7 @@ def existing(db: Session, id: int) -> Row:
 def lock_category(db: Session, values: Row) -> None:
     """Lock the category of a product, so that nobody deletes it meanwhile; raise ValidationError if there is none."""
     id = values["category_id"]
-    if id is not None and not db.many("categories/lock_many", ids=dump([id]).decode()):
+    if id is not None and not lock_categories(db, [id]):
         raise ValidationError(("category_id", NO_CATEGORY))
 
 

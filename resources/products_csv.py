@@ -19,12 +19,11 @@ from core.contract.shapes import Shape
 from core.contract.validation import Query, Upload
 from core.db.database import Database, Row, Session
 from core.errors import Conflict
+from core.identity.audit import Record
 from core.identity.auth import ADMIN
 from core.json_text import dump
 from resources.products_csv_rows import EXPORTED, Problems, Rows, read
-from resources.products_fields import DEFAULTS, NO_CATEGORY, state
-
-Record = Callable[..., None]  # what core/identity/audit.py gives a handler
+from resources.products_fields import DEFAULTS, NO_CATEGORY, lock_categories, state
 
 CSV = "text/csv"
 BATCH = 1000  # rows of one statement that reads
@@ -126,7 +125,7 @@ def find_categories(db: Session, rows: Rows, problems: Problems) -> None:
             named[part[found["position"] - 1]] = found["id"]
     given = [*named.values(), *(row.get("category_id") for _, row in rows)]
     ids = sorted({id for id in given if id is not None})
-    locked = {found["id"] for part in parts(ids, BATCH) for found in db.many("categories/lock_many", ids=text_of(part))}
+    locked = {id for part in parts(ids, BATCH) for id in lock_categories(db, part)}
     for number, row in rows:
         if row.get("category_id") is not None and row["category_id"] not in locked:
             problems.add(number, "category_id", NO_CATEGORY)
@@ -171,7 +170,7 @@ def store_part(db: Session, record: Record) -> bool:
         return False
     rows = [converted(row, READ) for row in json.loads(part["document"])]
     named = {row["category_id"] for row in rows if row.get("category_id") is not None}
-    exists = {None, *(found["id"] for found in db.many("categories/lock_many", ids=text_of(sorted(named))))}
+    exists = {None, *lock_categories(db, sorted(named))}
     rows = [row if row.get("category_id") in exists else row | {"category_id": None} for row in rows]
     wanted = {row["id"]: row for row in rows if "id" in row}
     before = db.many("products/lock_many", ids=text_of(sorted(wanted)))

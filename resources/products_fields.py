@@ -5,7 +5,8 @@ from typing import Any
 from core.cache import Cached
 from core.contract import fields
 from core.contract.shapes import Shape
-from core.db.database import Row
+from core.db.database import Row, Session
+from core.json_text import dump
 
 CATALOGUE = Cached("products", "categories")
 NO_CATEGORY = "There is no such category. GET /api/categories lists them."
@@ -34,6 +35,11 @@ PRODUCT = Shape(
     created_at={"type": "datetime", "meta": {"example": "2026-01-31T12:00:00Z"}},
     updated_at={"type": "datetime", "meta": {"example": "2026-01-31T12:00:00Z"}},
 )
+
+
+def lock_categories(db: Session, ids: list[int]) -> set[int]:
+    """Lock these categories, so that nobody deletes one meanwhile; return the ids of those that exist."""
+    return {row["id"] for row in db.many("categories/lock_many", ids=dump(ids).decode())}
 
 
 def state(product: Row) -> Row:

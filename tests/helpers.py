@@ -17,10 +17,16 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote, urlencode
 
+import pytest
+
 from core import config
 from core.database_url import DatabaseUrl
 from core.db import drivers
 from core.setup.system import ROOT
+
+IN_C = pytest.mark.skipif(
+    not drivers.MySQLdb, reason="needs mysqlclient: python3 -m pip install mysqlclient (gcc pkg-config libmariadb-dev)"
+)
 
 ORIGIN = "http://front.example"
 TABLES = ("audit_entries", "cart_items", "products", "categories", "users")

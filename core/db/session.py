@@ -55,13 +55,6 @@ class Session:
         self._execute(self._statement(name, "id", params), params)
         return self._cursor.lastrowid
 
-    def undo(self) -> None:
-        """Roll back what has been done so far, for a rehearsal."""
-        if self.begun:
-            self._cursor.connection.rollback()
-            self.begun = False
-            self.changed.clear()
-
     def commit(self) -> None:
         """Commit what was begun. After an error the change may be stored all the same: `committing` stays True."""
         self.committing = self.begun

@@ -19,6 +19,7 @@ from core.json_text import dump
 
 log = logging.getLogger("bodega.audit")
 
+Record = Callable[..., None]  # what a handler that names `record` gets: Audit.record
 NOTES = "bodega.audit"
 LARGEST_BATCH = 1024 * 1024  # bytes of one statement's rows, as JSON; max_allowed_packet is 16 MiB on MariaDB
 MOST_ROWS = 1000

@@ -4,7 +4,8 @@ import ipaddress
 import re
 from typing import Any
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from core.config import Network
+
 WITH_PORT = re.compile(r"\A\[(.*)\](:[0-9]+)?\Z|\A([0-9.]+):[0-9]+\Z")  # as some proxies write it
 LONGEST = 64  # characters
 

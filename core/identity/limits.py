@@ -3,7 +3,6 @@
 A refusal is a 429 with Retry-After and the RateLimit headers of draft-ietf-httpapi-ratelimit-headers.
 """
 
-import inspect
 import math
 import time
 from collections.abc import Callable
@@ -13,8 +12,9 @@ from bottle import Route, request
 from limits import RateLimitItem, parse_many
 from limits.storage import Storage
 
+from core.config import Network
 from core.errors import RateLimited
-from core.identity.client_address import Network, client_address
+from core.identity.client_address import client_address
 from core.identity.counters import Counters
 
 
@@ -27,7 +27,7 @@ class Limit:
 
 
 class Limits:
-    """The plugin that applies a route's limit, and notes the client's address. A handler that names `limits` gets it.
+    """The plugin that applies a route's limit, and notes the client's address.
 
     `enabled`: RATE_LIMITS. `trusted_proxies`: their addresses.
     """
@@ -43,12 +43,9 @@ class Limits:
     def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
         """Wrap every route."""
         limit = route.config.get("limit")
-        names_limits = "limits" in inspect.signature(route.callback).parameters
 
         def limited(**arguments: Any) -> Any:
             request.environ["bodega.address"] = client_address(request.environ, self._trusted)
-            if names_limits:
-                arguments["limits"] = self
             if limit and self.enabled:
                 self._hit(limit, request.environ["bodega.address"])
             return callback(**arguments)

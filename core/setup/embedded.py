@@ -120,8 +120,8 @@ class Embedded:
             env={**os.environ, "PATH": os.pathsep.join([os.environ.get("PATH", ""), *system.PLACES])},
         )
         if done.returncode:
-            said = (done.stdout + done.stderr).decode(errors="replace").strip().splitlines()[-10:]
-            raise CommandError("MariaDB could not make its data:\n\n" + "\n".join(f"    {line}" for line in said))
+            said = (done.stdout + done.stderr).decode(errors="replace")
+            raise CommandError(f"MariaDB could not make its data:\n\n{system.last_lines(said, 10)}")
         self.fresh.touch()
         half.rename(self.data / "mariadb")
 
@@ -179,11 +179,10 @@ class Embedded:
             time.sleep(0.05)
         with log.open("rb") as file:
             file.seek(log_from)
-            last = file.read().decode(errors="replace").strip().splitlines()[-10:]
+            said = file.read().decode(errors="replace")
         raise CommandError(
             f"The private MariaDB in {shown(self.data)} does not start. Its log ({shown(log)}) ends:\n\n"
-            + "\n".join(f"    {line}" for line in last)
-            + "\n\nCorrect what it says, then start again."
+            f"{system.last_lines(said, 10)}\n\nCorrect what it says, then start again."
         )
 
 

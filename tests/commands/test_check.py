@@ -61,32 +61,20 @@ def test_a_good_statement_is_not_refused(refused):
     assert refused("SELECT id\nFROM products\nWHERE id = %(id)s AND name LIKE 'a%%'", "-- params:\n--   id\n") is None
 
 
-def test_an_unknown_column_is_named_with_its_line(refused):
-    problem = refused("SELECT id,\n  name,\n  colour_of_it\nFROM products")
+@pytest.mark.parametrize(
+    ("statement", "line", "unknown"),
+    [
+        ("SELECT id,\n  name,\n  colour_of_it\nFROM products", 6, "colour_of_it"),
+        ("SELECT p.id\nFROM products AS p\nWHERE p.colour_of_it = 1", 6, "colour_of_it"),
+        ("SELECT id\nFROM\n  no_such_table", 6, "no_such_table"),
+        ("SELECT id,\n  no_such_function(id)\nFROM products", 5, "no_such_function"),
+    ],
+)
+def test_an_unknown_column_table_or_function_is_named_with_its_line(refused, statement, line, unknown):
+    problem = refused(statement)
 
-    assert problem.startswith("sql/a/b.sql:6: ")
-    assert "colour_of_it" in problem
-
-
-def test_an_unknown_column_of_an_alias_is_named_with_its_line(refused):
-    problem = refused("SELECT p.id\nFROM products AS p\nWHERE p.colour_of_it = 1")
-
-    assert problem.startswith("sql/a/b.sql:6: ")
-    assert "colour_of_it" in problem
-
-
-def test_an_unknown_table_is_named_with_its_line(refused):
-    problem = refused("SELECT id\nFROM\n  no_such_table")
-
-    assert problem.startswith("sql/a/b.sql:6: ")
-    assert "no_such_table" in problem
-
-
-def test_an_unknown_function_is_named_with_its_line(refused):
-    problem = refused("SELECT id,\n  no_such_function(id)\nFROM products")
-
-    assert problem.startswith("sql/a/b.sql:5: ")
-    assert "no_such_function" in problem
+    assert problem.startswith(f"sql/a/b.sql:{line}: ")
+    assert unknown in problem
 
 
 @pytest.mark.parametrize(

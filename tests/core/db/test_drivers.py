@@ -26,16 +26,6 @@ from core.db.pymysql_rows import LARGEST_PACKET, TESTED_WITH, QuickConnection
 from core.db.statements import Statements
 from core.setup.system import ROOT
 
-IN_C = pytest.mark.skipif(
-    not drivers.MySQLdb, reason="needs mysqlclient: python3 -m pip install mysqlclient (gcc pkg-config libmariadb-dev)"
-)
-
-
-@pytest.fixture(params=["pymysql", pytest.param("mysqldb", marks=IN_C)])
-def login(accounts, request):
-    """The application's login, by each of the drivers."""
-    return dataclasses.replace(accounts.application, driver=request.param)
-
 
 @pytest.fixture
 def owner(accounts, login):

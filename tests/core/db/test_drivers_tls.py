@@ -13,8 +13,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from helpers import execute, free_port
-from test_drivers import IN_C, between, refused
+from helpers import IN_C, execute, free_port
+from test_drivers import between, refused
 
 from core import config
 from core.db import drivers
@@ -22,13 +22,6 @@ from core.db.drivers import DatabaseError, connect, number
 from core.db.mysql_errors import LOST, refusal
 from core.setup import system
 from core.setup.embedded import user
-
-
-@pytest.fixture(params=["pymysql", pytest.param("mysqldb", marks=IN_C)])
-def login(accounts, request):
-    """The application's login, by each of the drivers."""
-    return dataclasses.replace(accounts.application, driver=request.param)
-
 
 ELSEWHERE = "127.0.0.2"  # stands for another machine: only what is known to be this one is taken for it
 

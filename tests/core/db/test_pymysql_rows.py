@@ -8,7 +8,6 @@ import threading
 
 import pytest
 from helpers import as_url, eventually, execute
-from test_drivers import IN_C
 
 from core.db.database import Database, DatabaseError
 from core.db.migrations import Migrator
@@ -19,12 +18,6 @@ from core.setup.embedded import Embedded
 from core.setup.system import ROOT
 
 STATEMENTS = Statements(ROOT / "sql")
-
-
-@pytest.fixture(params=["pymysql", pytest.param("mysqldb", marks=IN_C)])
-def login(accounts, request):
-    """The application's login, by each of the drivers."""
-    return dataclasses.replace(accounts.application, driver=request.param)
 
 
 def packet(source):
