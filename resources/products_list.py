@@ -20,11 +20,22 @@ LIST = Query(
     category_id={"type": "integer", "min": 1},
     min_price=AMOUNT,
     max_price=AMOUNT,
-    search={"type": "string", "minlength": 1, "maxlength": 100},
+    search={
+        "type": "string",
+        "maxlength": 100,
+        "meta": {
+            "issue": "Must be text of at most 100 characters.",
+            "description": "Words that must all occur in the name or the description. Blank: no search.",
+            "example": "desk lamp",
+        },
+    },
     page={"type": "integer", "min": 1},
     per_page={"type": "integer", "min": 1, "max": 100, "default": 20},
     sort={"type": "string", "allowed": [*ORDERS, RELEVANCE]},
-    in_stock={"type": "boolean"},
+    in_stock={
+        "type": "boolean",
+        "meta": {"description": "true: only what can be bought. false: the same as leaving it out.", "example": True},
+    },
     after={"type": "string", "maxlength": LONGEST_CURSOR, "meta": {"issue": "Must be the 'next' of an earlier page."}},
     facets={"type": "boolean", "default": False},
 )
@@ -65,7 +76,8 @@ PAGE = Shape(
 )
 def list_products(db: Session, query: Row, spend: Callable[[int], None]) -> Row:
     """List products on sale: filtered, searched, sorted and paged."""
-    filters = {name: query.get(name) for name in ("category_id", "min_price", "max_price", "in_stock")}
+    filters = {name: query.get(name) for name in ("category_id", "min_price", "max_price")}
+    filters["in_stock"] = query.get("in_stock") or None  # false asks for nothing
     least, most = filters["min_price"], filters["max_price"]
     if least is not None and most is not None and least > most:
         raise ValidationError(("min_price", "Must not be greater than max_price."))

@@ -5,7 +5,7 @@
 --   category_id  exact
 --   min_price    inclusive
 --   max_price    inclusive
---   in_stock     1: only what is in stock, 0: only what is not
+--   in_stock     1: only what is in stock
 -- sample:
 -- sample: category_id=(SELECT MIN(category_id) FROM products)
 -- sample: min_price=20, max_price=80

@@ -5,7 +5,7 @@
 --   category_id  exact
 --   min_price    inclusive
 --   max_price    inclusive
---   in_stock     1: only what is in stock, 0: only what is not
+--   in_stock     1: only what is in stock
 --   after_value  the price of the last product seen, with after_id; the page begins behind it
 --   after_id     its id
 --   limit        rows on the page

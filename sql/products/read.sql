@@ -6,7 +6,7 @@
 --   category_id  exact
 --   min_price    inclusive
 --   max_price    inclusive
---   in_stock     1: only what is in stock, 0: only what is not
+--   in_stock     1: only what is in stock
 --   in_text      JSON array of the beginnings of words, as LIKE has them: letters, marks and numbers, ss for ß,
 --                an underscore as \_
 --   sort         newest, oldest, price, -price, name or -name; relevance: those with the first word in their name,

@@ -5,7 +5,7 @@
 --   category_id  exact
 --   min_price    inclusive
 --   max_price    inclusive
---   in_stock     1: only what is in stock, 0: only what is not
+--   in_stock     1: only what is in stock
 --   words        each as +word*, for boolean mode: letters, numbers, marks and _ only (other characters are its operators)
 --   in_text      JSON array of further words, too common for the index to help with, as LIKE has them: letters,
 --                marks and numbers, ss for ß, an underscore as \_; they are looked for in the text of the hits. NULL: none
