@@ -59,6 +59,7 @@ from core.serving.middleware import Middleware
 # Their routes, in the order of the API document: a shopper's.
 # isort: off
 from resources import (  # noqa: F401
+    shop as shop_resource,
     products_list,
     products,
     products_csv,
@@ -119,7 +120,7 @@ def shop(
         Envelope(),
         limits,
         Audit(add="audit/add"),
-        Auth(database, tokens, users_sessions.find_user, passwords=passwords, delays=delays),
+        Auth(database, tokens, users_sessions.find_user, passwords=passwords, delays=delays, shop=settings.shop),
         Validation(),
         readiness,
         Budgets(limits, settings.threads),

@@ -43,6 +43,15 @@ def clashes_of(route: Route) -> dict[str, type[ApiError]]:
     return {key.removeprefix(prefix): route.config[key] for key in route.config if key.startswith(prefix)}
 
 
+def bounds_of(bottle: Bottle) -> dict[str, int]:
+    """Return what the routes declare for GET /api/shop: `bounds={"cart_lines": 100}`, flattened as `clashes` is."""
+    prefix = "bounds."
+    found: dict[str, int] = {}
+    for route in bottle.routes:
+        found |= {key.removeprefix(prefix): route.config[key] for key in route.config if key.startswith(prefix)}
+    return found
+
+
 def methods_of(bottle: Bottle, path: str) -> list[str]:
     """Return the methods that a path really has, HEAD and OPTIONS included; [] for an unknown path."""
     found = []

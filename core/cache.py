@@ -29,13 +29,13 @@ FOLLOWERS = 2  # requests of each worker that wait so for an answer; each occupi
 class Cached:
     """A route's `cache` whose answers are cached in memory: `cache=Cached("table", …)`.
 
-    `tables`: all tables that the answers show; a change of one of them through this shop voids the answers.
+    `tables`: all tables that the answers show; a change of one of them through this shop voids the answers. `control`:
+    the Cache-Control of the answers.
     """
 
-    control = REVALIDATE
-
-    def __init__(self, *tables: str) -> None:
+    def __init__(self, *tables: str, control: str = REVALIDATE) -> None:
         self.tables = frozenset(tables)
+        self.control = control
 
 
 class Generation:

@@ -19,6 +19,7 @@ from dotenv.parser import parse_stream
 from core import database_url
 from core.cli import CommandError
 from core.database_url import DatabaseUrl
+from core.shop import Shop, currency_of, name_of
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -49,6 +50,7 @@ class Config:
     threads: int = 8
     log_level: str = "info"
     data_dir: pathlib.Path = ROOT / ".data"
+    shop: Shop = dataclasses.field(default_factory=Shop)
     bcrypt_cost: int = 12
     session_ttl: int = 7 * 24 * 3600  # seconds, like the three below
     session_idle: int = 24 * 3600
@@ -103,6 +105,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
         port=read("PORT", Config.port, whole(1, 65535)),
         workers=workers,
         threads=threads,
+        shop=Shop(read("SHOP_NAME", Shop.name, name_of), read("CURRENCY", Shop.currency, currency_of)),
         log_level=read("LOG_LEVEL", Config.log_level, one_of(LOG_LEVELS)),
         bcrypt_cost=read("BCRYPT_COST", Config.bcrypt_cost, whole(4, 16)),
         session_ttl=read("SESSION_TTL", Config.session_ttl, duration),

@@ -18,6 +18,7 @@ from core.identity.auth import PUBLIC
 from core.identity.limits import Limit
 
 MOST_LINES = 100
+MOST_PIECES = 999  # of a product that one request can ask for
 LONGER = 2  # what cart/add counts if the product was in the cart already
 # Anybody may store lines, under any session id. 3000 lines suffice for an office with a thousand shoppers, or for
 # thirty full carts. So one address can store 360,000 lines in the 30 days of CART_TTL: 370 MB with the longest session
@@ -38,7 +39,7 @@ SESSION = Headers(
         }
     }
 )
-QUANTITY = {"type": "integer", "required": True, "min": 1, "max": 999, "meta": {"example": 3}}
+QUANTITY = {"type": "integer", "required": True, "min": 1, "max": MOST_PIECES, "meta": {"example": 3}}
 NEW_ITEM = Body(
     product_id={"type": "integer", "required": True, "min": 1, "meta": {"example": 2}},
     quantity=QUANTITY,
@@ -124,6 +125,7 @@ def get_cart(db: Session, session_id: str) -> Row:
 @app.post(
     "/api/cart/items",
     auth=PUBLIC,
+    bounds={"cart_lines": MOST_LINES, "line_quantity": MOST_PIECES},
     limit=FILLING,
     headers=SESSION,
     body=NEW_ITEM,

@@ -15,6 +15,7 @@ from resources.products_fields import CATALOGUE, PRODUCT
 from resources.products_orders import ORDERS, RELEVANCE, behind, place_of
 from resources.products_search import Found, Search
 
+MOST_ON_A_PAGE = 100
 AMOUNT = {"type": "decimal", "min": 0, "max": Decimal("99999999.99")}
 LIST = Query(
     category_id={"type": "integer", "min": 1},
@@ -30,7 +31,7 @@ LIST = Query(
         },
     },
     page={"type": "integer", "min": 1},
-    per_page={"type": "integer", "min": 1, "max": 100, "default": 20},
+    per_page={"type": "integer", "min": 1, "max": MOST_ON_A_PAGE, "default": 20},
     sort={"type": "string", "allowed": [*ORDERS, RELEVANCE]},
     in_stock={
         "type": "boolean",
@@ -69,6 +70,7 @@ PAGE = Shape(
     "/api/products",
     auth=PUBLIC,
     query=LIST,
+    bounds={"per_page": MOST_ON_A_PAGE},
     budget=Budget("search", "600000/minute"),  # rows: the database's time of some 4 s
     cache=CATALOGUE,
     returns=PAGE,

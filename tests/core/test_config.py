@@ -11,6 +11,7 @@ import pytest
 from core import config
 from core.config import Config, Malformed, load
 from core.setup.system import ROOT
+from core.shop import CURRENCIES, Shop
 
 SECRET = "correct-horse-battery-staple-0123456789"
 NOWHERE = pathlib.Path("/nonexistent/.env")
@@ -66,6 +67,15 @@ WANTED = {
     ("CORS_ORIGINS", "shop.example"): "origins such as https://shop.example",
     ("CORS_ORIGINS", "https://shop.example/path"): "origins such as https://shop.example",
     ("CORS_ORIGINS", "https://*.shop.example/?"): "origins such as https://shop.example",
+    ("CURRENCY", "eur"): "the code of a currency (ISO 4217) in capital letters",
+    ("CURRENCY", "EURO"): "the code of a currency (ISO 4217) in capital letters",
+    ("CURRENCY", "€"): "the code of a currency (ISO 4217) in capital letters",
+    ("CURRENCY", "ABC"): "the code of a currency (ISO 4217) in capital letters",
+    ("CURRENCY", "JPY"): "It must have two decimals, as all prices have: JPY has none, KWD has three.",
+    ("CURRENCY", "KWD"): "It must have two decimals, as all prices have: JPY has none, KWD has three.",
+    ("SHOP_NAME", "B" * 61): "1 to 60 characters of text on one line",
+    ("SHOP_NAME", "Bo\ndega"): "1 to 60 characters of text on one line",
+    ("SHOP_NAME", "Bo\u202edega"): "1 to 60 characters of text on one line",
     ("BCRYPT_COST", "3"): "a whole number from 4 to 16",
     ("BCRYPT_COST", "17"): "a whole number from 4 to 16",
     ("SESSION_TTL", "a week"): "a time such as 30m, 12h, 7d, or a number of seconds",
@@ -96,6 +106,9 @@ def test_a_malformed_value_is_named_with_what_is_wanted(name, value):
         ("CORS_ORIGINS", "*", "cors_origins", ("*",)),
         ("CORS_ORIGINS", "https://a.example/, http://b.example:3000,", "cors_origins", None),
         ("HOST", "::1", "host", "::1"),
+        ("SHOP_NAME", " Ada’s Läden & Söhne ", "shop", Shop("Ada’s Läden & Söhne", "EUR")),
+        ("SHOP_NAME", "B" * 60, "shop", Shop("B" * 60, "EUR")),
+        ("CURRENCY", "CHF", "shop", Shop("Bodega", "CHF")),
         ("DATA_DIR", "/var/lib/shop", "data_dir", pathlib.Path("/var/lib/shop")),
         ("SECRET_KEY", SECRET, "secret_key", SECRET),
         ("SESSION_TTL", "90", "session_ttl", 90),
@@ -110,6 +123,15 @@ def test_a_good_value_is_taken(name, value, field, meaning):
     meaning = ("https://a.example", "http://b.example:3000") if meaning is None else meaning
 
     assert getattr(settings(**{name: value}), field) == meaning
+
+
+def test_every_currency_is_one_that_has_two_decimals():
+    """Some that have none, three or four; and some of which all have heard."""
+    others = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF BHD IQD JOD KWD LYD OMR TND CLF UYW"
+
+    assert all(re.fullmatch("[A-Z]{3}", code) for code in CURRENCIES)
+    assert CURRENCIES.isdisjoint(others.split())
+    assert {*["EUR", "USD", "GBP", "CHF", "CAD", "AUD", "SEK", "PLN", "INR", "BRL", "CNY", "ZAR", "MXN"]} <= CURRENCIES
 
 
 def test_a_data_directory_may_be_in_the_home_directory(monkeypatch):
