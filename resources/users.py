@@ -12,6 +12,7 @@ from core.identity.auth import ADMIN, INVALID_TOKEN, OWNER, PUBLIC, USER, Tokens
 from core.identity.limits import Limit
 from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
+from core.shop import Shop
 from resources.users_rules import ACCOUNT, EMAIL, PASSWORD, USERNAME, address_of, chosen, unreserved
 from resources.users_sessions import CURRENT_PASSWORD, guess_of, reauthenticated
 
@@ -38,10 +39,10 @@ CHANGING = Limit("account", "60/minute; 120/hour")  # by the hour, as it tells w
     status=201,
     message="Account created.",
 )
-def register(db: Session, body: Row, passwords: Passwords) -> Row:
+def register(db: Session, body: Row, passwords: Passwords, shop: Shop) -> Row:
     """Create an account."""
-    name, email = unreserved(body["username"]), address_of(body["email"])
-    chosen(body["password"], name, email)
+    name, email = unreserved(body["username"], shop), address_of(body["email"])
+    chosen(body["password"], shop, name, email)
     # The hash is made before the row, so that nobody waits for the row while another request makes a hash.
     if db.one("users/login_by_username", username=name):
         raise errors.DuplicateUsername()
@@ -81,7 +82,7 @@ def get_account(db: Session, id: int) -> Row:
     message="Account changed.",
 )
 def update_account(
-    db: Session, id: int, body: Row, user: Row, *, passwords: Passwords, tokens: Tokens, delays: LoginDelays
+    db: Session, id: int, body: Row, user: Row, *, passwords: Passwords, tokens: Tokens, delays: LoginDelays, shop: Shop
 ) -> Row:
     """Change name, e-mail address or password. A new password or address ends every other session of the account.
 
@@ -96,9 +97,9 @@ def update_account(
     if email == present["email"]:
         email = None
     if name and name.lower() != present["username"].lower():
-        unreserved(name)
+        unreserved(name, shop)
     if password:
-        chosen(password, present["username"], present["email"], name, email)
+        chosen(password, shop, present["username"], present["email"], name, email)
     sensitive = password or email
     verified = reauthenticated(db, body, user, passwords=passwords, tokens=tokens, delays=delays) if sensitive else None
     hashed = None

@@ -8,11 +8,11 @@ from email_validator import EmailNotValidError, validate_email
 
 from core.contract.shapes import Shape
 from core.errors import ValidationError
-from core.identity.passwords import LONGEST_PASSWORD, is_acceptable
+from core.identity.passwords import LONGEST_PASSWORD, SHORTEST_HINT, is_acceptable
+from core.shop import Shop
 
-SHOP = "bodega"
 RESERVED = re.compile(  # names that people take for the shop, or that have a meaning for mail (RFC 2142) and programs
-    r"_*(abuse|accounts?|admin|administrator|api|billing|bodega|contact|customer_?service|guest|help|helpdesk|hostmaster"
+    r"_*(abuse|accounts?|admin|administrator|api|billing|contact|customer_?service|guest|help|helpdesk|hostmaster"
     r"|info|mail|mailer_?daemon|me|moderator|no_?reply|nobody|null|office|official|operator|orders|owner|payments?"
     r"|postmaster|privacy|root|sales|security|service|shop|staff|store|superuser|support|sysadmin|system|team|undefined"
     r"|webmaster|www)_*\Z",
@@ -77,16 +77,23 @@ def address_of(typed: str) -> str:
     raise ValidationError(("email", EMAIL_ISSUE))
 
 
-def chosen(password: str, *names: str | None) -> str:
+def chosen(password: str, shop: Shop, *names: str | None) -> str:
     """Return the password if an account with these names and addresses may have it; raise ValidationError."""
     hints = [re.split("[@+]", name)[0] for name in names if name]
-    if not is_acceptable(password, SHOP, *hints):
+    shops = _plain(shop.name)
+    holds_shop = len(shops) >= SHORTEST_HINT and shops in _plain(password)
+    if holds_shop or not is_acceptable(password, *hints):
         raise ValidationError(("password", UNACCEPTABLE))
     return password
 
 
-def unreserved(name: str) -> str:
+def unreserved(name: str, shop: Shop) -> str:
     """Return the name if it may be chosen; raise ValidationError."""
-    if RESERVED.match(name):
+    if RESERVED.match(name) or _plain(name) == _plain(shop.name):
         raise ValidationError(("username", "Is reserved for the shop. Choose another one."))
     return name
+
+
+def _plain(name: str) -> str:
+    """Return a name as people tell it apart: Ada's Shop, adas_shop and AdasShop are one."""
+    return re.sub(r"[\W_]", "", name).lower()

@@ -15,6 +15,7 @@ from core.app import app, new_app
 from core.db.database import DatabaseError
 from core.identity.auth import PUBLIC, require_declared
 from core.logs import Logfmt
+from core.shop import Shop
 
 NEW = {"username": "alice", "email": "Alice@Example.com", "password": PASSWORD}
 
@@ -632,6 +633,42 @@ def test_a_name_that_speaks_for_the_shop_cannot_be_had(client, alice, name):
 
     for refused in (registered, renamed):
         assert (refused.status_int, refused.json["error"]["details"]["field"]) == (400, "username")
+
+
+ADAS = dataclasses.replace(SETTINGS, shop=Shop("Ada's Läden"))
+
+
+@pytest.mark.parametrize(
+    ("password", "taken"), [("My-Ada-s-Läden-7", False), ("ADASLÄDENx7", False), ("My-Bodega-2026", True)]
+)
+def test_no_password_holds_the_name_of_this_very_shop(wired, sql, password, taken):
+    answer = wired(ADAS).post_json("/api/users/register", {**NEW, "password": password}, expect_errors=True)
+
+    assert (answer.status_int == 201) is taken
+    assert taken or answer.json["error"]["details"]["field"] == "password"
+
+
+def test_nor_does_a_new_password_hold_it(wired, sql):
+    client = wired(dataclasses.replace(SETTINGS, shop=Shop("Corner")))
+    id = register(client).json["data"]["id"]
+
+    changed = {"password": "Corner-Blue-42"}
+    answer = client.put_json(f"/api/users/{id}", changed, headers=bearer(login(client)), status=400)
+
+    assert answer.json["error"]["details"]["field"] == "password"
+
+
+def test_nobody_can_call_himself_as_this_very_shop(wired, sql):
+    client = wired(dataclasses.replace(SETTINGS, shop=Shop("Corner Shop")))
+
+    refused = client.post_json("/api/users/register", {**NEW, "username": "Corner_shop"}, status=400)
+    client.post_json("/api/users/register", {**NEW, "username": "bodega"}, status=201)
+
+    assert refused.json["error"]["details"]["field"] == "username"
+
+
+def test_a_shop_of_one_letter_forbids_no_password(wired, sql):
+    wired(dataclasses.replace(SETTINGS, shop=Shop("C"))).post_json("/api/users/register", NEW, status=201)
 
 
 def test_whoever_has_a_reserved_name_already_keeps_it(client, alice, sql):
