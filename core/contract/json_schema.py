@@ -1,6 +1,7 @@
 """cerberus rules → JSON Schema (2020-12): the same declarations, in the form that the API document needs.
 
-A rule that has no form there raises Unmapped and stops the start.
+A rule that has no form there raises Unmapped and stops the start; but `places`, which a description has to say: many
+validators divide by binary fractions, and `multipleOf: 0.01` refuses 19.99 there.
 """
 
 from typing import Any
@@ -11,7 +12,7 @@ from core.contract.validation import Schema
 TYPES: dict[str, dict[str, Any]] = {
     "integer": {"type": "integer"},
     "number": {"type": "number"},
-    "decimal": {"type": "number", "multipleOf": 0.01},
+    "decimal": {"type": "number"},
     "amount": {"type": "number"},
     "boolean": {"type": "boolean"},
     "string": {"type": "string"},
@@ -47,15 +48,15 @@ def schema_of(rules: Any, parts: Parts | None = None) -> dict[str, Any]:
             f"no JSON Schema for the rule(s) {', '.join(sorted(unknown))};"
             " teach core/contract/json_schema.py or do without"
         )
+    meta = rules.get("meta", {})
+    about = {"description": meta["description"]} if "description" in meta else {}
     if "shape" in rules:
         found = _reference(rules["shape"], parts)
-        return {"anyOf": [found, {"type": "null"}]} if rules.get("nullable") else found
-    found = dict(TYPES[rules["type"]])
+        return ({"anyOf": [found, {"type": "null"}]} if rules.get("nullable") else found) | about
+    found = TYPES[rules["type"]] | about
     for rule, keyword in KEYWORDS.items():
         if rule in rules:
             found[keyword] = float(rules[rule]) if rule in ("min", "max") and found["type"] == "number" else rules[rule]
-    if "places" in rules:
-        found["multipleOf"] = 10.0 ** -rules["places"]
     if "regex" in rules:
         pattern = rules["regex"].removesuffix(r"\Z")
         found["pattern"] = f"^(?:{pattern})$" if "|" in pattern else f"^{pattern}$"
@@ -65,10 +66,8 @@ def schema_of(rules: Any, parts: Parts | None = None) -> dict[str, Any]:
         found["items"] = schema_of(rules["items"], parts)
     if rules.get("nullable"):
         found["type"] = [found["type"], "null"]
-    if "example" in rules.get("meta", {}):
-        found["examples"] = [rules["meta"]["example"]]
-    if "issue" in rules.get("meta", {}):
-        found["description"] = rules["meta"]["issue"]
+    if "example" in meta:
+        found["examples"] = [meta["example"]]
     return found
 
 

@@ -6,8 +6,9 @@ from typing import Any
 class Shape:
     """A name, and fields with rules like a schema's: `returns=Shape("Cart", total={"type": "number"})`.
 
-    Further rules: `shape` (another Shape) for a dict, `items` (rules or a Shape) for a list, `nullable`; an example
-    stands in `meta: {"example": …}`. A route declares `returns=SHAPE`, or `returns=SHAPE.many` for a list of them.
+    Further rules: `shape` (another Shape) for a dict, `items` (rules or a Shape) for a list, `nullable`. What a field
+    means to a reader and an example stand in `meta: {"description": "…", "example": …}`; `field` writes such rules. A
+    route declares `returns=SHAPE`, or `returns=SHAPE.many` for a list of them.
     """
 
     def __init__(self, name: str, /, **fields: dict[str, Any]) -> None:
@@ -18,6 +19,22 @@ class Shape:
     def many(self) -> "Rules":
         """Return the rules of a list of these."""
         return Rules(type="list", items=self)
+
+
+def field(kind: str, description: str, example: Any = None, **rules: Any) -> dict[str, Any]:
+    """Return the rules of a field: its type, what it means to a reader, an example, and further rules.
+
+    The example of a dict or a list is made of those of its parts.
+    """
+    meta = (
+        {"description": description} if kind in ("dict", "list") else {"description": description, "example": example}
+    )
+    return {"type": kind, **rules, "meta": meta}
+
+
+def described(rules: dict[str, Any], description: str, **rules_too: Any) -> dict[str, Any]:
+    """Return the rules with a description for a reader, and with further rules."""
+    return {**rules, **rules_too, "meta": {**rules.get("meta", {}), "description": description}}
 
 
 class Rules:
