@@ -69,6 +69,7 @@ from resources import (  # noqa: F401
     users_sessions,
     audit,
     service,
+    images,
     docs,
 )
 

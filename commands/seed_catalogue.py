@@ -161,12 +161,14 @@ def products(count: int) -> Iterator[list[Any]]:
         thing = pick(KINDS[category].things)
         (lowest, highest), (least, most) = thing.prices, thing.numbers
         model = f"{pick('ABCDEGHKLMNPRSTVX')}{int(draw() * 900) + 100}"
-        name = f"{pick(KINDS[category].makers)} {pick(STYLES)} {thing.name} {model}, {pick(COLOURS)}"
+        maker, style, colour = pick(KINDS[category].makers), pick(STYLES), pick(COLOURS)
+        name = f"{maker} {style} {thing.name} {model}, {colour}"
         price = lowest + int((highest - lowest) * draw() ** 2) + pick(ENDINGS)
         promise = int(draw() * len(PROMISES))
         other = PROMISES[promise - 1 - int(draw() * 5)]
         does = thing.does.format(n=least + int(draw() * (most - least + 1)))
-        image = f"/images/{thing.name.lower().replace(' ', '-').replace(chr(39), '')}-{model.lower()}.jpg"
+        words = f"{thing.name} {model} {colour}".lower().replace(" ", "-").replace("'", "")
+        image = f"/images/v1/{words}.svg"  # resources/images.py draws it
         sold_out, withdrawn = draw() < 0.06, draw() < 0.04
         stock = 0 if sold_out else int(draw() ** 2 * 400) + 1
         created = FIRST_DAY + datetime.timedelta(seconds=int(draw() * SECONDS))

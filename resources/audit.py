@@ -23,7 +23,12 @@ STATE = Shape(  # of a product; of a category name and description
     name={"type": "string", "meta": {"example": "Desk Lamp"}},
     description={"type": "string", "nullable": True, "meta": {"example": "Warm or cool light."}},
     price={"type": "number", "required": False, "meta": {"example": 19.9}},
-    image_url={"type": "string", "nullable": True, "required": False, "meta": {"example": "/lamp.jpg"}},
+    image_url={
+        "type": "string",
+        "nullable": True,
+        "required": False,
+        "meta": {"example": "/images/v1/desk-lamp-l523-forest-green.svg"},
+    },
     category_id={"type": "integer", "nullable": True, "required": False, "meta": {"example": 5}},
     stock_quantity={"type": "integer", "required": False, "meta": {"example": 12}},
     is_active={"type": "boolean", "required": False, "meta": {"example": True}},

@@ -77,7 +77,14 @@ CART_ITEM = Shape(
             id={"type": "integer", "meta": {"example": 2}},
             name={"type": "string", "meta": {"example": "Desk Lamp"}},
             price={"type": "number", "meta": {"example": 19.9}},
-            image_url={"type": "string", "nullable": True, "meta": {"example": "/images/desk-lamp.jpg"}},
+            image_url={
+                "type": "string",
+                "nullable": True,
+                "meta": {
+                    "description": "An http(s) URL, or a path: join it to the API's address. Null: there is none.",
+                    "example": "/images/v1/desk-lamp-l523-forest-green.svg",
+                },
+            },
             stock_quantity={"type": "integer", "meta": {"example": 12}},
             is_active={"type": "boolean", "meta": {"example": True}},
         ),

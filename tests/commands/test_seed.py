@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from decimal import Decimal
+from xml.etree import ElementTree
 
 import pytest
 from helpers import as_url, command, environment
@@ -19,6 +20,7 @@ from core.db.database import DatabaseError, Session
 from core.db.drivers import connect
 from core.db.migrations import Migrator
 from core.setup.system import ROOT
+from resources import images
 
 COLUMNS = (
     "id",
@@ -98,9 +100,27 @@ def test_descriptions_are_sentences_that_do_not_say_the_same_thing_twice(believa
         assert len(set(sentences)) == len(sentences)
 
 
-def test_images_have_paths_of_plain_characters(believable):
-    for product in believable:
-        assert re.fullmatch(r"/images/[a-z0-9-]+\.jpg", product["image_url"])
+def test_every_product_has_a_picture_that_the_shop_serves(believable, client):
+    for product in believable[:500]:
+        answer = client.get(product["image_url"])
+        assert (answer.status_int, answer.content_type) == (200, "image/svg+xml")
+
+    paths = {product["image_url"] for product in believable}
+    assert all(re.fullmatch(r"/images/v1/[a-z0-9-]+\.svg", path) for path in paths)
+
+
+def test_the_picture_is_of_what_the_product_is_called(believable, client):
+    for product in believable[:50]:
+        thing, model, colour = re.fullmatch(r".* (\S+) ([A-Z]\d{3}), (.*)", product["name"]).groups()
+        title = ElementTree.fromstring(client.get(product["image_url"]).body).find("{*}title").text
+        assert title.endswith(f"{thing} {model}, {colour}") and f" {title}" in product["name"]
+
+
+def test_everything_that_is_seeded_can_be_drawn():
+    things = {thing.name for kind in seed_catalogue.KINDS for thing in kind.things}
+
+    assert things == set(images.ICONS)
+    assert set(seed_catalogue.COLOURS) == set(images.COLOURS)
 
 
 def test_there_are_twelve_categories_and_each_has_products(believable):

@@ -14,6 +14,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from commands import seed_catalogue
 from core.setup.system import ROOT, program
 
 CHROMIUM, DRIVER = program("chromium", "google-chrome"), program("chromedriver")
@@ -296,6 +297,8 @@ class _Elsewhere(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         page = b"<!doctype html><title>A front end</title>"
         self.send_response(200)
+        if self.path == "/isolated":  # such a page shows only what allows it (HTML, 7.1.4)
+            self.send_header("Cross-Origin-Embedder-Policy", "require-corp")
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", str(len(page)))
         self.end_headers()
@@ -404,6 +407,32 @@ def test_a_listed_page_logs_in_and_sends_its_token(listed, broken, sql):
 
     assert made["headers"]["location"].startswith("/api/users/")
     assert json.loads(me["text"])["data"]["username"] == "alice"
+
+
+SHOW = """const [address, base, done] = arguments;
+const shown = document.body.appendChild(new Image());
+shown.onload = () => done([shown.naturalWidth, shown.naturalHeight]);
+shown.onerror = () => done("not shown");
+shown.src = new URL(address, base);"""
+
+
+@pytest.mark.parametrize("page", ["/", "/isolated"])
+def test_any_page_shows_the_pictures_of_products(chromium, fronts, broken, page):
+    *_, image = next(seed_catalogue.products(1))[:5]
+    chromium.open(fronts[1] + page)
+
+    assert chromium.driver.execute_async_script(SHOW, image, broken.url) == [800, 800]
+    assert chromium.driver.execute_async_script(SHOW, "/images/v1/none.svg", broken.url) == "not shown"
+    assert chromium.run("return [crossOriginIsolated, isSecureContext]")[0] is False
+
+
+def test_a_picture_by_itself_is_drawn_whole_under_its_policy(chromium, broken):
+    chromium.open(broken.url + "/images/v1/two-person-tent-l523-stone-grey.svg")
+
+    assert chromium.run("return document.title") == "Two-Person Tent L523, Stone Grey"
+    widths = chromium.run("return [...document.querySelectorAll('text')].map(text => text.getBBox().width)")
+    assert len(widths) == 2 and all(200 < width < 760 for width in widths)
+    assert chromium.complaints() == []
 
 
 @pytest.mark.parametrize("path", ["/api/health", "/api/products/99", "/api/broken", "/nowhere"])
