@@ -9,6 +9,13 @@ from core.errors import ApiError, NotFound
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 LARGEST_ID = 2**31 - 1  # INT in MySQL
+ID_SCHEMA = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": LARGEST_ID,
+    "description": "The number that it has in lists and answers.",
+    "examples": [1],
+}
 PATH_SCHEMAS: dict[str, dict[str, Any]] = {}  # path filter → the JSON Schema of what it takes, for the API document
 
 
@@ -17,12 +24,15 @@ def new_app() -> Bottle:
     bare = Bottle()
     bare.uninstall(True)  # its JSON and template plugins; the envelope takes their place
     bare.catchall = False
-    add_filter(bare, "id", r"[0-9]+", existing_id, {"type": "integer", "minimum": 1, "maximum": LARGEST_ID})
+    add_filter(bare, "id", r"[0-9]+", existing_id, ID_SCHEMA)
     return bare
 
 
 def add_filter(bottle: Bottle, name: str, pattern: str, convert: Callable[[str], Any], schema: dict[str, Any]) -> None:
-    """Add a path filter: `<id:id>` is what `pattern` matches, as `convert` returns it; it may raise an ApiError."""
+    """Add a path filter: `<id:id>` is what `pattern` matches, as `convert` returns it; it may raise an ApiError.
+
+    `schema`: the JSON Schema of what it takes, with a description for a reader and an example.
+    """
     bottle.router.add_filter(name, lambda config: (pattern, convert, str))
     PATH_SCHEMAS[name] = schema
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from core.app import LARGEST_ID, app
 from core.contract.pagination import NUMBERS, numbers_of
-from core.contract.shapes import Shape
+from core.contract.shapes import Shape, field
 from core.contract.validation import Query
 from core.db.database import Row, Session
 from core.identity.auth import ADMIN
@@ -13,40 +13,56 @@ from core.identity.auth import ADMIN
 ENTITIES = ["product", "category"]
 ACTIONS = ["created", "changed", "withdrawn", "stock_changed", "deleted"]
 LIST = Query(
-    entity={"type": "string", "allowed": ENTITIES},
-    entity_id={"type": "integer", "min": 1, "max": LARGEST_ID},
-    page={"type": "integer", "min": 1, "default": 1},
-    per_page={"type": "integer", "min": 1, "max": 100, "default": 20},
+    entity={"type": "string", "allowed": ENTITIES, "meta": {"description": "Only changes of things of this kind."}},
+    entity_id={
+        "type": "integer",
+        "min": 1,
+        "max": LARGEST_ID,
+        "meta": {"description": "Only changes of the thing with this number; together with entity."},
+    },
+    page={"type": "integer", "min": 1, "default": 1, "meta": {"description": "Which page; the first one is 1."}},
+    per_page={
+        "type": "integer",
+        "min": 1,
+        "max": 100,
+        "default": 20,
+        "meta": {"description": "How many entries are on a page."},
+    },
 )
 STATE = Shape(  # of a product; of a category name and description
     "AuditState",
-    name={"type": "string", "meta": {"example": "Desk Lamp"}},
-    description={"type": "string", "nullable": True, "meta": {"example": "Warm or cool light."}},
-    price={"type": "number", "required": False, "meta": {"example": 19.9}},
-    image_url={
-        "type": "string",
-        "nullable": True,
-        "required": False,
-        "meta": {"example": "/images/v1/desk-lamp-l523-forest-green.svg"},
-    },
-    category_id={"type": "integer", "nullable": True, "required": False, "meta": {"example": 5}},
-    stock_quantity={"type": "integer", "required": False, "meta": {"example": 12}},
-    is_active={"type": "boolean", "required": False, "meta": {"example": True}},
+    name=field("string", "The name of the product or category.", "Desk Lamp"),
+    description=field("string", "Its description, or null.", "Warm or cool light.", nullable=True),
+    price=field("number", "Of a product: what one piece cost.", 19.9, required=False),
+    image_url=field(
+        "string",
+        "Of a product: its picture, or null.",
+        "/images/v1/desk-lamp-l523-forest-green.svg",
+        nullable=True,
+        required=False,
+    ),
+    category_id=field("integer", "Of a product: its category, or null.", 5, nullable=True, required=False),
+    stock_quantity=field("integer", "Of a product: how many pieces were in stock.", 12, required=False),
+    is_active=field("boolean", "Of a product: whether it was on sale.", True, required=False),
 )
 ENTRY = Shape(
     "AuditEntry",
-    id={"type": "integer", "meta": {"example": 77}},
-    created_at={"type": "datetime", "meta": {"example": "2026-01-31T12:00:00Z"}},
-    user_id={"type": "integer", "meta": {"example": 1}},
-    user_name={"type": "string", "meta": {"example": "root"}},
-    entity={"type": "string", "allowed": ENTITIES, "meta": {"example": "product"}},
-    entity_id={"type": "integer", "meta": {"example": 2}},
-    action={"type": "string", "allowed": ACTIONS, "meta": {"example": "stock_changed"}},
-    before={"type": "dict", "shape": STATE, "nullable": True},
-    after={"type": "dict", "shape": STATE, "nullable": True},
+    id=field("integer", "The entry's number; later entries have higher ones.", 77),
+    created_at=field("datetime", "When it was done.", "2026-01-31T12:00:00Z"),
+    user_id=field("integer", "The account that did it; it may be deleted by now.", 1),
+    user_name=field("string", "What that account was called then.", "root"),
+    entity=field("string", "The kind of thing that was changed.", "product", allowed=ENTITIES),
+    entity_id=field("integer", "The number of the product or category.", 2),
+    action=field("string", "What was done to it.", "stock_changed", allowed=ACTIONS),
+    before=field("dict", "What it was before; null where it was created.", shape=STATE, nullable=True),
+    after=field("dict", "What it was afterwards; null where it was deleted.", shape=STATE, nullable=True),
 )
 PAGINATION = Shape("AuditPagination", **NUMBERS)
-PAGE = Shape("AuditPage", items={"type": "list", "items": ENTRY}, pagination={"type": "dict", "shape": PAGINATION})
+PAGE = Shape(
+    "AuditPage",
+    items=field("list", "The entries of this page, the newest first.", items=ENTRY),
+    pagination=field("dict", "Where in the whole trail this page is.", shape=PAGINATION),
+)
 
 
 @app.get("/api/audit", auth=ADMIN, query=LIST, returns=PAGE, message="Audit trail listed.")

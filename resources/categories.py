@@ -5,7 +5,7 @@ from bottle import response
 from core.app import app
 from core.cache import Cached
 from core.contract import fields
-from core.contract.shapes import Shape
+from core.contract.shapes import Shape, described, field
 from core.contract.validation import Body
 from core.db.database import Row, Session
 from core.errors import Conflict, DuplicateName, NotFound, ValidationError
@@ -15,28 +15,35 @@ from core.identity.auth import ADMIN, PUBLIC
 CATALOGUE = Cached("products", "categories")
 CATEGORY = Shape(
     "Category",
-    id={"type": "integer", "meta": {"example": 5}},
-    name={"type": "string", "meta": {"example": "Home & Living"}},
-    description={"type": "string", "nullable": True, "meta": {"example": "Furniture, light and textiles."}},
-    product_count={"type": "integer", "meta": {"example": 41}},
-    created_at={"type": "datetime", "meta": {"example": "2026-01-31T12:00:00Z"}},
+    id=field("integer", "The category's number, as products and addresses name it.", 5),
+    name=field("string", "What the category is called.", "Home & Living"),
+    description=field("string", "What is in it, or null.", "Furniture, light and textiles.", nullable=True),
+    product_count=field("integer", "How many of its products are on sale.", 41),
+    created_at=field("datetime", "When it was added.", "2026-01-31T12:00:00Z"),
 )
+DELETED = Shape("DeletedCategory", deleted=field("integer", "The number of the category that is gone.", 5))
 
-NAME = fields.line(100, "Home & Living")
-DESCRIPTION = fields.text("Furniture and light.")
+NAME = described(fields.line(100, "Home & Living"), "What the category is called: no other one may be called the same.")
+DESCRIPTION = described(fields.text("Furniture and light."), "What is in it, on one line or several; null for nothing.")
 NEW_CATEGORY = Body(name={**NAME, "required": True}, description=DESCRIPTION)
 CHANGED_CATEGORY = Body(name=NAME, description=DESCRIPTION)
 
 
 @app.get("/api/categories", auth=PUBLIC, cache=CATALOGUE, returns=CATEGORY.many, message="Categories listed.")
 def list_categories(db: Session) -> list[Row]:
-    """List all categories by name."""
+    """List all categories by name.
+
+    They come on one page, each with the number of its products on sale.
+    """
     return db.many("categories/list")
 
 
 @app.get("/api/categories/<id:id>", auth=PUBLIC, cache=CATALOGUE, returns=CATEGORY, message="Category found.")
 def get_category(db: Session, id: int) -> Row:
-    """Show one category."""
+    """Show one category.
+
+    Its products are what `listProducts` gives with this category_id.
+    """
     category = db.one("categories/get", id=id)
     if category is None:
         raise NotFound("There is no such category.")
@@ -53,7 +60,10 @@ def get_category(db: Session, id: int) -> Row:
     message="Category added.",
 )
 def create_category(db: Session, body: Row, user: Row, record: Record) -> Row:
-    """Add a category. Names are compared without case and accents."""
+    """Add a category.
+
+    Its name must be new; names are compared without case and accents.
+    """
     values = {"description": None, **body}
     id = db.add("categories/add", **values)
     record(db, user, [("category", id, "created", None, values)])
@@ -70,7 +80,10 @@ def create_category(db: Session, body: Row, user: Row, record: Record) -> Row:
     message="Category changed.",
 )
 def update_category(db: Session, id: int, body: Row, user: Row, record: Record) -> Row:
-    """Change name or description of a category."""
+    """Change name or description of a category.
+
+    What is not sent stays as it is.
+    """
     if not body:
         raise ValidationError(("name", "Send at least one of name and description."))
     before = locked(db, id)
@@ -80,9 +93,12 @@ def update_category(db: Session, id: int, body: Row, user: Row, record: Record) 
     return get_category(db, id)
 
 
-@app.delete("/api/categories/<id:id>", auth=ADMIN, raises=(Conflict,), message="Category deleted.")
-def delete_category(db: Session, id: int, user: Row, record: Record) -> None:
-    """Delete a category that has no products."""
+@app.delete("/api/categories/<id:id>", auth=ADMIN, raises=(Conflict,), returns=DELETED, message="Category deleted.")
+def delete_category(db: Session, id: int, user: Row, record: Record) -> Row:
+    """Delete a category that has no products.
+
+    Withdrawn products count too: move them to another category first.
+    """
     before = locked(db, id)
     if db.one("categories/a_product", id=id):
         raise Conflict(
@@ -90,6 +106,7 @@ def delete_category(db: Session, id: int, user: Row, record: Record) -> None:
         )
     db.run("categories/remove", id=id)
     record(db, user, [("category", id, "deleted", before, None)])
+    return {"deleted": id}
 
 
 def locked(db: Session, id: int) -> Row:

@@ -34,7 +34,11 @@ STOCK_CHANGE = Body(
         "required": True,
         "min": -LARGEST_COUNT,
         "max": LARGEST_COUNT,
-        "meta": {"issue": UNITS, "example": -3},
+        "meta": {
+            "issue": UNITS,
+            "description": "How many pieces more, or with a minus how many fewer. 0 is refused.",
+            "example": -3,
+        },
     }
 )
 IF_MATCH = Headers(
@@ -42,7 +46,11 @@ IF_MATCH = Headers(
         "If-Match": {
             "type": "string",
             "maxlength": 1000,
-            "meta": {"issue": "The ETag of the product that you changed."},
+            "meta": {
+                "issue": "Must be the ETag of the product that you changed.",
+                "description": "The `ETag` of the product as you have read it: 412 if somebody has changed it since. "
+                "Without it, the last change wins.",
+            },
         }
     }
 )
@@ -74,7 +82,10 @@ def get_product(db: Session, id: int, user: Row | None) -> Row:
     message="Product added to the catalogue.",
 )
 def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
-    """Add a product to the catalogue. An empty description is stored as null."""
+    """Add a product to the catalogue.
+
+    Name and price are needed. An empty description is stored as null.
+    """
     values = DEFAULTS | body
     lock_category(db, values)
     id = db.add("products/add", **stored(values))
@@ -94,7 +105,10 @@ def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
     message="Product changed.",
 )
 def update_product(db: Session, id: int, body: Row, *, user: Row, record: Record, if_match: str | None = None) -> Row:
-    """Change the fields that are sent; with If-Match only if nobody was faster."""
+    """Change the fields of a product that are sent.
+
+    The others stay as they are. With If-Match it is changed only if nobody was faster.
+    """
     if not body:
         raise ValidationError(("name", f"Send at least one of {', '.join(FIELDS)}."))
     return change(db, id, body, user=user, record=record, if_match=if_match, action="changed")
@@ -109,7 +123,10 @@ def update_product(db: Session, id: int, body: Row, *, user: Row, record: Record
     message="Product withdrawn.",
 )
 def withdraw_product(db: Session, id: int, user: Row, record: Record, if_match: str | None = None) -> Row:
-    """Withdraw a product from sale; carts that hold it say so. PUT with is_active true brings it back."""
+    """Withdraw a product from sale.
+
+    It is not deleted: carts that hold it say so, and `updateProduct` with is_active true brings it back.
+    """
     return change(db, id, {"is_active": False}, user=user, record=record, if_match=if_match, action="withdrawn")
 
 
@@ -122,7 +139,10 @@ def withdraw_product(db: Session, id: int, user: Row, record: Record, if_match: 
     message="Stock changed.",
 )
 def change_stock(db: Session, id: int, body: Row, user: Row, record: Record) -> Row:
-    """Put units into stock, or take them out; simultaneous changes add up."""
+    """Put pieces into stock, or take them out.
+
+    Changes at the same time add up; none is lost. More than there are cannot be taken out.
+    """
     number = body["change"]
     if number == 0:
         raise ValidationError(("change", UNITS))

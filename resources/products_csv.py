@@ -15,7 +15,7 @@ from typing import Any
 from bottle import response
 
 from core.app import LARGEST_ID, app
-from core.contract.shapes import Shape
+from core.contract.shapes import Shape, field
 from core.contract.validation import Query, Upload
 from core.db.database import Database, Row, Session
 from core.errors import Conflict
@@ -34,12 +34,18 @@ WRITTEN: dict[str, Callable[[Any], Any]] = {"price": str, "is_active": int}  # e
 READ: dict[str, Callable[[Any], Any]] = {"price": Decimal, "is_active": bool}
 
 FILE = Upload(CSV, 32 * 1024 * 1024, "id,name,price,category,stock_quantity\r\n,Desk Lamp,19.90,Home & Living,12\r\n")
-REHEARSAL = Query(dry_run={"type": "boolean", "default": False})
+REHEARSAL = Query(
+    dry_run={
+        "type": "boolean",
+        "default": False,
+        "meta": {"description": "With true, the table is only checked, and nothing is stored."},
+    }
+)
 RESULT = Shape(
     "ImportResult",
-    created={"type": "integer", "meta": {"example": 1}},
-    updated={"type": "integer", "meta": {"example": 0}},
-    dry_run={"type": "boolean", "meta": {"example": False}},
+    created=field("integer", "How many rows were added as new products.", 1),
+    updated=field("integer", "How many rows changed a product that was there.", 0),
+    dry_run=field("boolean", "Whether it was only checked, and nothing was stored.", False),
 )
 
 

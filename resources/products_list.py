@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from core.app import app
 from core.contract.pagination import LONGEST_CURSOR, NUMBERS, Place, pagination_of
-from core.contract.shapes import Shape
+from core.contract.shapes import Shape, described, field
 from core.contract.validation import Query
 from core.db.database import Row, Session
 from core.errors import ValidationError
@@ -18,9 +18,9 @@ from resources.products_search import Found, Search
 MOST_ON_A_PAGE = 100
 AMOUNT = {"type": "decimal", "min": 0, "max": Decimal("99999999.99")}
 LIST = Query(
-    category_id={"type": "integer", "min": 1},
-    min_price=AMOUNT,
-    max_price=AMOUNT,
+    category_id={"type": "integer", "min": 1, "meta": {"description": "Only products of this category."}},
+    min_price=described(AMOUNT, "Only what costs this much or more, with at most two decimals."),
+    max_price=described(AMOUNT, "Only what costs this much or less, with at most two decimals."),
     search={
         "type": "string",
         "maxlength": 100,
@@ -30,39 +30,82 @@ LIST = Query(
             "example": "desk lamp",
         },
     },
-    page={"type": "integer", "min": 1},
-    per_page={"type": "integer", "min": 1, "max": MOST_ON_A_PAGE, "default": 20},
-    sort={"type": "string", "allowed": [*ORDERS, RELEVANCE]},
+    page={
+        "type": "integer",
+        "min": 1,
+        "meta": {
+            "description": "Which page, from 1; behind the last one they are empty. Far pages cost more than after."
+        },
+    },
+    per_page={
+        "type": "integer",
+        "min": 1,
+        "max": MOST_ON_A_PAGE,
+        "default": 20,
+        "meta": {"description": "How many products are on a page."},
+    },
+    sort={
+        "type": "string",
+        "allowed": [*ORDERS, RELEVANCE],
+        "meta": {
+            "description": "The order. A minus turns it round. Without it, a search comes by relevance and everything "
+            "else the newest first."
+        },
+    },
     in_stock={
         "type": "boolean",
-        "meta": {"description": "true: only what can be bought. false: the same as leaving it out.", "example": True},
+        "meta": {
+            "description": "With true, only what can be bought; false is the same as leaving it out.",
+            "example": True,
+        },
     },
-    after={"type": "string", "maxlength": LONGEST_CURSOR, "meta": {"issue": "Must be the 'next' of an earlier page."}},
-    facets={"type": "boolean", "default": False},
+    after={
+        "type": "string",
+        "maxlength": LONGEST_CURSOR,
+        "meta": {
+            "issue": "Must be the 'next' of an earlier page.",
+            "description": "The `next` of the page before, with the same sort: the page that follows it, at the same "
+            "cost however far. Instead of page.",
+        },
+    },
+    facets={
+        "type": "boolean",
+        "default": False,
+        "meta": {"description": "With true, the answer counts the products by category and has their range of prices."},
+    },
 )
 PAGINATION = Shape(
     "Pagination",
     **NUMBERS,
-    next={"type": "string", "nullable": True, "meta": {"example": "WyJuZXdlc3QiLCAyLCAiMjAyNiJd"}},
-    total_is_exact={"type": "boolean", "required": False, "meta": {"example": False}},
+    next=field(
+        "string",
+        "What to send as after for the next page; null on the last one.",
+        "WyJuZXdlc3QiLCAyLCAiMjAyNiJd",
+        nullable=True,
+    ),
+    total_is_exact=field("boolean", "False where total is a lower bound; else left out.", False, required=False),
 )
 FACET = Shape(
     "CategoryFacet",
-    category_id={"type": "integer", "nullable": True, "meta": {"example": 5}},
-    category_name={"type": "string", "nullable": True, "meta": {"example": "Home & Living"}},
-    count={"type": "integer", "meta": {"example": 41}},
+    category_id=field("integer", "The category; null for products without one.", 5, nullable=True),
+    category_name=field("string", "What it is called, or null.", "Home & Living", nullable=True),
+    count=field("integer", "How many products it has.", 41),
 )
 RANGE = Shape(
     "PriceRange",
-    min={"type": "number", "nullable": True, "meta": {"example": 9.5}},
-    max={"type": "number", "nullable": True, "meta": {"example": 899}},
+    min=field("number", "The lowest price; null where there is no product.", 9.5, nullable=True),
+    max=field("number", "The highest price; null where there is no product.", 899, nullable=True),
 )
-FACETS = Shape("Facets", categories={"type": "list", "items": FACET}, price={"type": "dict", "shape": RANGE})
+FACETS = Shape(
+    "Facets",
+    categories=field("list", "The products counted by category.", items=FACET),
+    price=field("dict", "The range of their prices.", shape=RANGE),
+)
 PAGE = Shape(
     "ProductPage",
-    items={"type": "list", "items": PRODUCT},
-    pagination={"type": "dict", "shape": PAGINATION},
-    facets={"type": "dict", "shape": FACETS, "required": False},
+    items=field("list", "The products of this page, in the order asked for.", items=PRODUCT),
+    pagination=field("dict", "Where in the whole result this page is.", shape=PAGINATION),
+    facets=field("dict", "With facets=true: what the result could be narrowed down to.", shape=FACETS, required=False),
 )
 
 
@@ -77,7 +120,11 @@ PAGE = Shape(
     message="Products listed.",
 )
 def list_products(db: Session, query: Row, spend: Callable[[int], None]) -> Row:
-    """List products on sale: filtered, searched, sorted and paged."""
+    """List products on sale.
+
+    All parameters can be combined: filters, a search, an order, and where the page begins. Ties are broken by id, so
+    that from page to page nothing repeats or goes missing.
+    """
     filters = {name: query.get(name) for name in ("category_id", "min_price", "max_price")}
     filters["in_stock"] = query.get("in_stock") or None  # false asks for nothing
     least, most = filters["min_price"], filters["max_price"]

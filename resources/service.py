@@ -3,33 +3,43 @@
 from core.app import app
 from core.cache import REVALIDATE
 from core.contract import openapi
-from core.contract.shapes import Shape
+from core.contract.shapes import Shape, field
 from core.db.database import Row, Session
 from core.db.migrations import State, applied
 from core.db.readiness import Readiness
 from core.errors import ServiceUnavailable
 from core.identity.auth import PUBLIC
 
-STATUS = Shape("Status", status={"type": "string", "meta": {"example": "ready"}})
+STATUS = Shape("Status", status=field("string", "How the service is: alive, or ready.", "ready"))
 
 
 @app.get(
     "/api/openapi.json", auth=PUBLIC, produces="application/json", cache=REVALIDATE, message="The OpenAPI 3.1 document."
 )
 def get_openapi_document() -> bytes:
-    """Describe this API: the OpenAPI document, generated from the routes."""
+    """Describe this API.
+
+    The OpenAPI document is generated from the routes: what it says is what is checked.
+    """
     return openapi.text(app)
 
 
 @app.get("/api/health", auth=PUBLIC, returns=STATUS, message="Alive.")
 def get_health() -> Row:
-    """Say that the process runs; the database is not asked."""
+    """Say that the process runs.
+
+    The database is not asked: who restarts processes that do not answer asks here.
+    """
     return {"status": "alive"}
 
 
 @app.get("/api/ready", auth=PUBLIC, returns=STATUS, message="Ready.")
 def get_readiness(db: Session, readiness: Readiness) -> Row:
-    """Say whether the database answers, its schema is the one that this shop needs, and all statements fit it."""
+    """Say whether the shop can work.
+
+    It can where the database answers, its schema is the one that this shop needs, and all statements fit it. Otherwise
+    503 says what is missing. A load balancer asks here.
+    """
     state = State(readiness.migrations, applied(db))
     names = [migration.name for migration in state.pending]
     words = {state.word(migration) for migration in state.migrations}

@@ -4,7 +4,7 @@ from bottle import response
 
 from core import errors
 from core.app import app
-from core.contract.shapes import Shape
+from core.contract.shapes import Shape, field
 from core.contract.validation import Body, OptionalBody
 from core.db.database import Row, Session
 from core.identity import audit
@@ -14,7 +14,7 @@ from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
 from core.shop import Shop
 from resources.users_rules import ACCOUNT, EMAIL, PASSWORD, USERNAME, address_of, chosen, unreserved
-from resources.users_sessions import CURRENT_PASSWORD, guess_of, reauthenticated
+from resources.users_sessions import CURRENT_PASSWORD, ENDED, guess_of, reauthenticated
 
 TAG = "Accounts"
 NEW_USER = Body(
@@ -22,7 +22,7 @@ NEW_USER = Body(
 )
 CHANGED_USER = Body(username=USERNAME, email=EMAIL, password=PASSWORD, current_password=CURRENT_PASSWORD)
 REMOVED_USER = OptionalBody(current_password=CURRENT_PASSWORD)
-ENDED = Shape("EndedSessions", ended={"type": "integer", "meta": {"example": 3}})
+DELETED = Shape("DeletedAccount", deleted=field("integer", "The number of the account that is gone.", 1))
 TAKEN = {"uq_users_username": errors.DuplicateUsername, "uq_users_email": errors.DuplicateEmail}
 
 REGISTERING = Limit("register", "30/minute; 300/hour")
@@ -40,7 +40,10 @@ CHANGING = Limit("account", "60/minute; 120/hour")  # by the hour, as it tells w
     message="Account created.",
 )
 def register(db: Session, body: Row, passwords: Passwords, shop: Shop) -> Row:
-    """Create an account."""
+    """Create an account.
+
+    It is a customer's, and not logged in yet: `login` gives a token. Name and e-mail address must be new.
+    """
     name, email = unreserved(body["username"], shop), address_of(body["email"])
     chosen(body["password"], shop, name, email)
     # The hash is made before the row, so that nobody waits for the row while another request makes a hash.
@@ -58,13 +61,19 @@ def register(db: Session, body: Row, passwords: Passwords, shop: Shop) -> Row:
 
 @app.get("/api/users/me", auth=USER, returns=ACCOUNT, raises=(errors.NotFound,), message="Account found.")
 def get_own_account(db: Session, user: Row) -> Row:
-    """Show the account that is logged in."""
+    """Show the account that is logged in.
+
+    A storefront asks here whose token it has.
+    """
     return get_account(db, user["id"])
 
 
 @app.get("/api/users/<id:id>", auth=OWNER, returns=ACCOUNT, message="Account found.")
 def get_account(db: Session, id: int) -> Row:
-    """Show an account: one's own, or any for an administrator."""
+    """Show an account.
+
+    It is one's own; an administrator sees any.
+    """
     account = db.one("users/get", id=id)
     if account is None:
         raise errors.NotFound("There is no such account.")
@@ -84,10 +93,11 @@ def get_account(db: Session, id: int) -> Row:
 def update_account(
     db: Session, id: int, body: Row, user: Row, *, passwords: Passwords, tokens: Tokens, delays: LoginDelays, shop: Shop
 ) -> Row:
-    """Change name, e-mail address or password. A new password or address ends every other session of the account.
+    """Change name, e-mail address or password.
 
-    Where the login is older than REAUTH_AFTER (15 minutes, unless the shop says otherwise), a new password or address
-    needs current_password too: the one of whoever is logged in, an administrator's own at another's account.
+    What is not sent stays as it is. A new password or address ends every other login of the account. Where the login
+    is older than REAUTH_AFTER (15 minutes, unless the shop says otherwise), it needs current_password too: the one of
+    whoever is logged in, an administrator's own at another's account.
     """
     if not body.keys() - {"current_password"}:
         raise errors.ValidationError(("username", "Send at least one of username, email and password."))
@@ -119,12 +129,13 @@ def update_account(
     auth=OWNER,
     body=REMOVED_USER,
     raises=(errors.ReauthenticationRequired, errors.RateLimited),
+    returns=DELETED,
     message="Account deleted.",
 )
 def delete_account(
     db: Session, id: int, body: Row, user: Row, *, passwords: Passwords, tokens: Tokens, delays: LoginDelays
-) -> None:
-    """Delete an account and its sessions.
+) -> Row:
+    """Delete an account and its logins.
 
     An old login needs current_password, as at a change; otherwise no body is needed.
     """
@@ -133,11 +144,15 @@ def delete_account(
     lock_account(db, id, user, verified)
     db.run("users/remove", id=id)
     audit.note("account_deletion", user_id=id, by=user["id"])
+    return {"deleted": id}
 
 
 @app.delete("/api/users/<id:id>/sessions", auth=ADMIN, returns=ENDED, message="Sessions ended.")
 def end_sessions(db: Session, id: int, user: Row) -> Row:
-    """End every session of an account: whoever uses it has to log in again. The answer says how many there were."""
+    """End every login of an account.
+
+    Whoever uses it has to log in again. The answer says how many there were.
+    """
     get_account(db, id)
     ended = db.run("sessions/end_all", user_id=id, but=None)
     audit.note("sessions_end", user_id=id, by=user["id"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 
-from core.contract.shapes import Shape
+from core.contract.shapes import Shape, field
 from core.errors import ValidationError
 from core.identity.passwords import LONGEST_PASSWORD, SHORTEST_HINT, is_acceptable
 from core.shop import Shop
@@ -26,20 +26,34 @@ USERNAME: dict[str, Any] = {
     "type": "string",
     "maxlength": 50,
     "regex": r"[A-Za-z0-9_]{3,50}\Z",
-    "meta": {"issue": "Must be 3 to 50 characters of A-Z, a-z, 0-9 and _.", "example": "alice"},
+    "meta": {
+        "issue": "Must be 3 to 50 characters of A-Z, a-z, 0-9 and _.",
+        "description": "What the account is called: 3 to 50 letters, digits and underscores, unlike any other's in "
+        "whatever case.",
+        "example": "alice",
+    },
 }
 EMAIL_ISSUE = "Must be a valid e-mail address of at most 255 characters."
 LONGEST_EMAIL = 255
 EMAIL: dict[str, Any] = {
     "type": "string",
     "maxlength": LONGEST_EMAIL,
-    "meta": {"issue": EMAIL_ISSUE, "example": "alice@example.com"},
+    "meta": {
+        "issue": EMAIL_ISSUE,
+        "description": "The e-mail address: of one account only, and stored in lower case.",
+        "example": "alice@example.com",
+    },
 }
 PASSWORD: dict[str, Any] = {
     "type": "string",
     "minlength": 8,
     "maxlength": LONGEST_PASSWORD,
-    "meta": {"issue": UNACCEPTABLE, "example": "Blue-Door-42"},
+    "meta": {
+        "issue": UNACCEPTABLE,
+        "description": "The password: 8 to 128 characters, with an upper-case letter, a lower-case letter and a digit, "
+        "and hard to guess. It is stored as a hash, and never shown.",
+        "example": "Blue-Door-42",
+    },
 }
 TYPED: dict[str, Any] = {  # at a login, any other text is only wrong
     "type": "string",
@@ -50,12 +64,14 @@ TYPED: dict[str, Any] = {  # at a login, any other text is only wrong
 
 ACCOUNT = Shape(
     "Account",
-    id={"type": "integer", "meta": {"example": 1}},
-    username={"type": "string", "meta": {"example": "alice"}},
-    email={"type": "string", "meta": {"example": "alice@example.com"}},
-    role={"type": "string", "allowed": ["customer", "admin"], "meta": {"example": "customer"}},
-    created_at={"type": "datetime", "meta": {"example": "2026-01-31T12:00:00Z"}},
-    updated_at={"type": "datetime", "meta": {"example": "2026-01-31T12:00:00Z"}},
+    id=field("integer", "The account's number, as addresses name it.", 1),
+    username=field("string", "What the account is called.", "alice"),
+    email=field("string", "Its e-mail address, in lower case.", "alice@example.com"),
+    role=field(
+        "string", "Whether it is a customer's or an administrator's.", "customer", allowed=["customer", "admin"]
+    ),
+    created_at=field("datetime", "When it was created.", "2026-01-31T12:00:00Z"),
+    updated_at=field("datetime", "When it was changed last.", "2026-01-31T12:00:00Z"),
 )
 
 

@@ -7,7 +7,7 @@ from bottle import request
 
 from core import errors
 from core.app import app
-from core.contract.shapes import Shape
+from core.contract.shapes import Shape, described, field
 from core.contract.validation import Body, Query
 from core.db.database import Row, Session
 from core.identity import audit
@@ -15,23 +15,44 @@ from core.identity.auth import INVALID_TOKEN, PUBLIC, USER, Tokens
 from core.identity.limits import Limit
 from core.identity.login_delays import Guess, LoginDelays
 from core.identity.passwords import Passwords
-from resources.users_rules import ACCOUNT, PASSWORD, TYPED, USERNAME, normal
+from resources.users_rules import ACCOUNT, EMAIL, PASSWORD, TYPED, USERNAME, normal
 
 TAG = "Accounts"
 OWN_ISSUE = "Must be the password of whoever is logged in; needed where that login is older than REAUTH_AFTER."
-CURRENT_PASSWORD = {**TYPED, "meta": {**PASSWORD["meta"], "issue": OWN_ISSUE}}
-CREDENTIALS = Body(  # the example is the one of NEW_USER, by name: a request has either name or e-mail address
-    username={**TYPED, "meta": {**TYPED["meta"], "example": USERNAME["meta"]["example"]}},
-    email=TYPED,
-    password={**TYPED, "required": True, "meta": {**TYPED["meta"], "example": PASSWORD["meta"]["example"]}},
+CURRENT_PASSWORD = described(
+    {**TYPED, "meta": {**PASSWORD["meta"], "issue": OWN_ISSUE}},
+    "The password of whoever is logged in; needed where that login is older than 15 minutes, or what the shop has set.",
 )
+
+
+def typed_in(example: str, description: str) -> dict[str, Any]:
+    """Return the rules of what is typed at a login. The example is the one of a new account."""
+    return {**TYPED, "meta": {**TYPED["meta"], "example": example, "description": description}}
+
+
+CREDENTIALS = Body(
+    username=typed_in(USERNAME["meta"]["example"], "The name of the account, in any case."),
+    email=typed_in(EMAIL["meta"]["example"], "The e-mail address of the account, instead of its name."),
+    password={**typed_in(PASSWORD["meta"]["example"], "The password of the account."), "required": True},
+).with_either("username", "email")
 SESSION = Shape(
     "Session",
-    user={"type": "dict", "shape": ACCOUNT},
-    token={"type": "string", "meta": {"example": "pVz0d1yfK1mXyJ3b0Yc2J1l8b6gk9mUQ4yq6yQ0m3mE"}},
-    expires_at={"type": "datetime", "meta": {"example": "2026-02-07T12:00:00Z"}},
+    user=field("dict", "The account that is logged in now.", shape=ACCOUNT),
+    token=field(
+        "string",
+        "What later requests send as `Authorization: Bearer …`. It is shown this once.",
+        "pVz0d1yfK1mXyJ3b0Yc2J1l8b6gk9mUQ4yq6yQ0m3mE",
+    ),
+    expires_at=field("datetime", "When the token ends at the latest.", "2026-02-07T12:00:00Z"),
 )
-WHERE = Query(everywhere={"type": "boolean", "default": False})
+ENDED = Shape("EndedSessions", ended=field("integer", "How many logins were ended.", 1))
+WHERE = Query(
+    everywhere={
+        "type": "boolean",
+        "default": False,
+        "meta": {"description": "With true, every login of the account ends, on all devices."},
+    }
+)
 
 LOGGING_IN = Limit("login", "60/minute; 1000/hour")
 
@@ -46,9 +67,10 @@ LOGGING_IN = Limit("login", "60/minute; 1000/hour")
     message="Logged in.",
 )
 def login(db: Session, body: Row, passwords: Passwords, tokens: Tokens, delays: LoginDelays) -> Row:
-    """Log in with a name or an e-mail address; the answer has the token, which is shown this once."""
-    if ("username" in body) == ("email" in body):
-        raise errors.ValidationError(("username", "Send either username or email, with the password."))
+    """Log in with a name or an e-mail address.
+
+    The answer has the token, which is shown this once. A wrong name and a wrong password are answered alike.
+    """
     typed, found = credentials(db, body)
     stored = found["password_hash"] if found else None
     guess = guess_of(found["id"], typed) if found else Guess(typed, typed, request.environ["bodega.address"])
@@ -74,14 +96,18 @@ def login(db: Session, body: Row, passwords: Passwords, tokens: Tokens, delays: 
     return {"user": db.one("users/get", id=found["id"]), "token": token, "expires_at": expires}
 
 
-@app.post("/api/users/logout", auth=USER, query=WHERE, message="Logged out.")
-def logout(db: Session, user: Row, query: Row) -> None:
-    """End this session, or with everywhere=true all sessions of the account."""
+@app.post("/api/users/logout", auth=USER, query=WHERE, returns=ENDED, message="Logged out.")
+def logout(db: Session, user: Row, query: Row) -> Row:
+    """Log out.
+
+    This token is dead at once; with everywhere=true all tokens of the account are.
+    """
     if query["everywhere"]:
-        db.run("sessions/end_all", user_id=user["id"], but=None)
+        ended = db.run("sessions/end_all", user_id=user["id"], but=None)
     else:
-        db.run("sessions/end", token_hash=user["token"])
+        ended = db.run("sessions/end", token_hash=user["token"])
     audit.note("logout", user_id=user["id"])
+    return {"ended": ended}
 
 
 def find_user(db: Session, token_hash: str, tokens: Tokens) -> Row | None:

@@ -71,12 +71,21 @@ def schema_of(rules: Any, parts: Parts | None = None) -> dict[str, Any]:
     return found
 
 
-def body_schema(schema: Schema, parts: Parts | None = None) -> dict[str, Any]:
-    """Return the JSON Schema of a Body: an object, nothing but its fields, those that are required present."""
-    required = [name for name, rules in schema.fields.items() if rules.get("required")]
+def body_schemas(schema: Schema, parts: Parts | None = None) -> dict[str, dict[str, Any]]:
+    """Return the JSON Schemas of a Body's forms: of each of the fields that exclude one another, or of "" alone."""
+    return {name: body_schema(schema, parts, name) for name in schema.either or [""]}
+
+
+def body_schema(schema: Schema, parts: Parts | None = None, chosen: str = "") -> dict[str, Any]:
+    """Return the JSON Schema of a Body: an object, nothing but its fields, those that are required present.
+
+    `chosen`: of the fields that exclude one another, the one that is there.
+    """
+    fields = {name: rules for name, rules in schema.fields.items() if name == chosen or name not in schema.either}
+    required = [name for name, rules in fields.items() if rules.get("required") or name == chosen]
     return {
         "type": "object",
-        "properties": {name: schema_of(rules, parts) for name, rules in schema.fields.items()},
+        "properties": {name: schema_of(rules, parts) for name, rules in fields.items()},
         **({"required": required} if required else {}),
         "additionalProperties": False,
     }
@@ -91,7 +100,12 @@ def _reference(shape: Shape, parts: Parts | None) -> dict[str, Any]:
             "required": [name for name, rules in shape.fields.items() if rules.get("required", True)],
             "additionalProperties": False,
         }
-    return {"$ref": f"#/components/schemas/{shape.name}"}
+    return reference("schemas", shape.name)
+
+
+def reference(section: str, name: str) -> dict[str, Any]:
+    """Return a reference to a component of the document."""
+    return {"$ref": f"#/components/{section}/{name}"}
 
 
 def example_of(rules: Any) -> Any:

@@ -14,18 +14,25 @@ import orjson
 from bottle import Bottle, Route
 
 from core.app import PATH_SCHEMAS
-from core.contract.json_schema import Parts, body_schema, schema_of
-from core.contract.openapi_answers import WILDCARD, responses_of
+from core.contract.json_schema import Parts, body_schemas, reference, schema_of
+from core.contract.openapi_answers import HEADERS, WILDCARD, Components, responses_of
+from core.contract.validation import Body
 from core.identity.auth import ADMIN, PUBLIC
 from core.json_text import MEDIA_TYPE as JSON
 
 TITLE = "Bodega"
 VERSION = "1.0.0"
+LICENSE = {"name": "MIT", "identifier": "MIT"}
 DESCRIPTION = (
     "An e-commerce API: accounts, catalogue and carts. Every answer is an envelope: `{success, data, message}`, or "
     "`{success, error: {code, message, details}}`. Log in with the operation `login`, and send the token as "
     "`Authorization: Bearer …`."
 )
+BEARER = {"type": "http", "scheme": "bearer", "description": "The token that the operation login gives."}
+KNOWN = {
+    "type": "string",
+    "description": "The `ETag` of the answer that is there already: if nothing has changed since, 304 comes back.",
+}
 
 
 @functools.cache
@@ -36,29 +43,21 @@ def text(app: Bottle) -> bytes:
 
 def document(app: Bottle) -> dict[str, Any]:
     """Return the OpenAPI document of an app's routes, as a dict."""
-    parts: Parts = {}
+    components: Components = {"schemas": {}, "responses": {}, "parameters": {}, "headers": HEADERS}
+    components["securitySchemes"] = {"bearer": BEARER}
     paths: dict[str, dict[str, Any]] = {}
     for route in app.routes:
         if route.config.get("hidden"):
             continue
-        operation = _operation(route, parts)
+        operation = _operation(route, components)
         paths.setdefault(WILDCARD.sub(r"{\1}", route.rule), {})[route.method.lower()] = operation
     return {
         "openapi": "3.1.0",
-        "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION},
+        "info": {"title": TITLE, "version": VERSION, "description": DESCRIPTION, "license": LICENSE},
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": about} for name, about in _tags(app).items()],
         "paths": dict(sorted(paths.items())),
-        "components": {
-            "schemas": dict(sorted(parts.items())),
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "The token that the operation login gives.",
-                }
-            },
-        },
+        "components": {section: dict(sorted(named.items())) for section, named in components.items() if named},
     }
 
 
@@ -91,46 +90,88 @@ def _operation_id(route: Route, name: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-def _operation(route: Route, parts: Parts) -> dict[str, Any]:
-    tag = _tag(_module(route))
+def _operation(route: Route, components: Components) -> dict[str, Any]:
     callback = route.get_undecorated_callback()
     summary, _, more = (inspect.getdoc(callback) or "").partition("\n")
-    name = _operation_id(route, callback.__name__)
-    operation: dict[str, Any] = {"operationId": name, "tags": [tag], "summary": summary.rstrip(".")}
+    operation: dict[str, Any] = {
+        "operationId": _operation_id(route, callback.__name__),
+        "tags": [_tag(_module(route))],
+        "summary": summary.rstrip("."),
+    }
     if more.strip():
         operation["description"] = " ".join(more.split())
-    if parameters := _parameters(route, parts):
+    if parameters := _parameters(route, components):
         operation["parameters"] = parameters
     if body := route.config.get("body"):
-        component = "".join(word.capitalize() for word in callback.__name__.split("_")) + "Body"
-        parts[component] = body_schema(body, parts)
-        content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{component}"}}
-        example = {n: r["meta"]["example"] for n, r in body.fields.items() if "example" in r.get("meta", {})}
+        content: dict[str, Any] = {"schema": _body(callback.__name__, body, components["schemas"])}
+        example = {
+            name: rules["meta"]["example"]
+            for name, rules in body.fields.items()
+            if "example" in rules.get("meta", {}) and name not in body.either[1:]
+        }
         if example:
             content["example"] = example
         operation["requestBody"] = {"required": body.required, "content": {JSON: content}}
     elif consumes := route.config.get("consumes"):
         schema = {"type": "string", "examples": [consumes.example]}
         operation["requestBody"] = {"required": True, "content": {consumes.media_type: {"schema": schema}}}
-    if route.config["auth"] != PUBLIC:
-        operation["security"] = [{"bearer": [ADMIN] if route.config["auth"] == ADMIN else []}]  # a role, OpenAPI 3.1
-    operation["responses"] = responses_of(route, parts)
+    operation["security"] = _security(route, components)
+    operation["responses"] = responses_of(route, components)
     return operation
 
 
-def _parameters(route: Route, parts: Parts) -> list[dict[str, Any]]:
-    found = [
-        {"name": name, "in": "path", "required": True, "schema": PATH_SCHEMAS[kind]}
-        for name, kind in WILDCARD.findall(route.rule)
+def _body(name: str, body: Body, schemas: Parts) -> dict[str, Any]:
+    """Put a handler's body into `schemas`, each of its forms under a name of its own; return the reference."""
+    name = "".join(word.capitalize() for word in name.partition("_by_")[0].split("_"))  # twins have one
+    forms = body_schemas(body, schemas)
+    for chosen, schema in forms.items():
+        schemas[f"{name}By{chosen.capitalize()}" if chosen else f"{name}Body"] = schema
+    if body.either:
+        schemas[f"{name}Body"] = {"oneOf": [reference("schemas", f"{name}By{form.capitalize()}") for form in forms]}
+    return reference("schemas", f"{name}Body")
+
+
+def _security(route: Route, components: Components) -> list[dict[str, list[str]]]:
+    """Return what a request shows, one set of the list: nothing, a token, a secret that a header has, or both."""
+    auth, headers = route.config["auth"], route.config.get("headers")
+    shown: dict[str, list[str]] = {}
+    for name, rules in headers.fields.items() if headers else ():
+        if scheme := rules.get("meta", {}).get("scheme"):
+            about = {"type": "apiKey", "in": "header", "name": name, "description": rules["meta"]["description"]}
+            components["securitySchemes"][scheme] = about
+            shown[scheme] = []
+    if auth != PUBLIC:
+        return [{**shown, "bearer": [ADMIN] if auth == ADMIN else []}]  # a role, OpenAPI 3.1
+    takes_token = "user" in inspect.signature(route.callback).parameters
+    if takes_token:
+        return [shown, {**shown, "bearer": []}]
+    return [shown] if shown else []
+
+
+def _parameters(route: Route, components: Components) -> list[dict[str, Any]]:
+    found = [_parameter(name, "path", PATH_SCHEMAS[kind], True) for name, kind in WILDCARD.findall(route.rule)]
+    headers, query = route.config.get("headers"), route.config.get("query")
+    named = [
+        # What is a security scheme too is not required: a page or a client that is authorized fills it.
+        _parameter(name, "header", schema_of(rules), rules.get("required") and "scheme" not in rules.get("meta", {}))
+        for name, rules in (headers.fields.items() if headers else ())
     ]
-    for where, declared in (("header", route.config.get("headers")), ("query", route.config.get("query"))):
-        for name, rules in declared.fields.items() if declared else ():
-            schema = schema_of(rules, parts)
-            parameter = {"name": name, "in": where, "required": bool(rules.get("required")), "schema": schema}
-            if "description" in schema:
-                parameter["description"] = schema.pop("description")
-            found.append(parameter)
     if route.config.get("cache"):
-        known = {"type": "string", "description": "The ETag of what is there already."}
-        found.append({"name": "If-None-Match", "in": "header", "required": False, "schema": known})
+        named.append(_parameter("If-None-Match", "header", KNOWN, False))
+    for parameter in named:
+        shared = components["parameters"].setdefault(parameter["name"], parameter)
+        found.append(reference("parameters", parameter["name"]) if shared == parameter else parameter)
+    for name, rules in query.fields.items() if query else ():
+        found.append(_parameter(name, "query", schema_of(rules), rules.get("required")))
     return found
+
+
+def _parameter(name: str, where: str, schema: dict[str, Any], required: Any) -> dict[str, Any]:
+    """Return a parameter, which takes the description and the example of its schema."""
+    parameter = {"name": name, "in": where, "required": bool(required)}
+    schema = dict(schema)
+    if "description" in schema:
+        parameter["description"] = schema.pop("description")
+    if "examples" in schema:
+        parameter["example"] = schema.pop("examples")[0]
+    return {**parameter, "schema": schema}

@@ -7,39 +7,51 @@ from bottle import Route
 
 from core import errors
 from core.app import clashes_of
-from core.contract.json_schema import Parts, example_of, schema_of
-from core.contract.shapes import Shape
+from core.contract.json_schema import Parts, example_of, reference, schema_of
+from core.contract.shapes import Rules, Shape, field
 from core.identity.auth import ADMIN, OWNER, PUBLIC
 from core.json_text import MEDIA_TYPE
 
 WILDCARD = re.compile(r"<(\w+):(\w+)>")
 
-FIELD = {"type": "string", "meta": {"example": "quantity"}}
-ISSUE = {"type": "string", "meta": {"example": "Must be a whole number from 1 to 999."}}
-ROW = {"type": "integer", "required": False, "meta": {"example": 2, "issue": "Where a table was sent."}}
+Components = dict[str, Parts]  # the sections of a document's components: schemas, responses, parameters, …
+
+FIELD = field("string", "What is wrong: the name of a field, a parameter or a header.", "quantity")
+ISSUE = field("string", "A sentence that can be shown beside it.", "Must be a whole number from 1 to 999.")
+ROW = field("integer", "The row of the table that was sent, as a spreadsheet counts.", 2, required=False)
 PROBLEM = Shape("Problem", field=FIELD, issue=ISSUE, row=ROW)
 TAKEN = Shape(
     "TakenDetails",
-    field={"type": "string", "meta": {"example": "username"}},
-    issue={"type": "string", "meta": {"example": "Is taken. Choose another one."}},
+    field=field("string", "What is taken: username or email.", "username"),
+    issue=field("string", "A sentence that can be shown beside it.", "Is taken. Choose another one."),
 )
 DETAILS = {  # code → what the contract promises of its details
     errors.ValidationError.code: Shape(
         "ValidationDetails",
         field=FIELD,
         issue=ISSUE,
-        errors={"type": "list", "items": PROBLEM},
+        errors=field("list", "All problems, the first one too.", items=PROBLEM),
         row=ROW,
-        total={"type": "integer", "required": False, "meta": {"example": 1}},
+        total=field("integer", "How many problems a table has, where not all are listed.", 1, required=False),
     ),
     errors.InsufficientStock.code: Shape(
         "StockDetails",
         field=FIELD,
-        issue={"type": "string", "meta": {"example": "Only 3 in stock."}},
-        available={"type": "integer", "meta": {"example": 3}},
+        issue=field("string", "A sentence that can be shown beside it.", "Only 3 in stock."),
+        available=field("integer", "How many pieces are in stock.", 3),
     ),
     errors.DuplicateUsername.code: TAKEN,
     errors.DuplicateEmail.code: TAKEN,
+}
+
+HEADERS: Parts = {
+    name: {"schema": {"type": "string"}, "description": about}
+    for name, about in {
+        "X-Request-ID": "What the log calls this request.",
+        "ETag": "Changes when the answer does; send it as If-None-Match.",
+        "Location": "The address of what was created.",
+        "Retry-After": "Seconds to wait.",
+    }.items()
 }
 
 
@@ -62,85 +74,108 @@ def failures(route: Route) -> set[type[errors.ApiError]]:
     return found
 
 
-def responses_of(route: Route, parts: Parts) -> dict[str, Any]:
-    """Return the responses of an operation, by status."""
-    responses = {str(route.config.get("status", 200)): _success(route, parts)}
+def responses_of(route: Route, components: Components) -> dict[str, Any]:
+    """Return the responses of an operation, by status. Those that say that it failed are shared by all."""
+    responses = {str(route.config.get("status", 200)): _success(route, components["schemas"])}
     if route.config.get("cache"):
         responses["304"] = {
             "description": "Nothing has changed since the ETag in If-None-Match.",
             "headers": _headers(),
         }
-    by_status: dict[int, list[type[errors.ApiError]]] = {}
+    by_status: dict[int, dict[str, type[errors.ApiError]]] = {}
     for failure in failures(route):
-        by_status.setdefault(failure.default_status, []).append(failure)
-    for status, classes in sorted(by_status.items()):
-        responses[str(status)] = _failure(sorted(classes, key=lambda c: c.code), parts)
+        by_status.setdefault(failure.default_status, {})[failure.code] = _owner(failure)
+    for status, by_code in sorted(by_status.items()):
+        responses[str(status)] = _failure(by_code, components)
     return responses
 
 
+def _owner(failure: type[errors.ApiError]) -> type[errors.ApiError]:
+    """Return the class that a code belongs to: DuplicateName has that of Conflict."""
+    parents = [parent for parent in failure.__mro__ if issubclass(parent, errors.ApiError)]
+    return [parent for parent in parents[:-1] if parent.code == failure.code][-1]
+
+
 def _headers(*names: str) -> dict[str, Any]:
-    about = {
-        "X-Request-ID": "What the log calls this request.",
-        "ETag": "Changes when the answer does; send it as If-None-Match.",
-        "Location": "The address of what was created.",
-        "Retry-After": "Seconds to wait.",
-    }
-    return {name: {"schema": {"type": "string"}, "description": about[name]} for name in ("X-Request-ID", *names)}
+    return {name: reference("headers", name) for name in ("X-Request-ID", *names)}
 
 
-def _success(route: Route, parts: Parts) -> dict[str, Any]:
+def _success(route: Route, schemas: Parts) -> dict[str, Any]:
+    tagged = ("ETag",) if route.config.get("cache") else ()
     if media := route.config.get("produces"):  # not in the envelope: a download
         schema = {"type": "object"} if media == MEDIA_TYPE else {"type": "string"}
-        headers = _headers(*(("ETag",) if route.config.get("cache") else ()))
-        return {"description": route.config["message"], "headers": headers, "content": {media: {"schema": schema}}}
+        content: dict[str, Any] = {media: {"schema": schema}}
+        return {"description": route.config["message"], "headers": _headers(*tagged), "content": content}
     returns, message = route.config.get("returns"), route.config.get("message", "OK")
-    data = schema_of(returns, parts) if returns else {"type": "null"}
-    envelope = {
-        "type": "object",
-        "properties": {"success": {"const": True}, "data": data, "message": {"type": "string"}},
-        "required": ["success", "data", "message"],
-        "additionalProperties": False,
-    }
-    example = {"success": True, "data": example_of(returns) if returns else None, "message": message}
     created = ("Location",) if route.config.get("status") == 201 and "id" in getattr(returns, "fields", ()) else ()
-    headers = _headers(*created, *(("ETag",) if route.config.get("cache") else ()))
+    example = {"success": True, "data": example_of(returns) if returns else None, "message": message}
+    content = {MEDIA_TYPE: {"schema": _envelope(returns, schemas), "example": example}}
+    return {"description": message, "headers": _headers(*created, *tagged), "content": content}
+
+
+def _envelope(returns: Shape | Rules, schemas: Parts) -> dict[str, Any]:
+    """Put the envelope around what is returned into `schemas`: a ProductAnswer, a CategoryListAnswer."""
+    if returns is None:
+        schemas["EmptyAnswer"] = _object(success={"const": True}, data={"type": "null"}, message={"type": "string"})
+        return reference("schemas", "EmptyAnswer")
+    name = returns.name if isinstance(returns, Shape) else f"{returns.rules['items'].name}List"
+    schemas[f"{name}Answer"] = _object(
+        success={"type": "boolean", "const": True, "description": "It was done."},
+        data={"description": "What was asked for.", **schema_of(returns, schemas)},
+        message={"type": "string", "description": "What was done, as a sentence for a person."},
+    )
+    return reference("schemas", f"{name}Answer")
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object that has all of these properties, and no other."""
     return {
-        "description": message,
-        "headers": headers,
-        "content": {MEDIA_TYPE: {"schema": envelope, "example": example}},
-    }
-
-
-def _failure(classes: list[type[errors.ApiError]], parts: Parts) -> dict[str, Any]:
-    """Return the response of one status: one schema for each code, so that a client that has asked for the code knows
-    the details."""
-    by_code = {c.code: c for c in reversed(classes)}
-    names = [_problem(code, parts) for code in sorted(by_code)]
-    refs = [{"$ref": f"#/components/schemas/{name}"} for name in names]
-    examples = {code: {"value": _example(by_code[code])} for code in sorted(by_code)}
-    waits = {errors.ServiceUnavailable, errors.RateLimited} & set(classes)
-    content = {MEDIA_TYPE: {"schema": refs[0] if len(refs) == 1 else {"oneOf": refs}, "examples": examples}}
-    about = " ".join(_about(c) for c in classes)
-    return {"description": about, "headers": _headers(*(("Retry-After",) if waits else ())), "content": content}
-
-
-def _problem(code: str, parts: Parts) -> str:
-    """Put the envelope of one code into `parts`; return its name."""
-    name = "".join(word.capitalize() for word in code.split("_")).removesuffix("Error") + "Error"
-    details = schema_of(DETAILS[code], parts) if code in DETAILS else {"type": "object", "additionalProperties": True}
-    said = {
         "type": "object",
-        "properties": {"code": {"const": code}, "message": {"type": "string"}, "details": details},
-        "required": ["code", "message", "details"],
+        "properties": properties,
+        "required": list(properties),
         "additionalProperties": False,
     }
-    parts[name] = {
-        "type": "object",
-        "properties": {"success": {"const": False}, "error": said},
-        "required": ["success", "error"],
-        "additionalProperties": False,
-    }
-    return name
+
+
+def _failure(by_code: dict[str, type[errors.ApiError]], components: Components) -> dict[str, Any]:
+    """Put the response of these codes, which have one status, into the components: one schema for each code, so that a
+    client that has asked for the code knows the details."""
+    codes = sorted(by_code)
+    name = "Or".join(_name(code) for code in codes)
+    if name not in components["responses"]:
+        schemas = [_problem(code, components["schemas"]) for code in codes]
+        waits = {errors.ServiceUnavailable.code, errors.RateLimited.code} & set(codes)
+        components["responses"][name] = {
+            "description": " ".join(_about(by_code[code]) for code in codes),
+            "headers": _headers(*(("Retry-After",) if waits else ())),
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
+                    "examples": {code: {"value": _example(by_code[code])} for code in codes},
+                }
+            },
+        }
+    return reference("responses", name)
+
+
+def _name(code: str) -> str:
+    """Return a code as a name of components: NOT_FOUND is NotFound, VALIDATION_ERROR Validation."""
+    return "".join(word.capitalize() for word in code.split("_")).removesuffix("Error")
+
+
+def _problem(code: str, schemas: Parts) -> dict[str, Any]:
+    """Put the envelope of one code into `schemas`: a NotFoundError; return the reference."""
+    details = schema_of(DETAILS[code], schemas) if code in DETAILS else {"type": "object", "additionalProperties": True}
+    schemas[f"{_name(code)}Error"] = _object(
+        success={"type": "boolean", "const": False, "description": "It was not done."},
+        error=_object(
+            code={"type": "string", "const": code, "description": "What went wrong, for a program."},
+            message={"type": "string", "description": "What went wrong and what to do, as a sentence for a person."},
+            details={"description": "More about it, for a program.", **details},
+        )
+        | {"description": "What went wrong."},
+    )
+    return reference("schemas", f"{_name(code)}Error")
 
 
 def _about(failure: type[errors.ApiError]) -> str:

@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from bottle import request, response
 
+from core.contract.shapes import field
 from core.errors import ValidationError
 
 Place = dict[str, Any]
@@ -27,12 +28,12 @@ MOMENT = re.compile(
     r"(19[7-9][0-9]|20[0-3][0-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]) ([01][0-9]|2[0-3])(:[0-5][0-9]){2}\Z"
 )
 NUMBERS: dict[str, dict[str, Any]] = {  # what `numbers_of` returns, for a Shape
-    "page": {"type": "integer", "meta": {"example": 1}},
-    "per_page": {"type": "integer", "meta": {"example": 20}},
-    "total": {"type": "integer", "meta": {"example": 483}},
-    "pages": {"type": "integer", "meta": {"example": 25}},
-    "has_next": {"type": "boolean", "meta": {"example": True}},
-    "has_prev": {"type": "boolean", "meta": {"example": False}},
+    "page": field("integer", "The number of this page; the first one is 1.", 1),
+    "per_page": field("integer", "How many items a full page has.", 20),
+    "total": field("integer", "How many items all pages have together.", 483),
+    "pages": field("integer", "How many pages there are.", 25),
+    "has_next": field("boolean", "Whether a page follows.", True),
+    "has_prev": field("boolean", "Whether a page comes before.", False),
 }
 
 

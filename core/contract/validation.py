@@ -13,7 +13,7 @@ import inspect
 import itertools
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qsl
 
 import cerberus
@@ -65,6 +65,7 @@ class Schema:
     """A document's fields and their rules. An object of its own, because Bottle flattens dicts in a route's config."""
 
     unknown = "Unknown field {field}"
+    either: tuple[str, ...] = ()  # fields of which a document has exactly one
 
     def __init__(self, **fields: dict[str, Any]) -> None:
         self.fields = fields
@@ -80,6 +81,8 @@ class Schema:
         unknown = list(itertools.islice((field for field in document if field not in self.fields), MOST_UNKNOWN))
         known = self._defaults | {field: value for field, value in document.items() if field in self.fields}
         problems = []
+        if self.either and sum(field in document for field in self.either) != 1:
+            problems.append((self.either[0], f"Send either {' or '.join(self.either)}."))
         for field, value in known.items():
             if isinstance(value, str) and len(value) > self._longest[field]:
                 problems.append((field, sentence(self.fields[field])))
@@ -122,6 +125,11 @@ class Body(Schema):
         )
         numbers = all(rules["type"] == "integer" for rules in fields.values())
         self._remembered = functools.lru_cache(1024)(self._check_raw) if numbers else None  # not what it refuses
+
+    def with_either(self, *fields: str) -> Self:
+        """Return this body, of which a request has exactly one of these fields; the document has a form for each."""
+        self.either = fields
+        return self
 
     def read(self, environ: dict[str, Any]) -> dict[str, Any]:
         """Return the checked body of a request."""

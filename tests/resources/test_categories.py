@@ -38,7 +38,7 @@ def test_a_category_is_created_changed_and_deleted(client, root):
     assert made.status_int == 201
     assert path == f"/api/categories/{made.json['data']['id']}"
     assert changed.json["data"] == made.json["data"] | {"description": "Light."}
-    assert (deleted.status_int, deleted.json["data"]) == (200, None)
+    assert (deleted.status_int, deleted.json["data"]) == (200, {"deleted": made.json["data"]["id"]})
     assert client.get(path).status_int == 404
 
 

@@ -211,7 +211,7 @@ def test_logging_out_kills_this_token_at_once_and_no_other(client, alice):
 
     answer = client.post("/api/users/logout", headers=bearer(alice[1]))
 
-    assert answer.status_int == 200
+    assert (answer.status_int, answer.json["data"]) == (200, {"ended": 1})
     assert client.get("/api/users/me", headers=bearer(alice[1])).status_int == 401
     assert client.get("/api/users/me", headers=bearer(other)).status_int == 200
 
@@ -219,8 +219,9 @@ def test_logging_out_kills_this_token_at_once_and_no_other(client, alice):
 def test_logging_out_everywhere_kills_every_token(client, alice):
     other = login(client)
 
-    client.post("/api/users/logout?everywhere=true", headers=bearer(other))
+    answer = client.post("/api/users/logout?everywhere=true", headers=bearer(other))
 
+    assert answer.json["data"] == {"ended": 2}
     for token in (alice[1], other):
         assert client.get("/api/users/me", headers=bearer(token)).status_int == 401
 
@@ -281,7 +282,7 @@ def test_deleting_an_account_ends_it_and_its_sessions(client, alice, sql):
 
     deleted = client.delete(f"/api/users/{id}", headers=bearer(token))
 
-    assert (deleted.status_int, deleted.json["data"]) == (200, None)
+    assert (deleted.status_int, deleted.json["data"]) == (200, {"deleted": id})
     assert client.get("/api/users/me", headers=bearer(token)).status_int == 401
     assert sql("SELECT COUNT(*) AS n FROM sessions") == [{"n": 0}]
     assert register(client).status_int == 201

@@ -144,3 +144,15 @@ def test_no_text_stops_a_worker_wherever_it_stands(client, sql, kind):
 
     assert slow == []
     assert asked > 3 * len(app.routes)
+
+
+def test_what_excludes_one_another_is_said_beside_all_other_problems():
+    rules = {"type": "string", "maxlength": 9}
+    body = Body(name=rules, email=rules, count={"type": "integer"}).with_either("name", "email")
+
+    for document in ({"count": "x"}, {"count": "x", "name": "a", "email": "b"}):
+        with pytest.raises(ValidationError) as refused:
+            body.check(document)
+        problems = [(problem["field"], problem["issue"]) for problem in refused.value.details["errors"]]
+        assert problems == [("name", "Send either name or email."), ("count", "Must be a whole number.")]
+    assert body.check({"email": "b"}) == {"email": "b"}
