@@ -118,7 +118,7 @@ def shop(
     for plugin in (
         ConditionalRequests(),
         CachedAnswers(cache),
-        Envelope(),
+        Envelope(docs.page_of),
         limits,
         Audit(add="audit/add"),
         Auth(database, tokens, users_sessions.find_user, passwords=passwords, delays=delays, shop=settings.shop),

@@ -7,7 +7,9 @@ from bottle import HTTPResponse, request, response
 
 from core.app import app
 from core.cache import REVALIDATE
+from core.errors import ApiError, NotFound
 from core.identity.auth import PUBLIC
+from core.shop import Shop
 
 HERE = pathlib.Path(__file__).parent
 HTML, CSS, JS = (f"text/{kind}; charset=UTF-8" for kind in ("html", "css", "javascript"))
@@ -31,13 +33,14 @@ FILES = {  # under /docs/; what is not listed here is not served
 }
 HOME = (HERE / "pages/home.html").read_bytes()
 DOCS = (HERE / "pages/docs.html").read_bytes()
+MISSING = (HERE / "pages/missing.html").read_bytes()
 
-SHOP = {
-    "name": "Bodega",
+WELCOME = {
     "description": "An e-commerce API: accounts, catalogue and carts.",
     "links": {
         "documentation": "/docs",
         "openapi": "/api/openapi.json",
+        "shop": "/api/shop",
         "products": "/api/products",
         "categories": "/api/categories",
         "health": "/api/health",
@@ -47,13 +50,13 @@ SHOP = {
 
 
 @app.get("/", auth=PUBLIC, hidden=True, cache=REVALIDATE, message="Welcome.")
-def home() -> dict[str, Any]:
+def home(shop: Shop) -> dict[str, Any]:
     """Say what this is and where to go: a page for browsers, JSON for everything else."""
     if prefers_html(request.get_header("Accept", "")):
         headers = {**PROTECTION, "Content-Type": HTML, "Cache-Control": REVALIDATE, "Vary": "Accept"}
         raise HTTPResponse(HOME, headers=headers)
     response.set_header("Vary", "Accept")
-    return SHOP
+    return {"name": shop.name, **WELCOME}
 
 
 @app.get("/docs", auth=PUBLIC, hidden=True, produces=HTML, cache=REVALIDATE)
@@ -77,6 +80,19 @@ def _serve(name: str, folder: str, media: str) -> None:
 
 for _name, (_folder, _media) in FILES.items():
     _serve(_name, _folder, _media)
+
+
+def page_of(error: ApiError) -> bytes | None:
+    """Return the page for a browser that asks for what does not exist; None under /api, and for everybody else."""
+    outside = request.path != "/api" and not request.path.startswith("/api/")
+    if not (outside and isinstance(error, NotFound) and request.method in ("GET", "HEAD")):
+        return None
+    response.set_header("Vary", "Accept")
+    if not prefers_html(request.get_header("Accept", "")):
+        return None
+    response.headers.update(PROTECTION)
+    response.content_type = HTML
+    return MISSING
 
 
 def prefers_html(accept: str) -> bool:

@@ -31,10 +31,15 @@ class Envelope:
     `cache`: a Cached, or the Cache-Control of the route's answers; with either they get a strong ETag. Without it,
     nothing of the route may be stored. `produces`: the media type of a route whose handler returns bytes that leave as
     they are, or yields them.
+
+    `page_of(error)`: the HTML with which a browser is shown an error, its headers set; or None, and it is JSON.
     """
 
     name = "envelope"
     api = 2
+
+    def __init__(self, page_of: Callable[[errors.ApiError], bytes | None] = lambda error: None) -> None:
+        self._page_of = page_of
 
     def setup(self, app: Bottle) -> None:
         """Give Bottle's own failures (no such route, wrong method) the same shape."""
@@ -78,7 +83,7 @@ class Envelope:
             error.apply(response)
         response.content_type = MEDIA_TYPE
         response.set_header("Cache-Control", "no-store")
-        return failure(error)
+        return self._page_of(error) or failure(error)
 
 
 def _translated(error: HTTPError) -> errors.ApiError:

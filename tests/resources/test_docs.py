@@ -1,12 +1,15 @@
 """The pages for people: their headers, what they are made of, and who gets JSON instead."""
 
+import dataclasses
 import hashlib
 import pathlib
 import re
 
 import pytest
+from helpers import SETTINGS
 
 from core.app import app
+from core.shop import Shop
 from resources import docs
 
 PAGES = pathlib.Path(docs.__file__).parent / "pages"
@@ -61,7 +64,7 @@ def test_files_have_the_type_that_nosniff_asks_for(client, name, media):
     "name", ["docs.py", "VERSION", "home.html", "../docs.py", "%2e%2e/docs.py", "..%2f..%2fserver.py", "x/docs.js"]
 )
 def test_only_what_is_listed_is_served(client, name):
-    answer = browse(client, f"/docs/{name}")
+    answer = client.get(f"/docs/{name}")
 
     assert (answer.status_int, answer.json["error"]["code"]) == (404, "NOT_FOUND")
 
@@ -73,12 +76,14 @@ def test_pages_take_no_query_parameters(client, path):
     assert (answer.status_int, answer.json["error"]["details"]["field"]) == (400, "url")
 
 
-@pytest.mark.parametrize("page", ["/", "/docs"])
+@pytest.mark.parametrize("page", ["/", "/docs", "/nowhere"])
 def test_a_page_has_nothing_inline_and_nothing_from_elsewhere(client, page):
     html = browse(client, page).text
 
     used = re.findall(r'(?:src|href)="([^"#][^"]*)"', html)
-    assert used and all(client.get(path).status_int == 200 for path in used if path != "/api/ready")
+    assert "/docs/style.css" in used and all(
+        client.get(path).status_int == 200 for path in used if path != "/api/ready"
+    )
     assert all(path.startswith("/") and not path.startswith("//") for path in used)
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", html)
     assert '<html lang="en">' in html and "<title>" in html and 'name="viewport"' in html
@@ -87,7 +92,7 @@ def test_a_page_has_nothing_inline_and_nothing_from_elsewhere(client, page):
 def test_every_page_and_file_of_ours_is_served():
     ours = {name for name, (folder, _) in docs.FILES.items() if folder == "pages"}
 
-    assert {path.name for path in PAGES.iterdir()} == ours | {"home.html", "docs.html"}
+    assert {path.name for path in PAGES.iterdir()} == ours | {"home.html", "docs.html", "missing.html"}
 
 
 def test_swagger_ui_is_what_its_makers_published():
@@ -140,14 +145,14 @@ def test_everything_else_gets_the_same_as_json(client, accept):
     answer = client.get("/", headers={"Accept": accept} if accept else {})
 
     assert answer.content_type == "application/json" and answer.json["success"] is True
-    assert answer.json["data"]["name"] == "Bodega"
+    assert answer.json["data"]["name"] == SETTINGS.shop.name
     assert set(answer.headers["Vary"].split(", ")) == {"Origin", "Accept"}
 
 
 def test_every_link_leads_somewhere(client):
     links = client.get("/").json["data"]["links"]
 
-    assert {"/docs", "/api/products", "/api/health"} <= set(links.values())
+    assert {"/docs", "/api/shop", "/api/products", "/api/health"} <= set(links.values())
     assert {link: client.get(link).status_int for link in links.values()} == dict.fromkeys(links.values(), 200)
 
 
@@ -157,6 +162,75 @@ def test_a_page_answers_head_and_refuses_what_would_change_it(client, path):
 
     assert (head.status_int, head.body, head.content_type) == (200, b"", "text/html")
     assert (post.status_int, post.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+def test_the_first_page_tells_a_program_the_name_of_this_very_shop(wired):
+    client = wired(dataclasses.replace(SETTINGS, shop=Shop("Corner Shop")))
+
+    assert client.get("/").json["data"]["name"] == "Corner Shop"
+
+
+# What does not exist
+
+UNKNOWN = [
+    "/nowhere",
+    "/docs/none.css",
+    "/images/v1/none.svg",
+    "/apis",
+    "/index.html",
+    "/nowhere/",
+    "/%C3%A4/%F0%9F%98%80",
+]
+
+
+@pytest.mark.parametrize("path", UNKNOWN)
+def test_an_unknown_page_tells_a_browser_in_html(client, path):
+    answer = browse(client, path)
+
+    assert (answer.status_int, answer.content_type) == (404, "text/html")
+    assert 'href="/docs"' in answer.text and "<h1>There is nothing at this address</h1>" in answer.text
+    assert set(answer.headers["Vary"].split(", ")) == {"Origin", "Accept"}
+    assert answer.headers.getall("Content-Security-Policy") == [docs.POLICY]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Request-ID"] and answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", UNKNOWN)
+@pytest.mark.parametrize("accept", [None, "*/*", "application/json", "image/avif,image/webp,*/*;q=0.8"])
+def test_an_unknown_page_tells_everybody_else_in_the_envelope(client, path, accept):
+    answer = client.get(path, headers={"Accept": accept} if accept else {})
+
+    assert (answer.status_int, answer.json["error"]["code"]) == (404, "NOT_FOUND")
+    assert set(answer.headers["Vary"].split(", ")) == {"Origin", "Accept"}
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/nowhere", "/api/products/999999", "/api/products/0"])
+def test_under_api_a_browser_gets_json_too(client, path):
+    answer = browse(client, path)
+
+    assert (answer.status_int, answer.json["error"]["code"]) == (404, "NOT_FOUND")
+    assert answer.headers["Vary"] == "Origin"
+
+
+@pytest.mark.parametrize("method", ["post", "put", "delete"])
+def test_what_would_change_an_unknown_page_gets_json(client, method):
+    answer = getattr(client, method)("/nowhere", headers={"Accept": BROWSER})
+
+    assert (answer.status_int, answer.json["error"]["code"]) == (404, "NOT_FOUND")
+
+
+def test_the_page_shows_nothing_of_what_was_asked_for(client):
+    assert "evil" not in browse(client, "/%3Cscript%3Eevil%3C/script%3E?evil=1").text
+
+
+def test_an_unknown_page_answers_head(client):
+    head = client.head("/nowhere", headers={"Accept": BROWSER})
+
+    assert (head.status_int, head.content_type, head.body) == (404, "text/html", b"")
+
+
+def test_a_page_that_exists_refuses_in_json(client):
+    assert browse(client, "/docs?x=1").json["error"]["code"] == "VALIDATION_ERROR"
 
 
 def test_whoever_reads_the_routes_sees_that_pages_are_hidden():

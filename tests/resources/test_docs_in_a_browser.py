@@ -279,6 +279,18 @@ def test_the_first_page_is_whole_on_a_telephone(chromium, shop_url):
     assert chromium.hosts() == {urlsplit(shop_url).netloc}
 
 
+@pytest.mark.parametrize("width", [NARROW, 1280])
+def test_an_unknown_page_is_whole_and_leads_to_the_api(chromium, shop_url, width):
+    chromium.open(shop_url + "/nowhere", width)
+
+    assert chromium.one("h1").text == "There is nothing at this address"
+    assert chromium.overhang() == 0
+    assert [said for said in chromium.complaints() if "404 (Not Found)" not in said] == []
+
+    chromium.click(chromium.one("a.button"))
+    assert chromium.until(lambda: chromium.run("return location.pathname")) == "/docs"
+
+
 def test_a_page_refuses_what_its_policy_refuses(chromium, shop_url):
     """That the other tests see no violation means something only if one is seen here."""
     chromium.open(shop_url)
