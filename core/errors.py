@@ -183,14 +183,18 @@ class UnsupportedMediaType(ApiError):
 
 
 class RateLimited(ApiError):
-    """Too many tries; `Retry-After` says when the next one counts, in seconds."""
+    """Too many tries; `Retry-After` says when the next one counts, in seconds.
+
+    `quota`: the RateLimit headers of the policy that refused, where it has a name for clients.
+    """
 
     default_status = 429
     code = "RATE_LIMITED"
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int, quota: list[tuple[str, str]] | None = None) -> None:
         message = f"Too many tries. Wait {retry_after} second(s), then try again."
         super().__init__(message, headers={"Retry-After": str(retry_after)})
+        self.quota = quota or []
 
 
 class ServiceUnavailable(ApiError):

@@ -1,6 +1,8 @@
 """How often an address may ask: a route declares `limit=Limit(…)`.
 
-A refusal is a 429 with Retry-After and the RateLimit headers of draft-ietf-httpapi-ratelimit-headers.
+A refusal is a 429 with Retry-After and the RateLimit headers of draft-ietf-httpapi-ratelimit-headers. They tell of the
+policy that refused, and of no other: none may seem to say that there are tries left. A delay after failed logins tells
+none: which of its windows refused would say something about the account.
 """
 
 import math
@@ -16,6 +18,8 @@ from core.config import Network
 from core.errors import RateLimited
 from core.identity.client_address import client_address
 from core.identity.counters import Counters
+
+QUOTA = ("RateLimit-Policy", "RateLimit")
 
 
 class Limit:
@@ -46,21 +50,24 @@ class Limits:
 
         def limited(**arguments: Any) -> Any:
             request.environ["bodega.address"] = client_address(request.environ, self._trusted)
-            if limit and self.enabled:
-                self._hit(limit, request.environ["bodega.address"])
-            return callback(**arguments)
+            try:
+                if limit and self.enabled:
+                    self._hit(limit)
+                return callback(**arguments)
+            except RateLimited as refused:  # by this limit, a budget, or whatever else counts
+                _tell(refused.quota, in_place_of='"')
+                raise
 
         return limited
 
     def spend(self, budget: Limit, cost: int) -> None:
         """Count what a request costs its address; raise RateLimited past the budget (a budgets.Budget)."""
         if self.enabled:
-            headers = request.environ["bodega.headers"]
-            headers[:] = [header for header in headers if not header[1].startswith(f'"{budget.name}";')]
-            self._hit(budget, request.environ["bodega.address"], cost)
+            self._hit(budget, cost)
 
-    def _hit(self, limit: Limit, address: str, cost: int = 1) -> None:
+    def _hit(self, limit: Limit, cost: int = 1) -> None:
         """Count one try, or its cost, and set the headers; raise RateLimited past the limit."""
+        address = request.environ["bodega.address"]
 
         def hit(counters: Storage, _: Storage) -> tuple[int, RateLimitItem, int]:
             found = []
@@ -75,12 +82,19 @@ class Limits:
         if (counted := self._counters.ask(hit)) is None:
             return
         left, item, seconds = counted
-        request.environ["bodega.headers"] += [  # for errors too
+        quota = [
             ("RateLimit-Policy", f'"{limit.name}";q={item.amount};w={item.get_expiry()}'),
             ("RateLimit", f'"{limit.name}";r={max(0, left)};t={seconds}'),
         ]
         if left < 0:
-            raise RateLimited(seconds)
+            raise RateLimited(seconds, quota)
+        _tell(quota, in_place_of=f'"{limit.name}";')
+
+
+def _tell(quota: list[tuple[str, str]], in_place_of: str) -> None:
+    """Give the answer, also an error, these headers in place of those of policies that begin like this."""
+    headers = request.environ["bodega.headers"]
+    headers[:] = [(n, value) for n, value in headers if n not in QUOTA or not value.startswith(in_place_of)] + quota
 
 
 def wait(counters: Storage, item: RateLimitItem, key: str) -> int:

@@ -50,6 +50,17 @@ def test_an_address_past_its_budget_is_told_when_to_come_back_and_others_are_ser
     assert other.status_int == 200
 
 
+def test_a_429_of_the_budget_says_that_nothing_is_left_of_it(counting, monkeypatch):
+    allow(monkeypatch, products_search.ESTIMATED + 100)
+
+    answers = [counting.get(f"/api/products?search=word{n}", status="*") for n in range(2)]
+
+    assert [answer.status_int for answer in answers] == [200, 429]
+    wait = answers[1].headers["Retry-After"]
+    assert answers[1].headers.getall("RateLimit") == [f'"search";r=0;t={wait}']
+    assert len(answers[1].headers.getall("RateLimit-Policy")) == 1
+
+
 def test_an_answer_from_memory_costs_nothing(counting, monkeypatch):
     allow(monkeypatch, products_search.ESTIMATED + 100)
 

@@ -4,11 +4,13 @@ import collections
 import contextlib
 import dataclasses
 import ipaddress
+import re
 import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import bottle
 import pytest
 from helpers import SETTINGS, as_url, free_port
 
@@ -17,6 +19,7 @@ from core.cli import CommandError
 from core.errors import RateLimited, ServiceUnavailable
 from core.identity.client_address import client_address
 from core.identity.counters import AWAY, Counters, HostMemory
+from core.identity.limits import Limit
 from core.identity.login_delays import Guess, LoginDelays
 from core.identity.passwords import Passwords
 from core.setup import system
@@ -65,6 +68,81 @@ def test_failed_logins_of_one_account_from_one_address_are_slowed_down_ever_more
     assert [a.status_int for a in answers] == [401] * 5 + [429]
     assert int(answers[-1].headers["Retry-After"]) <= 10
     assert right.status_int == 429  # also for the right password: a guess must not be told from a lock
+
+
+def told(refused):
+    """Return what a 429 tells of quotas: (policy, tries left) of each, and its Retry-After."""
+    assert refused.status_int == 429
+    quotas = [re.match(r'"([^"]+)";r=(\d+);t=(\d+)\Z', value) for value in refused.headers.getall("RateLimit")]
+    assert [quota[3] for quota in quotas] == [refused.headers["Retry-After"]] * len(quotas)
+    policies = [re.match(r'"([^"]+)";q=\d+;w=\d+\Z', text)[1] for text in refused.headers.getall("RateLimit-Policy")]
+    assert policies == [quota[1] for quota in quotas]
+    return [(quota[1], int(quota[2])) for quota in quotas]
+
+
+def test_a_429_by_the_shorter_window_of_a_limit_says_that_nothing_is_left_of_it(limited):
+    answers = [limited("register", {}) for _ in range(31)]
+
+    assert told(answers[-1]) == [("register", 0)]
+    assert answers[-1].headers["RateLimit-Policy"] == '"register";q=30;w=60'
+
+
+def test_a_429_by_the_longer_window_says_so_though_the_shorter_one_has_tries_left(limited, hours):
+    for _ in range(10):
+        for _ in range(30):
+            limited("register", {})
+        hours(1 / 60)
+
+    refused = limited("register", {})
+
+    assert told(refused) == [("register", 0)]
+    assert refused.headers["RateLimit-Policy"] == '"register";q=300;w=3600'
+
+
+@pytest.mark.parametrize("addresses", [["203.0.113.9"], [f"203.0.113.{n}" for n in range(21)]])
+def test_a_429_of_a_delay_after_failed_logins_does_not_carry_the_tries_that_the_limit_has_left(limited, addresses):
+    """By this address, and by all addresses together."""
+    limited("register", ALICE)
+    failed = [limited("login", WRONG, addresses[n % len(addresses)]) for n in range(20)]
+
+    refused = limited("login", {"username": "alice", "password": PASSWORD}, addresses[-1])
+
+    assert re.match(r'"login";r=[1-9]', failed[0].headers["RateLimit"])
+    assert told(refused) == []
+
+
+def test_a_429_of_an_address_that_tries_many_accounts_carries_no_tries_either(limited):
+    for n in range(50):
+        limited("login", {"username": f"user{n}", "password": "x"})
+
+    assert told(limited("login", {"username": "one_more", "password": "x"})) == []
+
+
+def test_a_429_for_wrong_current_passwords_carries_no_tries_of_changing_accounts(limited):
+    id = limited("register", ALICE).json["data"]["id"]
+    token = limited("login", RIGHT).json["data"]["token"]
+    body = {"email": "new@example.com", "current_password": "Wrong-Horse-7"}
+
+    answers = [limited.put(f"/api/users/{id}", body, token) for _ in range(6)]
+
+    assert re.match(r'"account";r=[1-9]', answers[0].headers["RateLimit"])
+    assert told(answers[-1]) == []
+
+
+def test_a_429_of_a_budget_tells_of_the_budget_and_not_of_the_limit_beside_it(limited, monkeypatch):
+    """No route has both by now; the plugins must not depend on that."""
+    plugin = next(plugin for plugin in app.plugins if plugin.name == "limits")
+    route = next(route for route in app.routes if route.rule == "/api/users/login")
+    headers = []
+    monkeypatch.setattr(bottle.request, "environ", {"bodega.headers": headers, "REMOTE_ADDR": "10.0.0.1"})
+
+    with pytest.raises(RateLimited):
+        plugin.apply(lambda: [plugin.spend(Limit("costs", "10/minute"), cost) for cost in (6, 6)], route)()
+
+    assert [(name, value.split(";t=")[0]) for name, value in headers] == [
+        ("RateLimit-Policy", '"costs";q=10;w=60'),
+        ("RateLimit", '"costs";r=0'),
+    ]
 
 
 def test_a_stranger_does_not_lock_the_owner_out(limited):
