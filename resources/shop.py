@@ -2,7 +2,7 @@
 
 from core.app import app, bounds_of
 from core.cache import Cached
-from core.contract.shapes import Shape
+from core.contract.shapes import Shape, field
 from core.db.database import Row
 from core.identity.auth import PUBLIC
 from core.shop import Shop
@@ -23,36 +23,20 @@ LIMITS = {  # which bounds of the routes are told, an example, and what they mea
 }
 SHOP = Shape(
     "Shop",
-    name={"type": "string", "meta": {"description": "What the shop is called.", "example": Shop.name}},
-    currency={
-        "type": "string",
-        "meta": {
-            "description": "The currency of all prices and totals (ISO 4217). It has two decimals.",
-            "example": Shop.currency,
-        },
-    },
-    features={
-        "type": "dict",
-        "shape": Shape(
-            "ShopFeatures",
-            **{
-                name: {"type": "boolean", "meta": {"description": about, "example": True}}
-                for name, (_, _, about) in FEATURES.items()
-            },
+    name=field("string", "What the shop is called.", Shop.name),
+    currency=field("string", "The currency of all prices and totals (ISO 4217). It has two decimals.", Shop.currency),
+    features=field(
+        "dict",
+        "What this version of the shop can do, so that a storefront shows no more than that.",
+        shape=Shape(
+            "ShopFeatures", **{name: field("boolean", about, True) for name, (_, _, about) in FEATURES.items()}
         ),
-        "meta": {"description": "What this version of the shop can do, so that a storefront shows no more than that."},
-    },
-    limits={
-        "type": "dict",
-        "shape": Shape(
-            "ShopLimits",
-            **{
-                name: {"type": "integer", "meta": {"description": about, "example": example}}
-                for name, (example, about) in LIMITS.items()
-            },
-        ),
-        "meta": {"description": "The limits that a storefront meets first."},
-    },
+    ),
+    limits=field(
+        "dict",
+        "The limits that a storefront meets first.",
+        shape=Shape("ShopLimits", **{name: field("integer", about, most) for name, (most, about) in LIMITS.items()}),
+    ),
 )
 
 

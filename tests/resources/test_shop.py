@@ -69,6 +69,18 @@ def test_a_cart_takes_at_most_as_much_as_is_told(client, make):
     assert [add(product, limits["line_quantity"]) for product in products] == [201] * limits["cart_lines"] + [409]
 
 
+def test_the_example_of_the_api_document_says_the_same_limits(client):
+    operation = client.get("/api/openapi.json").json["paths"]["/api/shop"]["get"]
+    example = operation["responses"]["200"]["content"]["application/json"]["example"]["data"]
+
+    told = shop_of(client)
+
+    assert {name: told[name] for name in ("name", "currency", "limits")} == {
+        name: example[name] for name in ("name", "currency", "limits")
+    }
+    assert told["features"].keys() == example["features"].keys()
+
+
 def test_the_answer_may_be_cached_and_is_not_sent_twice(client):
     answer = client.get("/api/shop")
 
