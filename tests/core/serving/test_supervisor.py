@@ -280,7 +280,9 @@ def test_sighup_takes_edited_sql_and_settings(from_copy, program_copy, make):
     before = both_workers(from_copy)
     statement = program_copy / "sql/products/get.sql"
     statement.write_text(statement.read_text().replace("p.name,", "CONCAT(p.name, ' (new)') AS name,"))
-    (program_copy / ".env").write_text("CORS_ORIGINS=https://edited.example\nHOST=127.0.0.2\nLOG_LEVEL=warning\n")
+    (program_copy / ".env").write_text(
+        "CORS_ORIGINS=https://edited.example\nHOST=127.0.0.2\nLOG_LEVEL=warning\nSHOP_NAME=Corner\nCURRENCY=CHF\n"
+    )
 
     from_copy.process.send_signal(signal.SIGHUP)
     replaced = eventually(lambda: len(workers(from_copy)) == 2 and not workers(from_copy) & before)
@@ -289,6 +291,8 @@ def test_sighup_takes_edited_sql_and_settings(from_copy, program_copy, make):
     assert replaced
     assert answer.json["data"]["name"] == "Lamp (new)"
     assert answer.headers["Access-Control-Allow-Origin"] == "https://edited.example"
+    told = from_copy.request("/api/shop").json["data"]
+    assert (told["name"], told["currency"]) == ("Corner", "CHF")
     assert "HOST has changed; that takes a restart." in from_copy.log
     assert "not-to-be-seen" not in from_copy.log
 
