@@ -98,6 +98,7 @@ def _operation(route: Route, components: Components) -> dict[str, Any]:
         "tags": [_tag(_module(route))],
         "summary": summary.rstrip("."),
     }
+    more += " For administrators only." if route.config["auth"] == ADMIN else ""
     if more.strip():
         operation["description"] = " ".join(more.split())
     if parameters := _parameters(route, components):
@@ -133,15 +134,15 @@ def _body(name: str, body: Body, schemas: Parts) -> dict[str, Any]:
 
 def _security(route: Route, components: Components) -> list[dict[str, list[str]]]:
     """Return what a request shows, one set of the list: nothing, a token, a secret that a header has, or both."""
-    auth, headers = route.config["auth"], route.config.get("headers")
+    headers = route.config.get("headers")
     shown: dict[str, list[str]] = {}
     for name, rules in headers.fields.items() if headers else ():
         if scheme := rules.get("meta", {}).get("scheme"):
             about = {"type": "apiKey", "in": "header", "name": name, "description": rules["meta"]["description"]}
             components["securitySchemes"][scheme] = about
             shown[scheme] = []
-    if auth != PUBLIC:
-        return [{**shown, "bearer": [ADMIN] if auth == ADMIN else []}]  # a role, OpenAPI 3.1
+    if route.config["auth"] != PUBLIC:
+        return [{**shown, "bearer": []}]
     takes_token = "user" in inspect.signature(route.callback).parameters
     if takes_token:
         return [shown, {**shown, "bearer": []}]
@@ -167,11 +168,14 @@ def _parameters(route: Route, components: Components) -> list[dict[str, Any]]:
 
 
 def _parameter(name: str, where: str, schema: dict[str, Any], required: Any) -> dict[str, Any]:
-    """Return a parameter, which takes the description and the example of its schema."""
+    """Return a parameter, which takes the description of its schema, and its example where it is required.
+
+    Swagger UI fills in the example of a parameter: of a filter, that would be sent unasked.
+    """
     parameter = {"name": name, "in": where, "required": bool(required)}
     schema = dict(schema)
     if "description" in schema:
         parameter["description"] = schema.pop("description")
-    if "examples" in schema:
+    if required and "examples" in schema:
         parameter["example"] = schema.pop("examples")[0]
     return {**parameter, "schema": schema}

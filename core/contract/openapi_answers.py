@@ -138,19 +138,25 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _failure(by_code: dict[str, type[errors.ApiError]], components: Components) -> dict[str, Any]:
-    """Put the response of these codes, which have one status, into the components: one schema for each code, so that a
-    client that has asked for the code knows the details."""
+    """Put the response of these codes, which have one status, into the components; return the reference.
+
+    There is one schema for each code, so that a client that has asked for the code knows the details.
+    """
     codes = sorted(by_code)
     name = "Or".join(_name(code) for code in codes)
     if name not in components["responses"]:
-        schemas = [_problem(code, components["schemas"]) for code in codes]
+        problems = [_problem(code, components["schemas"]) for code in codes]
+        components["schemas"][f"{name}Failure"] = _object(
+            success={"type": "boolean", "const": False, "description": "It was not done."},
+            error={"description": "What went wrong.", **(problems[0] if len(problems) == 1 else {"oneOf": problems})},
+        )
         waits = {errors.ServiceUnavailable.code, errors.RateLimited.code} & set(codes)
         components["responses"][name] = {
             "description": " ".join(_about(by_code[code]) for code in codes),
             "headers": _headers(*(("Retry-After",) if waits else ())),
             "content": {
                 MEDIA_TYPE: {
-                    "schema": schemas[0] if len(schemas) == 1 else {"oneOf": schemas},
+                    "schema": reference("schemas", f"{name}Failure"),
                     "examples": {code: {"value": _example(by_code[code])} for code in codes},
                 }
             },
@@ -164,16 +170,12 @@ def _name(code: str) -> str:
 
 
 def _problem(code: str, schemas: Parts) -> dict[str, Any]:
-    """Put the envelope of one code into `schemas`: a NotFoundError; return the reference."""
+    """Put the error of one code into `schemas`: a NotFoundError; return the reference."""
     details = schema_of(DETAILS[code], schemas) if code in DETAILS else {"type": "object", "additionalProperties": True}
     schemas[f"{_name(code)}Error"] = _object(
-        success={"type": "boolean", "const": False, "description": "It was not done."},
-        error=_object(
-            code={"type": "string", "const": code, "description": "What went wrong, for a program."},
-            message={"type": "string", "description": "What went wrong and what to do, as a sentence for a person."},
-            details={"description": "More about it, for a program.", **details},
-        )
-        | {"description": "What went wrong."},
+        code={"type": "string", "const": code, "description": "What went wrong, for a program."},
+        message={"type": "string", "description": "What went wrong and what to do, as a sentence for a person."},
+        details={"description": "More about it, for a program.", **details},
     )
     return reference("schemas", f"{_name(code)}Error")
 

@@ -68,7 +68,7 @@ def test_every_field_of_a_request_or_an_answer_has_a_description(document):
     fields = dict(properties(document["components"]["schemas"], "")) | dict(properties(document["paths"], ""))
 
     assert undescribed(fields.items()) == []
-    assert {"Product.price", "RegisterBody.password", "NotFoundError.error.code"} <= set(fields)
+    assert {"Product.price", "RegisterBody.password", "NotFoundError.code"} <= set(fields)
 
 
 def test_every_tag_header_answer_and_security_scheme_has_a_description(document):
@@ -151,6 +151,13 @@ def test_bodies_and_answers_and_what_an_address_needs_have_examples(document):
     assert [where for where in lacking if "Cart" not in where] == []
 
 
+def test_no_example_fills_in_what_can_be_left_out(document):
+    given = dict(parameters(document))
+
+    assert [where for where, parameter in given.items() if "example" in parameter and not parameter["required"]] == []
+    assert given["listProducts query search"]["schema"]["examples"] and given["getProduct path id"]["example"]
+
+
 # Names and security
 
 
@@ -175,7 +182,7 @@ def test_a_failure_is_one_named_schema_for_each_code_which_is_constant(document)
     schemas = document["components"]["schemas"]
     errors = {name: schema for name, schema in schemas.items() if name.endswith("Error")}
 
-    codes = {name: schema["properties"]["error"]["properties"]["code"]["const"] for name, schema in errors.items()}
+    codes = {name: schema["properties"]["code"]["const"] for name, schema in errors.items()}
 
     assert codes["NotFoundError"] == "NOT_FOUND" and codes["ValidationError"] == "VALIDATION_ERROR"
     assert len(set(codes.values())) == len(codes) > 10
@@ -190,7 +197,11 @@ def test_a_public_operation_says_that_it_needs_no_token_and_one_that_takes_one_s
     assert security["listProducts"] == security["login"] == security["getShop"] == []
     assert security["getProduct"] == [{}, {"bearer": []}]
     assert security["getOwnAccount"] == [{"bearer": []}]
-    assert security["createProduct"] == [{"bearer": ["admin"]}]
+    assert security["createProduct"] == [{"bearer": []}]
+    admin = [
+        name for name, operation in operations(document) if "administrators only" in operation.get("description", "")
+    ]
+    assert "createProduct" in admin and "getAccount" not in admin
 
 
 def test_a_header_that_is_a_secret_is_a_security_scheme_and_a_parameter_that_is_not_required(document):
