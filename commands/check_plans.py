@@ -17,7 +17,7 @@ from typing import Any
 from core.db.database import DatabaseError
 from core.db.drivers import number
 from core.db.mysql_errors import LOST
-from core.db.plan_hints import Allowance, Query, Sample
+from core.db.plan_hints import NO_LIST, Allowance, Query, Sample
 from core.db.session import Row
 from core.db.statement import Problem, Statement
 
@@ -102,11 +102,15 @@ def values_of(cursor: Any, statement: Statement, sample: Sample) -> dict[str, An
         if isinstance(value, Query):
             try:
                 cursor.execute(value.text)
-                (values[name],) = (cursor.fetchone() or {"": None}).values()
+                found = [value for row in cursor.fetchall() for (value,) in [row.values()]]
             except FAILURES as error:
                 _raise_if_lost(error)
                 what = f"the (SELECT …) of {name} gives no value: {error.args[-1]}"
                 raise Problem(statement.path, sample.line, what) from None
+            if name in statement.lists:
+                values[name] = tuple(found) or NO_LIST
+            else:
+                values[name] = found[0] if found else None
     return values
 
 

@@ -16,9 +16,18 @@ from resources.products_orders import ORDERS, RELEVANCE, behind, place_of
 from resources.products_search import Found, Search
 
 MOST_ON_A_PAGE = 100
+EVERY = (0,)  # category_ids: do not filter on them
+FEW = 5_000  # products that are sorted sooner than they are found in the order of the list
 AMOUNT = {"type": "decimal", "min": 0, "max": Decimal("99999999.99")}
 LIST = Query(
-    category_id={"type": "integer", "min": 1, "meta": {"description": "Only products of this category."}},
+    category_id={
+        "type": "ids",
+        "maxlength": 20,
+        "meta": {
+            "description": "Only products of these categories; several are separated by commas.",
+            "example": [1, 2],
+        },
+    },
     min_price=described(AMOUNT, "Only what costs this much or more, with at most two decimals."),
     max_price=described(AMOUNT, "Only what costs this much or less, with at most two decimals."),
     search={
@@ -125,8 +134,8 @@ def list_products(db: Session, query: Row, spend: Callable[[int], None]) -> Row:
     All parameters can be combined: filters, a search, an order, and where the page begins. Ties are broken by id, so
     that from page to page nothing repeats or goes missing.
     """
-    filters = {name: query.get(name) for name in ("category_id", "min_price", "max_price")}
-    filters["in_stock"] = query.get("in_stock") or None  # false asks for nothing
+    filters = {"category_ids": query.get("category_id", EVERY), "in_stock": query.get("in_stock") or None}
+    filters |= {name: query.get(name) for name in ("min_price", "max_price")}
     least, most = filters["min_price"], filters["max_price"]
     if least is not None and most is not None and least > most:
         raise ValidationError(("min_price", "Must not be greater than max_price."))
@@ -143,35 +152,45 @@ def list_products(db: Session, query: Row, spend: Callable[[int], None]) -> Row:
     answer = {"items": found.items, "pagination": pagination}
     if query["facets"]:
         rows, statement, parameters = found.facets
-        answer["facets"] = _facets(priced.many(rows, statement, **parameters))
+        answer["facets"] = _facets(priced.many(rows, statement, **parameters), filters["category_ids"])
     return answer
 
 
 def _list(priced: Priced, filters: Row, sort: str, place: Place) -> Found:
     """Return the page as a search does. Its cost: the entries of an index that are counted, or skipped."""
-    entries = 0
-    if filters["category_id"] is None and any(value is not None for value in filters.values()):
-        entries = priced.one(0, "products/bounds")["products_at_most"]  # to count all, or one category, is cheap
-    total = priced.one(entries // ENTRIES, "products/count", **filters)["total"]
+    ids = filters["category_ids"]
+    others = {name: value for name, value in filters.items() if name != "category_ids"}
+    several, filtered = len(ids) > 1, any(value is not None for value in others.values())
+    products = priced.one(0, "products/bounds")["products_at_most"] if several or filtered else 0
+    cost = products // ENTRIES if filtered else 0  # without filters, counts are few and cached
+    # Category by category: of one it is cheap, and people who choose one more need one count more.
+    each = cost // len(ids) if several or ids == EVERY else 0
+    counts = [priced.one(each, "products/count", category_id=id or None, **others) for id in ids]
+    total = sum(count["total"] for count in counts)
     order = ORDERS[sort]
     items = []
     if place["offset"] < total:  # do not walk to the end of the index to find nothing
+        in_order = several and total >= FEW
+        passed = place["offset"] * products // total if in_order else place["offset"]
         after = {"after_id": place["after_id"], "after_value": place[order.after.parameter]}
-        bounds = {"limit": place["per_page"] + 1, "offset": place["offset"]}
-        items = priced.many(place["offset"] // ENTRIES, order.statement, **filters, **after, **bounds)
+        rest = {**after, "in_order": in_order or None, "limit": place["per_page"] + 1, "offset": place["offset"]}
+        items = priced.many(passed // ENTRIES, order.statement, **filters, **rest)
     given = items[: place["per_page"]]
     continues = behind(given[-1], order) if len(items) > len(given) else None
-    return Found(given, continues, total, True, (total // ENTRIES, "products/facets", filters))
+    return Found(given, continues, total, True, (cost, "products/facets", others))
 
 
-def _facets(rows: list[Row]) -> Row:
+def _facets(rows: list[Row], category_ids: tuple[int, ...]) -> Row:
+    """Return what could be chosen instead: all categories, and the prices in the chosen ones."""
+    chosen = [row for row in rows if category_ids == EVERY or row["category_id"] in category_ids]
     return {
         "categories": [
             {"category_id": row["category_id"], "category_name": row["category_name"], "count": row["products"]}
             for row in rows
+            if row["products"]
         ],
         "price": {
-            "min": min((row["min_price"] for row in rows), default=None),
-            "max": max((row["max_price"] for row in rows), default=None),
+            "min": min((row["min_price"] for row in chosen), default=None),
+            "max": max((row["max_price"] for row in chosen), default=None),
         },
     }

@@ -40,7 +40,7 @@ class Found(NamedTuple):
     """A page: its rows; the total, a lower bound if not `exact`.
 
     `behind`: the position of the next page, as pagination_of takes it, or None if nothing is left. `facets`: how to
-    count the result by category: (rows that it costs, statement, parameters).
+    count by category: (rows that it costs, statement, parameters).
     """
 
     items: list[Row]
@@ -117,7 +117,7 @@ class Search:
         if place["offset"] < total or not exact:
             items = self._page(rows, INDEX[sort], given, sort, place)
         position = self._behind(sort, place, items)
-        facets = (rows, "products/search_facets", given)
+        facets = (rows, "products/search_facets", _of_all_categories(given))
         return _found(items, position, total, exact=exact, place=place, facets=facets)
 
     def _by_reading(self, filters: Row, sort: str, place: Place) -> Found:
@@ -125,7 +125,7 @@ class Search:
         given = {**filters, "in_text": _patterns(self.words)}
         seen = self._db.one(self._cost(most), "products/read_count", **given, read=most)
         all_read = seen["products_read"] < most
-        facets = (self._cost(seen["products_read"]), "products/read_facets", {**given, "read": most})
+        facets = (self._cost(most), "products/read_facets", _of_all_categories({**given, "read": most}))
         enough = sort == RELEVANCE and seen["total"] >= FEWEST_RANKED
         if all_read or enough or place["reads"] or not self._indexed:
             items, position = self._window(given, sort, place, None if all_read else most)
@@ -160,7 +160,7 @@ class Search:
         """Return the last of the next `most` products, hits or not; None if fewer are left."""
         order = ORDERS["newest" if sort == RELEVANCE else sort]
         known = {name: value for name, value in given.items() if name != "in_text"}
-        known |= {"after_id": place["after_id"], "after_value": place[order.after.parameter]}
+        known |= {"in_order": None, "after_id": place["after_id"], "after_value": place[order.after.parameter]}
         found = self._db.many(1, order.statement, **known, limit=1, offset=most - 1)
         return found[0] if found else None
 
@@ -218,6 +218,10 @@ def _stem(word: str, shortest: int, longest: int) -> str | None:
 
 def _parts(character: str) -> bool:
     return character in PARTING or character > "\uffff" or unicodedata.ucd_3_2_0.category(character) == "Cn"
+
+
+def _of_all_categories(given: Row) -> Row:
+    return {name: value for name, value in given.items() if name != "category_ids"}
 
 
 def _found(

@@ -7,7 +7,8 @@ from typing import Any
 
 def coercion_of(rules: dict[str, Any]) -> dict[str, Any]:
     """Return the rule that turns a query parameter's text into its type; {} where text stays text."""
-    coercer = {"integer": to_integer, "decimal": to_decimal, "boolean": to_boolean}.get(rules["type"])
+    coercers = {"integer": to_integer, "decimal": to_decimal, "boolean": to_boolean, "ids": to_ids}
+    coercer = coercers.get(rules["type"])
     if not coercer:
         return {}
     return {"coerce": lambda value: coercer(value) if isinstance(value, str) else value}  # a default has its type
@@ -25,6 +26,14 @@ def to_integer(text: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise ValueError(text)
     return int(text)
+
+
+def to_ids(text: str) -> tuple[int, ...]:
+    """Return positive whole numbers that commas part: each once, in the order in which they come first."""
+    ids = tuple(dict.fromkeys(map(to_integer, text.split(","))))
+    if min(ids) < 1:
+        raise ValueError(text)
+    return ids
 
 
 def to_decimal(text: str) -> Decimal:

@@ -19,6 +19,7 @@ TYPES: dict[str, dict[str, Any]] = {
     "datetime": {"type": "string", "format": "date-time"},
     "dict": {"type": "object"},
     "list": {"type": "array"},
+    "ids": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1},
 }
 KEYWORDS = {
     "min": "minimum",
@@ -57,6 +58,8 @@ def schema_of(rules: Any, parts: Parts | None = None) -> dict[str, Any]:
     for rule, keyword in KEYWORDS.items():
         if rule in rules:
             found[keyword] = float(rules[rule]) if rule in ("min", "max") and found["type"] == "number" else rules[rule]
+    if rules["type"] == "ids":
+        found["maxItems"] = found.pop("maxLength")
     if "regex" in rules:
         pattern = rules["regex"].removesuffix(r"\Z")
         found["pattern"] = f"^(?:{pattern})$" if "|" in pattern else f"^{pattern}$"

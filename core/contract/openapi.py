@@ -178,4 +178,6 @@ def _parameter(name: str, where: str, schema: dict[str, Any], required: Any) -> 
         parameter["description"] = schema.pop("description")
     if required and "examples" in schema:
         parameter["example"] = schema.pop("examples")[0]
+    if schema.get("type") == "array":
+        parameter["explode"] = False  # 1,2 and not twice the parameter
     return {**parameter, "schema": schema}

@@ -29,5 +29,6 @@ def sentence(rules: dict[str, Any]) -> str:
         "decimal": f"Must be an amount{bounds}, with at most two decimals.",
         "amount": f"Must be a number{bounds}, with at most {rules.get('places')} decimals and no exponent.",
         "boolean": "Must be true or false.",
+        "ids": f"Must be 1 to {longest} ids, separated by commas: whole numbers of at least 1.",
         "string": f"Must be text{lengths}.",
     }[rules["type"]]

@@ -26,6 +26,7 @@ from core.errors import UnsupportedMediaType, ValidationError
 
 MOST_UNKNOWN = 10  # unknown fields that an answer lists
 NOT_CERBERUS = ("default", "coerce")  # rules applied here: cerberus would replace null by the default, too
+LONGEST_ID = 20  # characters, with its comma
 LONGEST_VALUE = 40  # characters of a number or a boolean, written as text
 LONGEST_REMEMBERED = 256  # characters of a query string, or of headers, whose verdict is remembered
 
@@ -37,6 +38,7 @@ class _Validator(cerberus.Validator):
         "integer": cerberus.TypeDefinition("integer", (int,), (bool,)),
         "number": cerberus.TypeDefinition("number", (int, float, Decimal), (bool,)),
         "decimal": cerberus.TypeDefinition("decimal", (Decimal,), ()),
+        "ids": cerberus.TypeDefinition("ids", (tuple,), ()),
         "amount": cerberus.TypeDefinition("amount", (int, Decimal), (bool,)),  # in JSON; float is what has an exponent
     }
 
@@ -169,7 +171,10 @@ class Upload:
 
 
 class Query(Schema):
-    """The parameters of a query string. Types are coerced from text: integer, decimal, boolean, string."""
+    """The parameters of a query string. Types are coerced from text: integer, decimal, boolean, string, ids.
+
+    ids: a tuple of positive numbers, from text like "3,1,2"; of several that are the same the first one counts.
+    """
 
     unknown = "Unknown parameter {field}"
 
@@ -246,6 +251,8 @@ class Validation:
 
 def _longest(name: str, rules: dict[str, Any]) -> int:
     """Return how many characters a field's text may have; raise LookupError where nothing says so."""
+    if rules["type"] == "ids":
+        return LONGEST_ID * rules["maxlength"]
     if rules["type"] != "string":
         return LONGEST_VALUE
     if "maxlength" not in rules and "allowed" not in rules:

@@ -1,12 +1,13 @@
 """What a header says about plans: values to try the statement with, and what the plan is allowed to do.
 
-    -- sample: category_id=7, limit=21, offset=0        one case; what is not named is NULL
+    -- sample: category_id=7, limit=21, offset=0        one case; what is not named is NULL, and (0) behind IN
     -- sample: words='+desk* +lamp*', limit=21,         goes on in lines that are indented by three spaces or more
     --   after_id=(SELECT …)
     -- allow: filesort on cart_items (at most 100 lines)
 
-A value is NULL, a number, a 'text' ('' is a quote in it), or a (SELECT …) of one column, which is run first: the value
-is what its first row has, or NULL where it has none. So a sample fits whatever catalogue there is.
+A value is NULL, a number, a 'text' ('' is a quote in it), a list of numbers like (1, 2) for `IN %(ids)s`, or a
+(SELECT …) of one column, which is run first: the value is what its first row has, or NULL where it has none; a list is
+what all its rows have. So a sample fits whatever catalogue there is.
 
 What may be allowed: `full scan`, `filesort` and `temporary table`, several of them with `and` between. After that, each
 only where it says something:
@@ -30,6 +31,8 @@ SERVERS = ("MariaDB", "MySQL")
 
 NAME = re.compile(r"\s*([a-z][a-z0-9_]*)\s*=\s*")
 LITERAL = re.compile(r"(NULL\b)|(-?\d+(?:\.\d+)?)(?![\w.])|('(?:[^'\\]|'')*')")
+LIST = re.compile(r"\((\d+(?:, *\d+)*)\)")
+NO_LIST = (0,)  # see statement.py
 QUOTED_OR_PARENTHESIS = re.compile(r"'(?:[^'\\]|'')*'|[()]")
 NEXT = re.compile(r"\s*(?:,|\Z)")
 KIND = "|".join(KINDS)
@@ -78,8 +81,11 @@ class Allowance:
         return f"allow: {self.kind}" + (f" on {self.table}" if self.table else "")
 
 
-def sample(text: str, line: int, params: Collection[str]) -> Sample:
-    """Parse one `sample:` of a statement with these parameters; raise ValueError with what is wrong."""
+def sample(text: str, line: int, params: Collection[str], lists: Collection[str] = ()) -> Sample:
+    """Parse one `sample:` of a statement with these parameters; raise ValueError with what is wrong.
+
+    `lists`: those of the parameters that are tuples.
+    """
     values: dict[str, Any] = {}
     at = 0
     while at < len(text):
@@ -95,7 +101,10 @@ def sample(text: str, line: int, params: Collection[str]) -> Sample:
         if not comma:
             raise ValueError(f"after the value of {name[1]} the sample wants a comma; it has {text[at:][:40]!r}")
         at = comma.end()
-    return Sample({name: values.get(name) for name in params}, text, line)
+    for param, value in values.items():
+        if not isinstance(value, Query) and isinstance(value, tuple) != (param in lists):
+            raise ValueError(f"{param} must have a list where the statement has IN %({param})s, and only there")
+    return Sample({param: NO_LIST if param in lists else None for param in params} | values, text, line)
 
 
 def _value(text: str, at: int, name: str) -> tuple[Any, int]:
@@ -105,9 +114,11 @@ def _value(text: str, at: int, name: str) -> tuple[Any, int]:
         if not end:
             raise ValueError(f"the (SELECT …) of {name} is not closed")
         return Query(text[at + 1 : end - 1]), end
+    if listed := LIST.match(text, at):
+        return tuple(map(int, listed[1].split(","))), listed.end()
     found = LITERAL.match(text, at)
     if not found:
-        raise ValueError(f"the value of {name} is none of NULL, a number, a 'text' or a (SELECT …)")
+        raise ValueError(f"the value of {name} is none of NULL, a number, a 'text', a list of numbers or a (SELECT …)")
     _, number, quoted = found.groups()
     if number:
         return (decimal.Decimal(number) if "." in number else int(number)), found.end()

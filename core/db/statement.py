@@ -15,6 +15,8 @@ A file is a header of `--` lines and one statement:
     SELECT …
 
 Values are bound by the driver; nothing else ever gets into the text, so a variant (another order, say) is another file.
+`IN %(ids)s` takes a tuple of numbers, never an empty one. (0,) stands for "do not filter on this" where the file says
+`(0 IN %(ids)s OR id IN %(ids)s)`: the server computes the first part before it plans.
 """
 
 import dataclasses
@@ -28,6 +30,7 @@ HEADER_LINE = re.compile(
 )
 PARAM_LINE = re.compile(r" {3}([a-z][a-z0-9_]*)(?: {2,}(\S.*))?\Z")
 PLACEHOLDER = re.compile(r"%\(([a-z][a-z0-9_]*)\)s")
+IN_LIST = re.compile(r"(?<=\bIN )%\(([a-z][a-z0-9_]*)\)s")  # the driver writes the parentheses
 VERBS = {  # what a statement returns → how it begins
     "one": ("SELECT", "WITH"),
     "many": ("SELECT", "WITH"),
@@ -64,10 +67,11 @@ class Statement:
 
     def __post_init__(self) -> None:
         self.text = f"/* {self.name} */ {self.body}"
+        self.lists = frozenset(IN_LIST.findall(self.body))  # parameters that are tuples
 
     def prepared(self) -> str:
         """Return the statement with `?` for each parameter, for the server's PREPARE."""
-        return PLACEHOLDER.sub("?", self.text).replace("%%", "%")
+        return PLACEHOLDER.sub("?", IN_LIST.sub("(?)", self.text)).replace("%%", "%")
 
     def line_of(self, word: str) -> int:
         """Return the file's line in which a word of the statement comes first."""
@@ -102,7 +106,7 @@ def parse(name: str, path: str, source: str, tables: AbstractSet[str] | None = N
     for key, text, number in header.plans:
         try:
             if key == "sample":
-                statement.samples.append(plan_hints.sample(text, number, statement.params))
+                statement.samples.append(plan_hints.sample(text, number, statement.params, statement.lists))
             else:
                 statement.allowances += plan_hints.allowances(text, number, statement.body)
         except ValueError as error:

@@ -3,7 +3,7 @@
 -- used by: GET /api/products?search=…
 -- returns: many
 -- params:  NULL means "do not filter on this"
---   category_id  exact
+--   category_ids  any of these; (0): do not filter on this
 --   min_price    inclusive
 --   max_price    inclusive
 --   in_stock     1: only what is in stock
@@ -24,7 +24,7 @@
 --   limit        rows on the page
 --   offset       rows to skip
 -- sample: in_text='["small", "case"]', read=3000, limit=21, offset=0, sort='relevance',
---   category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
+--   category_ids=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
 -- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='newest'
 -- sample: in_text='["small"]', read=3000, limit=21, offset=0, sort='newest', after_id=5000,
 --   after_time=(SELECT created_at FROM products WHERE id = 5000)
@@ -64,7 +64,7 @@ FROM (
             (SELECT id FROM products
             WHERE %(sort)s IN ('newest', 'relevance') AND is_active = 1
               AND (%(newest_id)s IS NULL OR id <= %(newest_id)s)
-              AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+              AND (0 IN %(category_ids)s OR category_id IN %(category_ids)s)
               AND (%(min_price)s IS NULL OR price >= %(min_price)s)
               AND (%(max_price)s IS NULL OR price <= %(max_price)s)
               AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
@@ -76,7 +76,7 @@ FROM (
             UNION ALL
             (SELECT id FROM products
             WHERE %(sort)s = 'oldest' AND is_active = 1
-              AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+              AND (0 IN %(category_ids)s OR category_id IN %(category_ids)s)
               AND (%(min_price)s IS NULL OR price >= %(min_price)s)
               AND (%(max_price)s IS NULL OR price <= %(max_price)s)
               AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
@@ -88,7 +88,7 @@ FROM (
             UNION ALL
             (SELECT id FROM products FORCE INDEX (ix_products_price, ix_products_category_price)
             WHERE %(sort)s = 'price' AND is_active = 1
-              AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+              AND (0 IN %(category_ids)s OR category_id IN %(category_ids)s)
               AND (%(min_price)s IS NULL OR price >= %(min_price)s)
               AND (%(max_price)s IS NULL OR price <= %(max_price)s)
               AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
@@ -100,7 +100,7 @@ FROM (
             UNION ALL
             (SELECT id FROM products FORCE INDEX (ix_products_price, ix_products_category_price)
             WHERE %(sort)s = '-price' AND is_active = 1
-              AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+              AND (0 IN %(category_ids)s OR category_id IN %(category_ids)s)
               AND (%(min_price)s IS NULL OR price >= %(min_price)s)
               AND (%(max_price)s IS NULL OR price <= %(max_price)s)
               AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
@@ -112,7 +112,7 @@ FROM (
             UNION ALL
             (SELECT id FROM products
             WHERE %(sort)s = 'name' AND is_active = 1
-              AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+              AND (0 IN %(category_ids)s OR category_id IN %(category_ids)s)
               AND (%(min_price)s IS NULL OR price >= %(min_price)s)
               AND (%(max_price)s IS NULL OR price <= %(max_price)s)
               AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
@@ -124,7 +124,7 @@ FROM (
             UNION ALL
             (SELECT id FROM products
             WHERE %(sort)s = '-name' AND is_active = 1
-              AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+              AND (0 IN %(category_ids)s OR category_id IN %(category_ids)s)
               AND (%(min_price)s IS NULL OR price >= %(min_price)s)
               AND (%(max_price)s IS NULL OR price <= %(max_price)s)
               AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)

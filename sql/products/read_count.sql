@@ -2,7 +2,7 @@
 -- used by: GET /api/products?search=…
 -- returns: one
 -- params:  NULL means "do not filter on this"
---   category_id  exact
+--   category_ids  any of these; (0): do not filter on this
 --   min_price    inclusive
 --   max_price    inclusive
 --   in_stock     1: only what is in stock
@@ -10,7 +10,7 @@
 --                an underscore as \_
 --   read         how many products are read through
 -- sample: in_text='["small"]', read=3000
--- sample: in_text='["small", "case"]', read=3000, category_id=(SELECT MIN(category_id) FROM products), min_price=20
+-- sample: in_text='["small", "case"]', read=3000, category_ids=(SELECT MIN(category_id) FROM products), min_price=20
 -- cache: as products/count
 -- plan: ix_products_newest or ix_products_category_newest for the ids, then the rows by primary key
 SELECT
@@ -28,7 +28,7 @@ FROM (
     SELECT id
     FROM products
     WHERE is_active = 1
-      AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+      AND (0 IN %(category_ids)s OR category_id IN %(category_ids)s)
       AND (%(min_price)s IS NULL OR price >= %(min_price)s)
       AND (%(max_price)s IS NULL OR price <= %(max_price)s)
       AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)

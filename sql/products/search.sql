@@ -2,7 +2,7 @@
 -- used by: GET /api/products?search=…
 -- returns: many
 -- params:  NULL means "do not filter on this"
---   category_id  exact
+--   category_ids  any of these; (0): do not filter on this
 --   min_price    inclusive
 --   max_price    inclusive
 --   in_stock     1: only what is in stock
@@ -15,7 +15,7 @@
 --   offset       rows to skip
 -- sample: words='+wireless*', limit=21, offset=0
 -- sample: words='+wireless*', in_text='["case"]', limit=21, offset=0, newest_id=900000,
---   category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
+--   category_ids=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
 -- allow: filesort on products (the hits)
 -- allow: temporary table on products in MariaDB (the same hits)
 -- allow: filesort on derived (the rows of one page)
@@ -36,7 +36,7 @@ FROM (
     WHERE is_active = 1
       AND MATCH (name, description) AGAINST (%(words)s IN BOOLEAN MODE)
       AND (%(newest_id)s IS NULL OR id <= %(newest_id)s)
-      AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+      AND (0 IN %(category_ids)s OR category_id IN %(category_ids)s)
       AND (%(min_price)s IS NULL OR price >= %(min_price)s)
       AND (%(max_price)s IS NULL OR price <= %(max_price)s)
       AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)

@@ -2,7 +2,7 @@
 -- used by: GET /api/products?search=…
 -- returns: one
 -- params:  NULL means "do not filter on this"
---   category_id  exact
+--   category_ids  any of these; (0): do not filter on this
 --   min_price    inclusive
 --   max_price    inclusive
 --   in_stock     1: only what is in stock
@@ -11,7 +11,7 @@
 --                marks and numbers, ss for ß, an underscore as \_; they are looked for in the text of the hits. NULL: none
 -- sample: words='+wireless*'
 -- sample: words='+wireless*', in_text='["case"]',
---   category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
+--   category_ids=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
 -- cache: as much work as the search itself
 -- plan: ft_products_words. is_active is not in that index, and must be asked for: MySQL would answer a bare count of
 --       hits from the index alone, deleted rows included.
@@ -19,7 +19,7 @@ SELECT COUNT(*) AS total
 FROM products
 WHERE is_active = 1
   AND MATCH (name, description) AGAINST (%(words)s IN BOOLEAN MODE)
-  AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
+  AND (0 IN %(category_ids)s OR category_id IN %(category_ids)s)
   AND (%(min_price)s IS NULL OR price >= %(min_price)s)
   AND (%(max_price)s IS NULL OR price <= %(max_price)s)
   AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)

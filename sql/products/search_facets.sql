@@ -1,17 +1,16 @@
--- Products on sale that have every word, counted by category, with the range of their prices.
+-- Products on sale that have every word, by category: how many are within these prices, and the range of the prices of all.
 -- used by: GET /api/products?search=…&facets=true
 -- returns: many
 -- params:  NULL means "do not filter on this"
---   category_id  exact
---   min_price    inclusive
---   max_price    inclusive
+--   min_price    inclusive; counts only
+--   max_price    inclusive; counts only
 --   in_stock     1: only what is in stock
 --   words        each as +word*, for boolean mode: letters, numbers, marks and _ only (other characters are its operators)
 --   in_text      JSON array of further words, too common for the index to help with, as LIKE has them: letters,
 --                marks and numbers, ss for ß, an underscore as \_; they are looked for in the text of the hits. NULL: none
 -- sample: words='+wireless*'
 -- sample: words='+wireless*', in_text='["case"]',
---   category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
+--   min_price=20, max_price=80
 -- allow: temporary table on products (a row for each category of the hits)
 -- allow: filesort on products in MariaDB (the same rows)
 -- allow: filesort on derived (the same)
@@ -19,13 +18,15 @@
 -- plan: ft_products_words
 SELECT f.category_id, c.name AS category_name, f.products, f.min_price, f.max_price
 FROM (
-    SELECT category_id, COUNT(*) AS products, MIN(price) AS min_price, MAX(price) AS max_price
+    SELECT
+        category_id,
+        COUNT(CASE WHEN (%(min_price)s IS NULL OR price >= %(min_price)s)
+                    AND (%(max_price)s IS NULL OR price <= %(max_price)s) THEN 1 END) AS products,
+        MIN(price) AS min_price,
+        MAX(price) AS max_price
     FROM products
     WHERE is_active = 1
       AND MATCH (name, description) AGAINST (%(words)s IN BOOLEAN MODE)
-      AND (%(category_id)s IS NULL OR category_id = %(category_id)s)
-      AND (%(min_price)s IS NULL OR price >= %(min_price)s)
-      AND (%(max_price)s IS NULL OR price <= %(max_price)s)
       AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
       AND (%(in_text)s IS NULL OR NOT EXISTS (
           SELECT 1

@@ -247,6 +247,22 @@ def test_every_sample_has_its_plan_and_the_first_that_fails_is_named(looked):
     assert said(report) == ["sql/a/b.sql:7: full scan of products"]
 
 
+def test_a_list_has_all_rows_of_its_select_and_is_no_condition_where_there_are_none(looked):
+    report = looked(
+        "SELECT image_url FROM products WHERE (0 IN %(ids)s OR id IN %(ids)s)",
+        "params:",
+        "  ids",
+        "sample: ids=(1, 2)",
+        "sample: ids=(SELECT id FROM products WHERE id < 10)",
+        "sample: ids=(SELECT id FROM products WHERE id < 0)",
+    )
+
+    assert report.plans == 3
+    assert said(report) == [
+        "sql/a/b.sql:8: full scan of products with the sample ids=(SELECT id FROM products WHERE id < 0)"
+    ]
+
+
 def test_a_plan_that_two_samples_have_is_told_once(looked):
     report = looked(
         "SELECT id FROM products WHERE image_url = %(url)s",

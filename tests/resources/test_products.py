@@ -174,6 +174,10 @@ def test_an_empty_search_page_past_the_end_still_knows_the_total(client, make):
         assert get(client, {"search": search, "page": 9})["pagination"]["total"] == 3
 
 
+IDS = "separated by commas: whole numbers of at least 1."
+TWENTY_ONE = ",".join(map(str, range(1, 22)))
+
+
 @pytest.mark.parametrize(
     ("query", "field", "issue"),
     [
@@ -185,7 +189,10 @@ def test_an_empty_search_page_past_the_end_still_knows_the_total(client, make):
         ("per_page=101", "per_page", "Must be a whole number from 1 to 100."),
         ("min_price=nan", "min_price", "Must be an amount from 0 to 99999999.99, with at most two decimals."),
         ("max_price=1.005", "max_price", "Must be an amount from 0 to 99999999.99, with at most two decimals."),
-        ("category_id=x", "category_id", "Must be a whole number of at least 1."),
+        *(
+            (f"category_id={text}", "category_id", f"Must be 1 to 20 ids, {IDS}")
+            for text in ("", "x", "0", "1,", "1,,2", "1,-2", "1, 2", "1;2", "1.0", "%D9%A1", "9" * 19, TWENTY_ONE)
+        ),
         ("sort=cheap", "sort", "Must be one of newest, oldest, price, -price, name, -name, relevance."),
         ("in_stock=1", "in_stock", "Must be true or false."),
         (f"search={'x' * 101}", "search", "Must be text of at most 100 characters."),
@@ -224,7 +231,28 @@ def test_search_combines_with_filters_and_orders(client, make):
 
 
 @pytest.mark.parametrize("search", [{}, {"search": "lamp"}, {"search": "4k"}])
-def test_facets_count_the_result_by_category_and_give_its_prices(client, make, search):
+def test_facets_are_what_could_be_chosen_instead(client, make, search):
+    """Disjunctive: counts ignore the filter by category, the range of prices ignores that by price."""
+    lights, desks = make.category("Lights"), make.category("Desks")
+    for category, price, stock in ((lights, 5, 1), (lights, 20, 1), (lights, 90, 0), (desks, 7, 1), (desks, 400, 1)):
+        make.product("Lamp 4k", f"{price}.00", stock, category_id=category)
+
+    def facets(**filters):
+        found = get(client, {**filters, **search, "facets": "true"})["facets"]
+        return {facet["category_id"]: facet["count"] for facet in found["categories"]}, *found["price"].values()
+
+    assert facets() == ({lights: 3, desks: 2}, 5, 400)
+    assert facets(category_id=lights) == ({lights: 3, desks: 2}, 5, 90)
+    assert facets(category_id=f"{desks},{lights}") == ({lights: 3, desks: 2}, 5, 400)
+    assert facets(max_price=10) == ({lights: 1, desks: 1}, 5, 400)
+    assert facets(max_price=6) == ({lights: 1}, 5, 400)
+    assert facets(category_id=desks, max_price=6) == ({lights: 1}, 7, 400)
+    assert facets(category_id=lights, min_price=10, in_stock="true") == ({lights: 1, desks: 1}, 5, 20)
+    assert facets(category_id=999) == ({lights: 3, desks: 2}, None, None)
+
+
+@pytest.mark.parametrize("search", [{}, {"search": "lamp"}, {"search": "4k"}])
+def test_facets_name_categories_that_have_a_product_and_leave_out_what_is_withdrawn(client, make, search):
     lights, other = make.category("Lights"), make.category("Other")
     make.product("Lamp 4k", "5.00", category_id=lights)
     make.product("Lamp 4k", "7.50", category_id=lights)
@@ -235,7 +263,7 @@ def test_facets_count_the_result_by_category_and_give_its_prices(client, make, s
 
     assert facets == {
         "categories": [{"category_id": lights, "category_name": "Lights", "count": 2}],
-        "price": {"min": 5.0, "max": 7.5},
+        "price": {"min": 5.0, "max": 9.0},
     }
 
 

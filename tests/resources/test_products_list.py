@@ -1,25 +1,31 @@
 """Every order of every list and search gives the same products, and each as GET /api/products/{id} has it."""
 
+import collections
 import itertools
 
 import pytest
 from test_products import get, pages_of
 from test_products_search import SORTS, way
 
-from resources import products_search
+from resources import products_list, products_search
 
 assert way  # a fixture of that page
 
 FILTERS = {
-    "none": ({}, lambda product: True),
-    "category": ({"category_id": None}, lambda product: product["category_id"] is not None),
-    "min_price": ({"min_price": "14.50"}, lambda product: product["price"] >= 14.5),
-    "max_price": ({"max_price": "14.50"}, lambda product: product["price"] <= 14.5),
-    "in_stock": ({"in_stock": "true"}, lambda product: product["stock_quantity"] > 0),
-    "all": (
-        {"category_id": None, "min_price": "11.50", "max_price": "16.50", "in_stock": "true"},
-        lambda product: product["category_id"] and 11.5 <= product["price"] <= 16.5 and product["stock_quantity"] > 0,
-    ),
+    "none": {},
+    "category": {"category_id": "{lights}"},
+    "categories": {"category_id": "{desks},{lights},{desks}"},
+    "a category that there is not": {"category_id": "{lights},999999999999"},
+    "min_price": {"min_price": "14.50"},
+    "max_price": {"max_price": "14.50"},
+    "in_stock": {"in_stock": "true"},
+    "all": {"category_id": "{desks},{lights}", "min_price": "11.50", "max_price": "16.50", "in_stock": "true"},
+}
+PASSES = {
+    "category_id": lambda product, text: str(product["category_id"]) in text.split(","),
+    "min_price": lambda product, text: product["price"] >= float(text),
+    "max_price": lambda product, text: product["price"] <= float(text),
+    "in_stock": lambda product, text: product["stock_quantity"] > 0,
 }
 KEYS = {
     "newest": lambda product: product["created_at"],
@@ -31,7 +37,7 @@ KEYS = {
 @pytest.fixture
 def products(client, make):
     """What is on sale, as it is shown one by one: no two columns alike, and as many withdrawn that look the same."""
-    category = make.category("Lights")
+    categories = [None, make.category("Lights"), make.category("Desks")]
     ids = []
     for number, active in itertools.product(range(10), (1, 0)):
         id = make.product(
@@ -40,7 +46,7 @@ def products(client, make):
             number % 4 and 100 + number,
             description=f"Description {number}",
             image_url=f"/{number}.jpg",
-            category_id=category if number % 3 else None,
+            category_id=categories[number % 3],
             is_active=active,
             created_at=f"2026-01-{1 + number * 3 % 10:02} 00:00:00",
             updated_at=f"2026-02-{1 + number:02} 00:00:00",
@@ -57,22 +63,39 @@ def in_order(products, sort):
     return sorted(products, key=KEYS[key], reverse=sort == "newest" or sort.startswith("-"))
 
 
+def passing(products, filters, *without):
+    """Return the products that pass the filters, without some of them."""
+    kept = {name: text for name, text in filters.items() if name not in without}
+    return [product for product in products if all(PASSES[name](product, text) for name, text in kept.items())]
+
+
+def facets_of(products, filters):
+    """Return what the facets must be: the counts without the filter by category, the prices without that by price."""
+    counted = passing(products, filters, "category_id")
+    prices = [product["price"] for product in passing(products, filters, "min_price", "max_price")]
+    counts = collections.Counter((product["category_id"], product["category_name"]) for product in counted)
+    return dict(counts), {"min": min(prices), "max": max(prices)}
+
+
 def check(client, products, query, sort):
     """Walk all pages under each filter: what is right is there, in its order, whole, and counted."""
-    category = next(product["category_id"] for product in products if product["category_id"])
-    for name, (given, is_wanted) in FILTERS.items():
-        filters = {parameter: value or category for parameter, value in given.items()}
-        wanted = in_order([product for product in products if is_wanted(product)], sort)
+    known = {product["category_name"]: product["category_id"] for product in products}
+    for name, given in FILTERS.items():
+        filters = {
+            parameter: text.format(lights=known["Lights"], desks=known["Desks"]) for parameter, text in given.items()
+        }
+        wanted = in_order(passing(products, filters), sort)
         asked = {**query, **filters, "sort": sort, "per_page": 3, "facets": "true"}
         items = []
 
         for data in pages_of(client, asked):
             items += data["items"]
             assert len(items) <= len(wanted), name  # a cursor that leads back would lead on for ever
-            facets = {facet["category_id"]: facet["count"] for facet in data["facets"]["categories"]}
-            assert data["pagination"]["total"] == sum(facets.values()) == len(wanted), name
-            assert data["facets"]["price"]["min"] == min(product["price"] for product in wanted)
-            assert data["facets"]["price"]["max"] == max(product["price"] for product in wanted)
+            assert data["pagination"]["total"] == len(wanted), name
+            categories, price = data["facets"]["categories"], data["facets"]["price"]
+            counts = {(facet["category_id"], facet["category_name"]): facet["count"] for facet in categories}
+            assert (counts, price) == facets_of(products, filters), name
+            assert len(counts) == len(categories), name
 
         if sort == "relevance":
             items, wanted = [sorted(all, key=lambda product: product["id"]) for all in (items, wanted)]
@@ -83,6 +106,13 @@ def check(client, products, query, sort):
 
 @pytest.mark.parametrize("sort", SORTS)
 def test_a_list_has_what_is_on_sale_and_each_product_as_it_is_shown_alone(client, products, sort):
+    check(client, products, {}, sort)
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_many_products_of_several_categories_are_read_in_the_order_of_the_list(client, products, monkeypatch, sort):
+    monkeypatch.setattr(products_list, "FEW", 1)
+
     check(client, products, {}, sort)
 
 

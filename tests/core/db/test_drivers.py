@@ -111,6 +111,13 @@ def test_a_value_is_sent_as_what_it_is(login, value, literal):
     assert row["same"] == 1
 
 
+@pytest.mark.parametrize("ids", [(7,), (1, 7, 10**18)])
+def test_a_tuple_behind_in_is_a_list(login, ids):
+    (row,) = execute(login, "SELECT 7 IN %(ids)s AS there, 8 IN %(ids)s AS not_there", {"ids": ids})
+
+    assert (row["there"], row["not_there"]) == (1, 0)
+
+
 @pytest.mark.parametrize("length", [0, 1, 250, 251, 252, 65_535, 65_536, 70_000])
 def test_a_value_of_any_length_is_read_whole(login, length):
     row = execute(login, "SELECT 1 AS before_it, REPEAT('ä', %s) AS v, NULL AS nothing, 2 AS behind", [length])[0]

@@ -68,8 +68,9 @@ WRONG = {
 WRONG_LINES = {  # of the header
     "sample: price=5, prize=6": "the sample gives a value to prize, which is no parameter of the statement",
     "sample: price=5, price=6": "the sample gives price two values",
-    "sample: price=": "the value of price is none of NULL, a number, a 'text' or a (SELECT …)",
-    "sample: price=cheap": "the value of price is none of NULL, a number, a 'text' or a (SELECT …)",
+    "sample: price=": "the value of price is none of NULL, a number, a 'text', a list of numbers or a (SELECT …)",
+    "sample: price=cheap": "the value of price is none of NULL, a number, a 'text', a list of numbers or a (SELECT …)",
+    "sample: price=(1, 2)": "price must have a list where the statement has IN %(price)s, and only there",
     "sample: 5": "'sample:' wants name=value, separated by commas; it has '5'",
     "sample: price=5 price=6": "after the value of price the sample wants a comma; it has ' price=6'",
     "sample: price=(SELECT MAX(price) FROM products": "the (SELECT …) of price is not closed",
@@ -213,6 +214,42 @@ def test_prepared_has_a_mark_for_each_parameter_and_single_percent_signs():
     )
 
     assert statement.prepared() == "/* a/b */ SELECT ?, 'x%' FROM t WHERE n = ?"
+
+
+LISTED = """\
+-- Some of them.
+-- used by: a test
+-- returns: many
+-- params:
+--   ids    (0): all
+--   price
+-- sample: ids=(3, 1,2), price=5
+-- sample: ids=(SELECT id FROM t)
+-- sample:
+SELECT id FROM t WHERE (0 IN %(ids)s OR id IN %(ids)s) AND price = %(price)s
+"""
+
+
+def test_a_parameter_behind_in_is_a_list_and_one_of_only_0_where_a_sample_does_not_name_it():
+    statement = parse("a/b", "a", LISTED)
+
+    assert statement.lists == {"ids"}
+    assert [sample.values for sample in statement.samples] == [
+        {"ids": (3, 1, 2), "price": 5},
+        {"ids": Query("SELECT id FROM t"), "price": None},
+        {"ids": (0,), "price": None},
+    ]
+
+
+def test_prepared_has_the_parentheses_of_a_list_that_the_driver_writes_otherwise():
+    prepared = parse("a/b", "a", LISTED).prepared()
+
+    assert prepared == "/* a/b */ SELECT id FROM t WHERE (0 IN (?) OR id IN (?)) AND price = ?"
+
+
+def test_a_sample_gives_no_number_where_the_statement_has_a_list():
+    with pytest.raises(Problem, match=r"a:7: ids must have a list where the statement has IN %\(ids\)s"):
+        parse("a/b", "a", LISTED.replace("(3, 1,2)", "3"))
 
 
 def test_a_free_note_after_the_parameters_may_mention_anything():
