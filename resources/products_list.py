@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 from core.app import app
-from core.contract.pagination import LONGEST_CURSOR, NUMBERS, Place, pagination_of
+from core.contract.pagination import LONGEST_CURSOR, NUMBERS, Place, numbers_of, pagination_of
 from core.contract.shapes import Shape, described, field
 from core.contract.validation import Query
 from core.db.database import Row, Session
@@ -19,7 +20,18 @@ MOST_ON_A_PAGE = 100
 EVERY = (0,)  # category_ids: do not filter on them
 FEW = 5_000  # products that are sorted sooner than they are found in the order of the list
 AMOUNT = {"type": "decimal", "min": 0, "max": Decimal("99999999.99")}
+NOTHING = {"per_page": 20, "facets": False, "in_stock": False, "search": ""}  # values that ask for nothing
+ALONE = "Must be left out when 'ids' is given."
 LIST = Query(
+    ids={
+        "type": "ids",
+        "maxlength": MOST_ON_A_PAGE,
+        "meta": {
+            "description": "These products in this order, as far as they are on sale, all on one page. Instead of all "
+            "other parameters.",
+            "example": [3, 1, 2],
+        },
+    },
     category_id={
         "type": "ids",
         "maxlength": 20,
@@ -33,6 +45,7 @@ LIST = Query(
     search={
         "type": "string",
         "maxlength": 100,
+        "coerce": str.strip,
         "meta": {
             "issue": "Must be text of at most 100 characters.",
             "description": "Words that must all occur in the name or the description. Blank: no search.",
@@ -50,7 +63,7 @@ LIST = Query(
         "type": "integer",
         "min": 1,
         "max": MOST_ON_A_PAGE,
-        "default": 20,
+        "default": NOTHING["per_page"],
         "meta": {"description": "How many products are on a page."},
     },
     sort={
@@ -80,7 +93,11 @@ LIST = Query(
     facets={
         "type": "boolean",
         "default": False,
-        "meta": {"description": "With true, the answer counts the products by category and has their range of prices."},
+        "meta": {
+            "description": "With true, the answer has the counts of categories and the range of prices that could be "
+            "chosen instead. A search that reads (words that are common, or too short for the index) counts the newest "
+            "products only."
+        },
     },
 )
 PAGINATION = Shape(
@@ -107,14 +124,14 @@ RANGE = Shape(
 )
 FACETS = Shape(
     "Facets",
-    categories=field("list", "The products counted by category.", items=FACET),
-    price=field("dict", "The range of their prices.", shape=RANGE),
+    categories=field("list", "What each category would have: counted without the filter by category.", items=FACET),
+    price=field("dict", "Which prices there are: without the filter by price.", shape=RANGE),
 )
 PAGE = Shape(
     "ProductPage",
     items=field("list", "The products of this page, in the order asked for.", items=PRODUCT),
     pagination=field("dict", "Where in the whole result this page is.", shape=PAGINATION),
-    facets=field("dict", "With facets=true: what the result could be narrowed down to.", shape=FACETS, required=False),
+    facets=field("dict", "With facets=true: what could be chosen instead.", shape=FACETS, required=False),
 )
 
 
@@ -131,9 +148,11 @@ PAGE = Shape(
 def list_products(db: Session, query: Row, spend: Callable[[int], None]) -> Row:
     """List products on sale.
 
-    All parameters can be combined: filters, a search, an order, and where the page begins. Ties are broken by id, so
-    that from page to page nothing repeats or goes missing.
+    All parameters but ids can be combined: filters, a search, an order, and where the page begins. Ties are broken by
+    id, so that from page to page nothing repeats or goes missing.
     """
+    if "ids" in query:
+        return _these(db, **query)
     filters = {"category_ids": query.get("category_id", EVERY), "in_stock": query.get("in_stock") or None}
     filters |= {name: query.get(name) for name in ("min_price", "max_price")}
     least, most = filters["min_price"], filters["max_price"]
@@ -154,6 +173,15 @@ def list_products(db: Session, query: Row, spend: Callable[[int], None]) -> Row:
         rows, statement, parameters = found.facets
         answer["facets"] = _facets(priced.many(rows, statement, **parameters), filters["category_ids"])
     return answer
+
+
+def _these(db: Session, ids: tuple[int, ...], **others: Any) -> Row:
+    """Return the products of these ids as one page. Raises ValidationError for others that would change something."""
+    if given := [name for name, value in others.items() if value != NOTHING.get(name)]:
+        raise ValidationError(*((name, ALONE) for name in given))
+    found = {item["id"]: item for item in db.many("products/list_ids", ids=ids)}
+    items = [found[id] for id in ids if id in found]
+    return {"items": items, "pagination": numbers_of(1, MOST_ON_A_PAGE, len(items)) | {"next": None}}
 
 
 def _list(priced: Priced, filters: Row, sort: str, place: Place) -> Found:

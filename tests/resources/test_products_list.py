@@ -109,6 +109,74 @@ def test_a_list_has_what_is_on_sale_and_each_product_as_it_is_shown_alone(client
     check(client, products, {}, sort)
 
 
+def test_ids_gives_these_in_that_order_those_that_are_sold(client, products, make):
+    withdrawn = make.product(is_active=0)
+    first, *_, last = products
+
+    data = get(client, {"ids": f"{last['id']},{withdrawn},{first['id']},999999999999,{last['id']}"})
+
+    assert data["items"] == [last, first]
+    assert data["pagination"] == {
+        "page": 1,
+        "per_page": 100,
+        "total": 2,
+        "pages": 1,
+        "has_next": False,
+        "has_prev": False,
+        "next": None,
+    }
+
+
+def test_ids_gives_up_to_100_on_one_page(client, make):
+    made = make.products(101)[::-1]
+
+    assert [item["id"] for item in get(client, {"ids": ",".join(map(str, made[1:]))})["items"]] == made[1:]
+    refused = client.get("/api/products", {"ids": ",".join(map(str, made))})
+    assert refused.json["error"]["details"]["issue"] == (
+        "Must be 1 to 100 ids, separated by commas: whole numbers of at least 1."
+    )
+
+
+def test_ids_of_nothing_that_is_sold_is_an_empty_page(client, make):
+    data = get(client, {"ids": make.product(is_active=0)})
+
+    assert data["items"] == [] and (data["pagination"]["total"], data["pagination"]["pages"]) == (0, 0)
+
+
+@pytest.mark.parametrize("text", ["", "x", "0", "-1", "1,", "1 ,2", "1.0", "%D9%A1", "9" * 19])
+def test_ids_that_are_none_are_refused(client, text):
+    details = client.get(f"/api/products?ids={text}").json["error"]["details"]
+
+    assert details["field"] == "ids" and details["issue"].startswith("Must be 1 to 100 ids")
+
+
+def test_ids_stands_alone_and_every_other_parameter_is_named(client, products):
+    others = {
+        "category_id": "1",
+        "min_price": "0",
+        "max_price": "0",
+        "search": "lamp",
+        "page": "1",
+        "per_page": "5",
+        "sort": "newest",
+        "in_stock": "true",
+        "after": "W10",
+        "facets": "true",
+    }
+
+    answer = client.get("/api/products", {"ids": 1, **others})
+
+    assert answer.status_int == 400
+    told = {error["field"]: error["issue"] for error in answer.json["error"]["details"]["errors"]}
+    assert told == dict.fromkeys(others, "Must be left out when 'ids' is given.")
+
+
+def test_what_asks_for_nothing_may_stand_beside_ids(client, products):
+    nothing = {"search": " ", "in_stock": "false", "facets": "false", "per_page": 20}
+
+    assert get(client, {"ids": products[0]["id"], **nothing})["items"] == products[:1]
+
+
 @pytest.mark.parametrize("sort", SORTS)
 def test_many_products_of_several_categories_are_read_in_the_order_of_the_list(client, products, monkeypatch, sort):
     monkeypatch.setattr(products_list, "FEW", 1)
