@@ -39,6 +39,7 @@ from core.contract import openapi as openapi_document
 from core.contract.cached_answers import CachedAnswers
 from core.contract.envelope import Envelope
 from core.contract.etag import ConditionalRequests
+from core.contract.forms import Forms
 from core.contract.validation import Validation
 from core.database_url import DatabaseUrl
 from core.db import migrations
@@ -126,6 +127,7 @@ def shop(
         readiness,
         Budgets(limits, settings.threads),
         database,
+        Forms(),
     ):
         app.install(plugin)
     auth.require_declared(app)

@@ -5,6 +5,7 @@ from bottle import response
 from core.app import app
 from core.contract.etag import etag_of, matches
 from core.contract.fields import LARGEST_COUNT
+from core.contract.forms import Problem
 from core.contract.validation import Body, Headers
 from core.db.database import Row, Session
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
@@ -73,10 +74,17 @@ def get_product(db: Session, id: int, user: Row | None) -> Row:
     return product
 
 
+def problems_of(db: Session, body: Row) -> list[Problem]:
+    """Return what stands against these fields of a product. Its category is locked: nobody deletes it meanwhile."""
+    id = body.get("category_id")
+    return [("category_id", NO_CATEGORY)] if id is not None and not lock_categories(db, [id]) else []
+
+
 @app.post(
     "/api/products",
     auth=ADMIN,
     body=NEW_PRODUCT,
+    checks=problems_of,
     returns=PRODUCT,
     status=201,
     message="Product added to the catalogue.",
@@ -86,9 +94,7 @@ def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
 
     Name and price are needed. An empty description is stored as null.
     """
-    values = DEFAULTS | body
-    lock_category(db, values)
-    id = db.add("products/add", **stored(values))
+    id = db.add("products/add", **stored(DEFAULTS | body))
     response.set_header("Location", f"/api/products/{id}")
     product = tagged(existing(db, id))
     record(db, user, [("product", id, "created", None, state(product))])
@@ -100,6 +106,7 @@ def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
     auth=ADMIN,
     headers=IF_MATCH,
     body=CHANGED_PRODUCT,
+    checks=problems_of,
     returns=PRODUCT,
     raises=(PreconditionFailed,),
     message="Product changed.",
@@ -165,10 +172,7 @@ def change(db: Session, id: int, sent: Row, *, user: Row, record: Record, if_mat
     before = existing(db, id)
     if if_match is not None and not matches(if_match, before):
         raise PreconditionFailed()
-    values = state(before) | sent
-    if "category_id" in sent:
-        lock_category(db, values)
-    if not db.run("products/update", id=id, **stored(values)):
+    if not db.run("products/update", id=id, **stored(state(before) | sent)):
         return tagged(before)
     after = existing(db, id)
     record(db, user, [("product", id, action, state(before), state(after))])
@@ -181,13 +185,6 @@ def existing(db: Session, id: int) -> Row:
     if product is None:
         raise NotFound(NO_PRODUCT)
     return product
-
-
-def lock_category(db: Session, values: Row) -> None:
-    """Lock the category of a product, so that nobody deletes it meanwhile; raise ValidationError if there is none."""
-    id = values["category_id"]
-    if id is not None and not lock_categories(db, [id]):
-        raise ValidationError(("category_id", NO_CATEGORY))
 
 
 def stored(values: Row) -> Row:
