@@ -76,6 +76,7 @@ def problems_of(db: Session, body: Row, id: int | None) -> list[Problem]:
     returns=CATEGORY,
     clashes={"uq_categories_name": DuplicateName},
     status=201,
+    compress=True,
     message="Category added.",
 )
 def create_category(db: Session, body: Row, user: Row, record: Record) -> Row:
@@ -97,6 +98,7 @@ def create_category(db: Session, body: Row, user: Row, record: Record) -> Row:
     checks=problems_of_change,
     returns=CATEGORY,
     clashes={"uq_categories_name": DuplicateName},
+    compress=True,
     message="Category changed.",
 )
 def update_category(db: Session, id: int, body: Row, user: Row, record: Record) -> Row:

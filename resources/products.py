@@ -87,6 +87,7 @@ def problems_of(db: Session, body: Row) -> list[Problem]:
     checks=problems_of,
     returns=PRODUCT,
     status=201,
+    compress=True,
     message="Product added to the catalogue.",
 )
 def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
@@ -109,6 +110,7 @@ def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
     checks=problems_of,
     returns=PRODUCT,
     raises=(PreconditionFailed,),
+    compress=True,
     message="Product changed.",
 )
 def update_product(db: Session, id: int, body: Row, *, user: Row, record: Record, if_match: str | None = None) -> Row:
@@ -127,6 +129,7 @@ def update_product(db: Session, id: int, body: Row, *, user: Row, record: Record
     headers=IF_MATCH,
     returns=PRODUCT,
     raises=(PreconditionFailed,),
+    compress=True,
     message="Product withdrawn.",
 )
 def withdraw_product(db: Session, id: int, user: Row, record: Record, if_match: str | None = None) -> Row:
@@ -143,6 +146,7 @@ def withdraw_product(db: Session, id: int, user: Row, record: Record, if_match: 
     body=STOCK_CHANGE,
     returns=PRODUCT,
     raises=(InsufficientStock,),
+    compress=True,
     message="Stock changed.",
 )
 def change_stock(db: Session, id: int, body: Row, user: Row, record: Record) -> Row:
