@@ -37,10 +37,9 @@ from core.app import app
 from core.cache import Cache, Generation
 from core.contract import openapi as openapi_document
 from core.contract.cached_answers import CachedAnswers
-from core.contract.compression import Compression
 from core.contract.envelope import Envelope
 from core.contract.etag import ConditionalRequests
-from core.contract.forms import Forms
+from core.contract.idempotency import Idempotency
 from core.contract.validation import Validation
 from core.database_url import DatabaseUrl
 from core.db import migrations
@@ -67,6 +66,8 @@ from resources import (  # noqa: F401
     products_csv,
     categories,
     cart,
+    cart_items,
+    cart_merge,
     users,
     users_sessions,
     audit,
@@ -120,16 +121,29 @@ def shop(
     for plugin in (
         ConditionalRequests(),
         CachedAnswers(cache),
-        Compression(),
         Envelope(docs.page_of),
         limits,
         Audit(add="audit/add"),
-        Auth(database, tokens, users_sessions.find_user, passwords=passwords, delays=delays, shop=settings.shop),
+        Auth(
+            database,
+            tokens,
+            users_sessions.find_user,
+            passwords=passwords,
+            delays=delays,
+            shop=settings.shop,
+            merge_carts=cart_merge.merge_at_login,
+        ),
         Validation(),
         readiness,
         Budgets(limits, settings.threads),
         database,
-        Forms(),
+        Idempotency(
+            settings.secret_key,
+            limits,
+            add="idempotency_keys/add",
+            get="idempotency_keys/get",
+            store="idempotency_keys/store",
+        ),
     ):
         app.install(plugin)
     auth.require_declared(app)

@@ -120,48 +120,89 @@ class Conflict(ApiError):
     message = "This clashes with something that is there already."
 
 
-class Taken(Conflict):
-    """What only one may have is another's. `others`: further classes of this kind, for the same form."""
-
-    field: str
-    issue: str
-
-    def __init__(self, *others: "type[Taken]") -> None:
-        listed = [{"field": taken.field, "issue": taken.issue} for taken in (type(self), *others)]
-        super().__init__(f"{self.field}: {self.issue}", {**listed[0], "errors": listed})
-
-
-class DuplicateUsername(Taken):
+class DuplicateUsername(Conflict):
     """The username is taken."""
 
     code = "DUPLICATE_USERNAME"
-    field = "username"
-    issue = "Is taken. Choose another one."
+
+    def __init__(self) -> None:
+        issue = "Is taken. Choose another one."
+        super().__init__(f"username: {issue}", {"field": "username", "issue": issue})
 
 
-class DuplicateEmail(Taken):
+class DuplicateEmail(Conflict):
     """The e-mail address belongs to another account."""
 
     code = "DUPLICATE_EMAIL"
-    field = "email"
-    issue = "Belongs to an account already. Log in with it, or choose another one."
+
+    def __init__(self) -> None:
+        issue = "Belongs to an account already. Log in with it, or choose another one."
+        super().__init__(f"email: {issue}", {"field": "email", "issue": issue})
 
 
-class DuplicateName(Taken):
+class DuplicateName(Conflict):
     """The name is another category's."""
 
-    field = "name"
-    issue = "Is the name of another category. Choose another one."
+    def __init__(self) -> None:
+        issue = "Is the name of another category. Choose another one."
+        super().__init__(f"name: {issue}", {"field": "name", "issue": issue})
 
 
 class InsufficientStock(ApiError):
-    """More was asked for than there is. `available`: the units in stock; `field`: what asked for too many."""
+    """More was asked for than there is.
+
+    `available`: the quantity that this very request could have had. `in_cart`: how many the cart holds; `held`: whether
+    they count on top of what was asked for. `field`: what asked for too many.
+    """
 
     default_status = 409
     code = "INSUFFICIENT_STOCK"
 
-    def __init__(self, issue: str, available: int, field: str = "quantity") -> None:
-        super().__init__(issue, {"field": field, "issue": issue, "available": available})
+    def __init__(
+        self, in_stock: int, available: int, in_cart: int | None = None, *, held: bool = False, field: str = "quantity"
+    ) -> None:
+        issue = self.sentence(in_stock, in_cart or 0 if held else 0)
+        details = {"field": field, "issue": issue, "in_stock": in_stock, "available": available}
+        super().__init__(issue, details if in_cart is None else {**details, "in_cart": in_cart})
+
+    @staticmethod
+    def sentence(in_stock: int, in_cart: int = 0) -> str:
+        """Return what is told to a shopper. `in_cart`: how many count because the cart holds them already."""
+        held = f", and the cart holds {in_cart} already" if in_cart else ""
+        return f"Only {in_stock} in stock{held}." if in_stock else "Sold out."
+
+
+class ProductWithdrawn(ApiError):
+    """The product is in the cart, and is no longer sold."""
+
+    default_status = 409
+    code = "PRODUCT_WITHDRAWN"
+    message = "This product is no longer sold. Remove it from the cart."
+
+
+class CartFull(ApiError):
+    """The cart has as many lines as it may have."""
+
+    default_status = 409
+    code = "CART_FULL"
+    message = "The cart is full. Remove a line first."
+
+
+class ItemsRefused(ApiError):
+    """Some items of a batch cannot be had; nothing was changed. It takes code and status of the first of them.
+
+    `refusals`: (where: "items[3]", the error of the item), in the order of the batch.
+    """
+
+    default_status = 409
+    code = "CONFLICT"
+
+    def __init__(self, refusals: list[tuple[str, ApiError]]) -> None:
+        listed = [
+            {**error.details, "field": where, "code": error.code, "issue": error.message} for where, error in refusals
+        ]
+        super().__init__(f"{listed[0]['field']}: {listed[0]['issue']}", {**listed[0], "errors": listed})
+        self.code, self.status = listed[0]["code"], refusals[0][1].status_code
 
 
 class PreconditionFailed(ApiError):
@@ -170,6 +211,25 @@ class PreconditionFailed(ApiError):
     default_status = 412
     code = "PRECONDITION_FAILED"
     message = "This has been changed since you read it. Read it again, and send the change with its new ETag."
+
+
+class IdempotencyKeyReused(ApiError):
+    """The Idempotency-Key belongs to another request (draft-ietf-httpapi-idempotency-key-header, 2.7)."""
+
+    default_status = 422
+    code = "IDEMPOTENCY_KEY_REUSED"
+    message = "This Idempotency-Key was sent with another request before. Take a new key for each new request."
+
+
+class InProgress(ApiError):
+    """A request with the same Idempotency-Key is still under way."""
+
+    default_status = 409
+    code = "IN_PROGRESS"
+    message = "The same request is still under way. Wait a moment, then send it again with the same Idempotency-Key."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
 
 
 class PayloadTooLarge(ApiError):

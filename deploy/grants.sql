@@ -7,7 +7,9 @@
 
 GRANT SELECT, INSERT ON shop.audit_entries TO shop;
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.cart_items TO shop;
+GRANT SELECT, INSERT, UPDATE, DELETE ON shop.carts TO shop;
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.categories TO shop;
+GRANT SELECT, INSERT, UPDATE, DELETE ON shop.idempotency_keys TO shop;
 GRANT SELECT, INSERT, DELETE ON shop.import_parts TO shop;
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.products TO shop;
 GRANT SELECT ON shop.schema_migrations TO shop;

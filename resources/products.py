@@ -5,7 +5,6 @@ from bottle import response
 from core.app import app
 from core.contract.etag import etag_of, matches
 from core.contract.fields import LARGEST_COUNT
-from core.contract.forms import Problem
 from core.contract.validation import Body, Headers
 from core.db.database import Row, Session
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
@@ -74,20 +73,12 @@ def get_product(db: Session, id: int, user: Row | None) -> Row:
     return product
 
 
-def problems_of(db: Session, body: Row) -> list[Problem]:
-    """Return what stands against these fields of a product. Its category is locked: nobody deletes it meanwhile."""
-    id = body.get("category_id")
-    return [("category_id", NO_CATEGORY)] if id is not None and not lock_categories(db, [id]) else []
-
-
 @app.post(
     "/api/products",
     auth=ADMIN,
     body=NEW_PRODUCT,
-    checks=problems_of,
     returns=PRODUCT,
     status=201,
-    compress=True,
     message="Product added to the catalogue.",
 )
 def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
@@ -95,7 +86,9 @@ def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
 
     Name and price are needed. An empty description is stored as null.
     """
-    id = db.add("products/add", **stored(DEFAULTS | body))
+    values = DEFAULTS | body
+    lock_category(db, values)
+    id = db.add("products/add", **stored(values))
     response.set_header("Location", f"/api/products/{id}")
     product = tagged(existing(db, id))
     record(db, user, [("product", id, "created", None, state(product))])
@@ -107,10 +100,8 @@ def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
     auth=ADMIN,
     headers=IF_MATCH,
     body=CHANGED_PRODUCT,
-    checks=problems_of,
     returns=PRODUCT,
     raises=(PreconditionFailed,),
-    compress=True,
     message="Product changed.",
 )
 def update_product(db: Session, id: int, body: Row, *, user: Row, record: Record, if_match: str | None = None) -> Row:
@@ -129,7 +120,6 @@ def update_product(db: Session, id: int, body: Row, *, user: Row, record: Record
     headers=IF_MATCH,
     returns=PRODUCT,
     raises=(PreconditionFailed,),
-    compress=True,
     message="Product withdrawn.",
 )
 def withdraw_product(db: Session, id: int, user: Row, record: Record, if_match: str | None = None) -> Row:
@@ -146,7 +136,6 @@ def withdraw_product(db: Session, id: int, user: Row, record: Record, if_match: 
     body=STOCK_CHANGE,
     returns=PRODUCT,
     raises=(InsufficientStock,),
-    compress=True,
     message="Stock changed.",
 )
 def change_stock(db: Session, id: int, body: Row, user: Row, record: Record) -> Row:
@@ -161,7 +150,7 @@ def change_stock(db: Session, id: int, body: Row, user: Row, record: Record) -> 
     product = existing(db, id)
     in_stock = product["stock_quantity"]
     if not done and number < 0:
-        raise InsufficientStock(f"Only {in_stock} in stock." if in_stock else "Sold out.", in_stock, "change")
+        raise InsufficientStock(in_stock, in_stock, field="change")
     if not done:
         raise ValidationError(("change", f"Must be at most {LARGEST_COUNT - in_stock}: {in_stock} are in stock."))
     before = state(product) | {"stock_quantity": in_stock - number}
@@ -176,7 +165,10 @@ def change(db: Session, id: int, sent: Row, *, user: Row, record: Record, if_mat
     before = existing(db, id)
     if if_match is not None and not matches(if_match, before):
         raise PreconditionFailed()
-    if not db.run("products/update", id=id, **stored(state(before) | sent)):
+    values = state(before) | sent
+    if "category_id" in sent:
+        lock_category(db, values)
+    if not db.run("products/update", id=id, **stored(values)):
         return tagged(before)
     after = existing(db, id)
     record(db, user, [("product", id, action, state(before), state(after))])
@@ -189,6 +181,13 @@ def existing(db: Session, id: int) -> Row:
     if product is None:
         raise NotFound(NO_PRODUCT)
     return product
+
+
+def lock_category(db: Session, values: Row) -> None:
+    """Lock the category of a product, so that nobody deletes it meanwhile; raise ValidationError if there is none."""
+    id = values["category_id"]
+    if id is not None and not lock_categories(db, [id]):
+        raise ValidationError(("category_id", NO_CATEGORY))
 
 
 def stored(values: Row) -> Row:

@@ -1,6 +1,7 @@
 """Accounts: logging in and out."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from bottle import request
@@ -15,6 +16,7 @@ from core.identity.auth import INVALID_TOKEN, PUBLIC, USER, Tokens
 from core.identity.limits import Limit
 from core.identity.login_delays import Guess, LoginDelays
 from core.identity.passwords import Passwords
+from core.shop import Shop
 from resources.users_rules import ACCOUNT, EMAIL, PASSWORD, TYPED, USERNAME, normal
 
 TAG = "Accounts"
@@ -34,6 +36,16 @@ CREDENTIALS = Body(
     username=typed_in(USERNAME["meta"]["example"], "The name of the account, in any case."),
     email=typed_in(EMAIL["meta"]["example"], "The e-mail address of the account, instead of its name."),
     password={**typed_in(PASSWORD["meta"]["example"], "The password of the account."), "required": True},
+    session_id={
+        "type": "string",
+        "maxlength": 255,
+        "regex": r"[A-Za-z0-9._~-]{1,255}\Z",
+        "meta": {
+            "issue": "Must be the Session-ID of a cart: 1 to 255 characters of A-Z, a-z, 0-9, '.', '_', '~' and '-'.",
+            "description": "The cart that was filled before the login: it is merged into the account's own cart.",
+            "example": "my-cart",
+        },
+    },
 ).with_either("username", "email")
 SESSION = Shape(
     "Session",
@@ -44,6 +56,13 @@ SESSION = Shape(
         "pVz0d1yfK1mXyJ3b0Yc2J1l8b6gk9mUQ4yq6yQ0m3mE",
     ),
     expires_at=field("datetime", "When the token ends at the latest.", "2026-02-07T12:00:00Z"),
+    cart=field("dict", "With session_id: the account's cart after the merge.", refers="Cart", required=False),
+    adjustments=field(
+        "list",
+        "With session_id: what was cut at the merge, because it cannot be had.",
+        items={"type": "dict", "refers": "CartAdjustment"},
+        required=False,
+    ),
 )
 ENDED = Shape("EndedSessions", ended=field("integer", "How many logins were ended.", 1))
 WHERE = Query(
@@ -66,10 +85,20 @@ LOGGING_IN = Limit("login", "60/minute; 1000/hour")
     raises=(errors.InvalidCredentials,),
     message="Logged in.",
 )
-def login(db: Session, body: Row, passwords: Passwords, tokens: Tokens, delays: LoginDelays) -> Row:
+def login(
+    db: Session,
+    body: Row,
+    passwords: Passwords,
+    tokens: Tokens,
+    delays: LoginDelays,
+    *,
+    shop: Shop,
+    merge_carts: Callable[..., Row],
+) -> Row:
     """Log in with a name or an e-mail address.
 
-    The answer has the token, which is shown this once. A wrong name and a wrong password are answered alike.
+    The answer has the token, which is shown this once. A wrong name and a wrong password are answered alike. With
+    session_id, the cart of that guest is merged into the account's own, which the answer then has as well.
     """
     typed, found = credentials(db, body)
     stored = found["password_hash"] if found else None
@@ -93,7 +122,8 @@ def login(db: Session, body: Row, passwords: Passwords, tokens: Tokens, delays: 
     delays.login_succeeded(guess)
     audit.note("login", user_id=found["id"])
     expires = db.one("sessions/get", token_hash=token_hash)["expires_at"]
-    return {"user": db.one("users/get", id=found["id"]), "token": token, "expires_at": expires}
+    merged = merge_carts(db, body["session_id"], found, shop) if "session_id" in body else {}
+    return {"user": db.one("users/get", id=found["id"]), "token": token, "expires_at": expires, **merged}
 
 
 @app.post("/api/users/logout", auth=USER, query=WHERE, returns=ENDED, message="Logged out.")

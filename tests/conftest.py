@@ -112,6 +112,13 @@ class Make:
         """Add several alike."""
         return [self.product(**columns) for _ in range(count)]
 
+    def cart(self, session, *products, quantity=1):
+        """Make a cart with a line for each of these products."""
+        self._sql("INSERT IGNORE INTO carts (session_id, version) VALUES (%s, 1)", [session])
+        for product in products:
+            line = "INSERT INTO cart_items (session_id, product_id, quantity) VALUES (%s, %s, %s)"
+            self._sql(line, [session, product, quantity])
+
     def _insert(self, table, columns):
         names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
         self._sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(columns.values()))

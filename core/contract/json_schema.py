@@ -28,7 +28,20 @@ KEYWORDS = {
     "maxlength": "maxLength",
     "default": "default",
 }
-ELSEWHERE = {"type", "required", "nullable", "meta", "coerce", "shape", "items", "allowed", "regex", "places"}
+ELSEWHERE = {
+    "type",
+    "required",
+    "nullable",
+    "meta",
+    "coerce",
+    "shape",
+    "items",
+    "allowed",
+    "regex",
+    "places",
+    "each",
+    "refers",
+}
 
 
 Parts = dict[str, dict[str, Any]]  # the named schemas of a document
@@ -54,6 +67,8 @@ def schema_of(rules: Any, parts: Parts | None = None) -> dict[str, Any]:
     if "shape" in rules:
         found = _reference(rules["shape"], parts)
         return ({"anyOf": [found, {"type": "null"}]} if rules.get("nullable") else found) | about
+    if "refers" in rules:
+        return reference("schemas", rules["refers"]) | about
     found = TYPES[rules["type"]] | about
     for rule, keyword in KEYWORDS.items():
         if rule in rules:
@@ -67,6 +82,9 @@ def schema_of(rules: Any, parts: Parts | None = None) -> dict[str, Any]:
         found["enum"] = [*rules["allowed"], *([None] if rules.get("nullable") else [])]
     if "items" in rules:
         found["items"] = schema_of(rules["items"], parts)
+    if "each" in rules:
+        found["items"] = body_schema(rules["each"], parts)
+        found |= {"minItems": found.pop("minLength"), "maxItems": found.pop("maxLength")}
     if rules.get("nullable"):
         found["type"] = [found["type"], "null"]
     if "example" in meta:
@@ -121,4 +139,6 @@ def example_of(rules: Any) -> Any:
         return example_of(rules["shape"])
     if "items" in rules:
         return [example_of(rules["items"])]
+    if "each" in rules:
+        return [{name: example_of(inner) for name, inner in rules["each"].fields.items()}]
     return rules.get("meta", {}).get("example")

@@ -14,6 +14,7 @@ import orjson
 from bottle import Bottle, Route
 
 from core.app import PATH_SCHEMAS
+from core.contract.idempotency import KEY_SCHEMA
 from core.contract.json_schema import Parts, body_schemas, reference, schema_of
 from core.contract.openapi_answers import HEADERS, WILDCARD, Components, responses_of
 from core.contract.validation import Body
@@ -24,7 +25,8 @@ TITLE = "Bodega"
 VERSION = "1.0.0"
 LICENSE = {"name": "MIT", "identifier": "MIT"}
 DESCRIPTION = (
-    "An e-commerce API: accounts, catalogue and carts. Every answer is an envelope: `{success, data, message}`, or "
+    "An e-commerce API: accounts, a catalogue, and what a visitor puts into a cart. Every answer is an envelope: "
+    "`{success, data, message}`, or "
     "`{success, error: {code, message, details}}`. Log in with the operation `login`, and send the token as "
     "`Authorization: Bearer …`."
 )
@@ -157,6 +159,8 @@ def _parameters(route: Route, components: Components) -> list[dict[str, Any]]:
         _parameter(name, "header", schema_of(rules), rules.get("required") and "scheme" not in rules.get("meta", {}))
         for name, rules in (headers.fields.items() if headers else ())
     ]
+    if route.method == "POST":
+        named.append(_parameter("Idempotency-Key", "header", KEY_SCHEMA, False))
     if route.config.get("cache"):
         named.append(_parameter("If-None-Match", "header", KNOWN, False))
     for parameter in named:

@@ -24,7 +24,16 @@ TAKEN = Shape(
     "TakenDetails",
     field=field("string", "What is taken: username or email.", "username"),
     issue=field("string", "A sentence that can be shown beside it.", "Is taken. Choose another one."),
-    errors=field("list", "All that is taken, the first one too.", items=PROBLEM),
+)
+REFUSED_CODE = errors.InsufficientStock.code
+REFUSED = Shape(
+    "RefusedItem",
+    field=field("string", "Where the item stands.", "items[3]"),
+    code=field("string", "What is wrong with it, for a program.", REFUSED_CODE),
+    issue=ISSUE,
+    in_stock=field("integer", "How many pieces are in stock.", 3, required=False),
+    in_cart=field("integer", "How many of them the cart holds already.", 0, required=False),
+    available=field("integer", "The quantity that could have been had.", 3, required=False),
 )
 DETAILS = {  # code → what the contract promises of its details
     errors.ValidationError.code: Shape(
@@ -39,7 +48,11 @@ DETAILS = {  # code → what the contract promises of its details
         "StockDetails",
         field=FIELD,
         issue=field("string", "A sentence that can be shown beside it.", "Only 3 in stock."),
-        available=field("integer", "How many pieces are in stock.", 3),
+        in_stock=field("integer", "How many pieces are in stock.", 3),
+        in_cart=field("integer", "How many of them the cart holds already.", 0, required=False),
+        available=field("integer", "The quantity that this very request could have had.", 3),
+        errors=field("list", "Of a batch: each item that cannot be had.", items=REFUSED, required=False),
+        code=field("string", "Of a batch: what is wrong with the first of them.", REFUSED_CODE, required=False),
     ),
     errors.DuplicateUsername.code: TAKEN,
     errors.DuplicateEmail.code: TAKEN,
@@ -64,6 +77,8 @@ def failures(route: Route) -> set[type[errors.ApiError]]:
         found |= {errors.PayloadTooLarge, errors.UnsupportedMediaType}
     if route.config.get("body"):
         found.add(errors.MalformedJson)
+    if route.method == "POST":
+        found |= {errors.IdempotencyKeyReused, errors.InProgress}
     if route.config["auth"] != PUBLIC:
         found.add(errors.AuthenticationRequired)
     if route.config["auth"] in (OWNER, ADMIN):
@@ -108,17 +123,16 @@ def _success(route: Route, schemas: Parts) -> dict[str, Any]:
         content: dict[str, Any] = {media: {"schema": schema}}
         return {"description": route.config["message"], "headers": _headers(*tagged), "content": content}
     returns, message = route.config.get("returns"), route.config.get("message", "OK")
+    if returns is None:
+        raise LookupError(f"{route.method} {route.rule} answers without data; say what is left, by returns=…")
     created = ("Location",) if route.config.get("status") == 201 and "id" in getattr(returns, "fields", ()) else ()
-    example = {"success": True, "data": example_of(returns) if returns else None, "message": message}
+    example = {"success": True, "data": example_of(returns), "message": message}
     content = {MEDIA_TYPE: {"schema": _envelope(returns, schemas), "example": example}}
     return {"description": message, "headers": _headers(*created, *tagged), "content": content}
 
 
 def _envelope(returns: Shape | Rules, schemas: Parts) -> dict[str, Any]:
     """Put the envelope around what is returned into `schemas`: a ProductAnswer, a CategoryListAnswer."""
-    if returns is None:
-        schemas["EmptyAnswer"] = _object(success={"const": True}, data={"type": "null"}, message={"type": "string"})
-        return reference("schemas", "EmptyAnswer")
     name = returns.name if isinstance(returns, Shape) else f"{returns.rules['items'].name}List"
     schemas[f"{name}Answer"] = _object(
         success={"type": "boolean", "const": True, "description": "It was done."},
@@ -151,7 +165,7 @@ def _failure(by_code: dict[str, type[errors.ApiError]], components: Components) 
             success={"type": "boolean", "const": False, "description": "It was not done."},
             error={"description": "What went wrong.", **(problems[0] if len(problems) == 1 else {"oneOf": problems})},
         )
-        waits = {errors.ServiceUnavailable.code, errors.RateLimited.code} & set(codes)
+        waits = {errors.ServiceUnavailable.code, errors.RateLimited.code, errors.InProgress.code} & set(codes)
         components["responses"][name] = {
             "description": " ".join(_about(by_code[code]) for code in codes),
             "headers": _headers(*(("Retry-After",) if waits else ())),

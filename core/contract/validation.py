@@ -25,7 +25,7 @@ from core.contract.sentences import sentence, suggestion
 from core.errors import UnsupportedMediaType, ValidationError
 
 MOST_UNKNOWN = 10  # unknown fields that an answer lists
-NOT_CERBERUS = ("default", "coerce")  # rules applied here: cerberus would replace null by the default, too
+NOT_CERBERUS = ("default", "coerce", "each")  # rules applied here; cerberus would replace null by the default, too
 LONGEST_ID = 20  # characters, with its comma
 LONGEST_VALUE = 40  # characters of a number or a boolean, written as text
 LONGEST_REMEMBERED = 256  # characters of a query string, or of headers, whose verdict is remembered
@@ -76,16 +76,10 @@ class Schema:
         self._defaults = {name: rules["default"] for name, rules in fields.items() if "default" in rules}
         self._coercers = {name: rules["coerce"] for name, rules in fields.items() if "coerce" in rules}
         self._longest = {name: _longest(name, rules) for name, rules in fields.items()}
+        self._lists: dict[str, Schema] = {name: rules["each"] for name, rules in fields.items() if "each" in rules}
 
     def check(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return the document with defaults and coerced values; raise ValidationError for all that is wrong."""
-        known, problems = self.examine(document)
-        if problems:
-            raise ValidationError(*problems)
-        return known
-
-    def examine(self, document: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        """Return the fields that pass, with defaults and coerced values; and the problems: (field, issue)."""
         # Unknown fields are found here: thousands of them would keep cerberus busy for minutes.
         unknown = list(itertools.islice((field for field in document if field not in self.fields), MOST_UNKNOWN))
         known = self._defaults | {field: value for field, value in document.items() if field in self.fields}
@@ -101,13 +95,31 @@ class Schema:
                 known[field] = self._coercers[field](known[field])
             except (ValueError, KeyError, ArithmeticError):
                 problems.append((field, sentence(self.fields[field])))
+        for field in [field for field in known if field in self._lists]:
+            known[field], wrong = self._checked_each(field, known[field])
+            problems += wrong
         validator = _Validator(self._rules)  # a new one each time: a shared one mixes up its callers' errors
         # Without cerberus' own normalising: it copies and checks the rules each time, nine tenths of the whole.
         if validator.validate(known, normalize=False) and not unknown and not problems:
-            return known, []
+            return known
         problems += [self._problem(error) for error in validator._errors] + [self._unknown(field) for field in unknown]
-        wrong = {field for field, _ in problems}
-        return {field: value for field, value in known.items() if field not in wrong}, list(dict.fromkeys(problems))
+        raise ValidationError(*dict.fromkeys(problems))
+
+    def _checked_each(self, field: str, given: Any) -> tuple[Any, list[tuple[str, str]]]:
+        """Return a list of objects, checked by the rule `each`, and their problems: ("items[3].quantity", …)."""
+        if not isinstance(given, list) or len(given) > self.fields[field]["maxlength"]:
+            return given, []  # cerberus says so
+        checked, problems = [], []
+        for place, document in enumerate(given):
+            where = f"{field}[{place}]"
+            if not isinstance(document, dict):
+                problems.append((where, "Must be an object."))
+                continue
+            try:
+                checked.append(self._lists[field].check(document))
+            except ValidationError as error:
+                problems += [(f"{where}.{wrong['field']}", wrong["issue"]) for wrong in error.details["errors"]]
+        return (given if problems else checked), problems
 
     def _unknown(self, field: str) -> tuple[str, str]:
         shown = str(field)[:LONGEST_ECHO] or "(without a name)"
@@ -147,10 +159,6 @@ class Body(Schema):
         if self._remembered and len(raw) <= LONGEST_REMEMBERED:
             return dict(self._remembered(raw))
         return self._check_raw(raw)
-
-    def examined(self, environ: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        """Return what `examine` returns of a request's body."""
-        return self.examine(parsed(json_of(environ)))
 
     def _check_raw(self, raw: bytes) -> dict[str, Any]:
         return self.check(parsed(raw))
@@ -234,10 +242,7 @@ NO_QUERY = Query()
 
 
 class Validation:
-    """The plugin that checks what a route declares before its handler runs.
-
-    Where the route has `checks`, the problems of a body are passed on to them (core/contract/forms.py).
-    """
+    """The plugin that checks what a route declares before its handler runs."""
 
     name = "validation"
     api = 2
@@ -245,7 +250,7 @@ class Validation:
     def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
         """Wrap every route; a handler gets of query and body what it names."""
         query = route.config.get("query", NO_QUERY)
-        body, checks, consumes, headers = map(route.config.get, ("body", "checks", "consumes", "headers"))
+        body, consumes, headers = map(route.config.get, ("body", "consumes", "headers"))
         names = inspect.signature(route.callback).parameters
 
         def validated(**arguments: Any) -> Any:
@@ -255,9 +260,7 @@ class Validation:
             checked = query.check_text(environ.get("QUERY_STRING", ""))
             if "query" in names:
                 arguments["query"] = checked
-            if body and checks:
-                arguments["body"], arguments["problems"] = body.examined(environ)
-            elif body:
+            if body:
                 arguments["body"] = body.read(environ)
             if consumes:
                 arguments["upload"] = consumes.read(environ)

@@ -11,7 +11,8 @@ from core.database_url import DatabaseUrl
 from core.db.drivers import number
 from core.errors import ApiError, Conflict, ServiceUnavailable
 
-RETRYABLE = {1205, 1213, 1020, 1467}  # lock wait, deadlock, and what MariaDB says in place of 1213
+LOCK_WAIT = 1205  # waited too long for a lock
+RETRYABLE = {LOCK_WAIT, 1213, 1020, 1467}  # lock wait, deadlock, and what MariaDB says in place of 1213
 LOST = {0, 2002, 2003, 2006, 2013, 2014, 2055, 1040, 1047, 1053, 1129, 1203, 1927, 3168, 4031}
 REFUSED = {1044, 1045, 1049, 1130, 1227, 1698, 2012, 2059, 2061}
 DENIED = {1142, 1143}  # one statement, on one table or column

@@ -51,7 +51,7 @@ class Session:
         return self._cursor.rowcount
 
     def add(self, name: str, /, **params: Any) -> int:
-        """Insert one row; return its id."""
+        """Insert one row and return its id; or what the statement says by LAST_INSERT_ID(…)."""
         self._execute(self._statement(name, "id", params), params)
         return self._cursor.lastrowid
 

@@ -4,7 +4,8 @@ A file is a header of `--` lines and one statement:
 
     -- Products on sale, cheapest first; one page.       what it does, in one sentence or more
     -- used by: GET /api/products?sort=price             the routes and commands that run it
-    -- returns: many                                     one | many (rows), count (rows changed), id (the new row's)
+    -- returns: many                                     one | many (rows), count (rows changed), id (the new row's,
+                                                         or what LAST_INSERT_ID(…) says)
     -- params:  NULL means "do not filter on this"       the %(parameters)s of the statement, all of them
     --   category_id  exact
     -- sample: category_id=7                             values to look at its plan with, and
@@ -35,7 +36,7 @@ VERBS = {  # what a statement returns → how it begins
     "one": ("SELECT", "WITH"),
     "many": ("SELECT", "WITH"),
     "count": ("INSERT", "UPDATE", "DELETE", "TRUNCATE"),
-    "id": ("INSERT",),
+    "id": ("INSERT", "UPDATE"),
 }
 LOCKS = re.compile(r"\bFOR\s+(?:UPDATE|SHARE)\b|\bLOCK\s+IN\s+SHARE\s+MODE\b", re.I)
 STAR = re.compile(r"(?:\b(?:SELECT|DISTINCT|ALL)\s+|[.,]\s*)\*", re.I)

@@ -5,7 +5,7 @@
 --   session_id  whose cart; a line of another cart is not found
 --   id          the line
 -- sample:
---   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items),
+--   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts),
 --   id=(SELECT id FROM cart_items ORDER BY session_id DESC, product_id LIMIT 1)
 -- plan: primary key
 SELECT i.product_id

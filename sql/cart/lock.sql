@@ -1,11 +1,17 @@
--- Lock the lines of a cart; for each line, how long nobody has changed it.
--- used by: server.py purge, POST /api/cart/items
--- returns: many
+-- Begin a change of a cart, or make the cart: lock its row, and count its version up. The version is what comes back as
+-- the id; 0 for a cart that belongs to another account, which stays as it is.
+-- used by: POST /api/cart/items, POST /api/cart/items/batch, POST /api/cart/merge
+-- returns: id
 -- params:
 --   session_id  whose cart
--- sample: session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items)
--- plan: uq_cart_items_session_product
-SELECT id, TIMESTAMPDIFF(SECOND, updated_at, CURRENT_TIMESTAMP) AS untouched_for
-FROM cart_items
-WHERE session_id = %(session_id)s
-FOR UPDATE
+--   user_id     the account that asks, or NULL
+-- sample: session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts), user_id=1
+-- plan: the primary key
+INSERT INTO carts (session_id, version)
+VALUES (%(session_id)s, LAST_INSERT_ID(1))
+ON DUPLICATE KEY UPDATE
+    version = IF(
+        carts.user_id IS NULL OR carts.user_id <=> %(user_id)s,
+        LAST_INSERT_ID(carts.version + 1),
+        carts.version + LAST_INSERT_ID(0)
+    )

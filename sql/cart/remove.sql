@@ -5,7 +5,7 @@
 --   session_id  whose cart
 --   product_id  which line
 -- sample:
---   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items),
+--   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts),
 --   product_id=(SELECT product_id FROM cart_items ORDER BY session_id DESC, product_id LIMIT 1)
 -- plan: uq_cart_items_session_product
 DELETE FROM cart_items

@@ -1,13 +1,13 @@
 -- Set the quantity of a line, if the stock suffices and the product is on sale.
 -- Counts 1 if it changed; 0 if there is no such line, the stock is too small, or the quantity was the same already.
--- used by: PUT /api/cart/items/{product_id}
+-- used by: PUT /api/cart/items/{product_id}, after cart/lock_known
 -- returns: count
 -- params:
 --   session_id  whose cart
 --   product_id  which line
 --   quantity    how many from now on
 -- sample:
---   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM cart_items),
+--   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts),
 --   product_id=(SELECT product_id FROM cart_items ORDER BY session_id DESC, product_id LIMIT 1), quantity=2
 -- plan: uq_cart_items_session_product, products by primary key
 UPDATE cart_items AS i

@@ -144,7 +144,7 @@ def test_a_pending_migration_is_mentioned_since_it_explains_what_is_missing(chec
 
 
 @pytest.mark.parametrize(
-    ("gone", "who"), [("cart/show.sql", "resources/cart"), ("users/set_role.sql", "commands/admin"), ("purge", None)]
+    ("gone", "who"), [("cart/clear.sql", "resources/cart"), ("users/set_role.sql", "commands/admin"), ("purge", None)]
 )
 def test_a_statement_that_the_code_runs_and_that_is_not_there_is_named_with_who_runs_it(tmp_path, gone, who):
     shutil.copytree(ROOT / "sql", tmp_path / "sql")

@@ -22,6 +22,10 @@ FILLED = (  # as many accounts, sessions, lines in carts and entries in the audi
        SELECT id, CONCAT('user', id), CONCAT('user', id, '@example.com'), '*' FROM products""",
     """INSERT INTO sessions (token_hash, user_id, last_used_at, expires_at)
        SELECT SHA2(id, 256), id, NOW() - INTERVAL id MINUTE, NOW() + INTERVAL 10000 - id MINUTE FROM users""",
+    """INSERT INTO carts (session_id, version, updated_at)
+       SELECT CONCAT('cart', id - 1), 1, NOW() - INTERVAL id * 100 MINUTE FROM products WHERE id <= 2000""",
+    """INSERT INTO idempotency_keys (id, fingerprint, created_at)
+       SELECT UNHEX(SHA2(id, 256)), '', NOW() - INTERVAL id MINUTE FROM products""",
     """INSERT INTO cart_items (session_id, product_id, updated_at)
        SELECT CONCAT('cart', MOD(id, 2000)), id, NOW() - INTERVAL id * 10 MINUTE FROM products""",
     """INSERT INTO audit_entries (user_id, user_name, entity, entity_id, action)

@@ -1,12 +1,14 @@
 """`server.py purge`: what is over goes, what is in use stays."""
 
+import re
 import threading
 
 import pytest
-from helpers import as_url, command
+from helpers import as_url, command, register
 
-from commands.purge import purge_carts, purge_sessions
-from core.db.database import Database, Session
+from commands.purge import purge_carts, purge_keys, purge_sessions
+from core.db import drivers
+from core.db.database import Database
 from core.db.statements import Statements
 from core.setup.system import ROOT
 
@@ -19,38 +21,68 @@ def db(accounts, sql):
     return Database(accounts.application, Statements(ROOT / "sql"), 5.0)
 
 
-def line(sql, session, product, days):
-    """Put a line into a cart that was touched so many days ago."""
+def cart(make, sql, session, days, *products, **columns):
+    """Make a cart that was changed last so many days ago."""
+    make.cart(session, *products)
+    set_columns = "".join(f", {name} = {value}" for name, value in columns.items())
     sql(
-        "INSERT INTO cart_items (session_id, product_id, quantity, created_at, updated_at) "
-        "VALUES (%s, %s, 1, '2020-01-01', CURRENT_TIMESTAMP - INTERVAL %s DAY)",
-        [session, product, days],
+        f"UPDATE carts SET updated_at = CURRENT_TIMESTAMP - INTERVAL %s DAY{set_columns} WHERE session_id = %s",
+        [days, session],
     )
 
 
-def sessions_of_carts(sql):
+def carts_in(sql, table="carts"):
     """Return whose carts are left."""
-    return [row["session_id"] for row in sql("SELECT DISTINCT session_id FROM cart_items ORDER BY session_id")]
+    return [row["session_id"] for row in sql(f"SELECT DISTINCT session_id FROM {table} ORDER BY session_id")]
 
 
-def test_carts_go_whole_and_only_when_none_of_their_lines_was_touched(db, make, sql, monkeypatch):
+def test_carts_of_guests_go_whole_when_nobody_changed_them_for_long(db, make, sql, monkeypatch):
     monkeypatch.setattr("commands.purge.BATCH", 2)  # several batches
     tea, cup = make.product(), make.product()
-    for session, tea_days, cup_days in (
-        ("old", 31, 40),
-        ("older", 99, 98),
-        ("half", 31, 1),
-        ("new", 1, 2),
-        ("edge", 29, 29),
-    ):
-        line(sql, session, tea, tea_days)
-        line(sql, session, cup, cup_days)
+    for session, days in (("old", 31), ("older", 99), ("oldest", 500), ("new", 1), ("edge", 29)):
+        cart(make, sql, session, days, tea, cup)
+    cart(make, sql, "empty", 31)
 
     removed = purge_carts(db, 30 * DAY)
 
-    assert removed == 2
-    assert sessions_of_carts(sql) == ["edge", "half", "new"]
-    assert sql("SELECT COUNT(*) AS n FROM cart_items WHERE session_id = 'half'") == [{"n": 2}]
+    assert removed == 4
+    assert carts_in(sql) == carts_in(sql, "cart_items") == ["edge", "new"]
+
+
+def test_carts_of_accounts_stay(db, client, make, sql):
+    id = register(client).json["data"]["id"]
+    cart(make, sql, "own", 500, make.product(), user_id=id)
+
+    assert purge_carts(db, 30 * DAY) == 0
+    assert carts_in(sql, "cart_items") == ["own"]
+
+
+def test_a_cart_that_is_changed_while_it_would_go_stays_with_its_lines(db, accounts, make, sql):
+    tea = make.product()
+    cart(make, sql, "back", 99, tea)
+
+    with drivers.connect(accounts.owner, 10) as connection, connection.cursor() as cursor:
+        connection.begin()
+        cursor.execute("UPDATE carts SET version = version + 1 WHERE session_id = 'back'")  # as each change does
+        purging = threading.Thread(target=purge_carts, args=[db, 30 * DAY])
+        purging.start()
+        purging.join(0.3)
+        connection.commit()
+    purging.join()
+
+    assert carts_in(sql, "cart_items") == ["back"]
+
+
+def test_answers_to_idempotency_keys_go_after_a_day(db, sql):
+    for number, hours in enumerate((23, 25, 300)):
+        sql(
+            "INSERT INTO idempotency_keys (id, fingerprint, created_at) "
+            "VALUES (%s, '', CURRENT_TIMESTAMP - INTERVAL %s HOUR)",
+            [str(number), hours],
+        )
+
+    assert purge_keys(db) == 2
+    assert sql("SELECT COUNT(*) AS n FROM idempotency_keys") == [{"n": 1}]
 
 
 def test_sessions_go_when_over_or_unused(db, client, sql):
@@ -69,89 +101,30 @@ def test_sessions_go_when_over_or_unused(db, client, sql):
     assert sql("SELECT token_hash FROM sessions") == [{"token_hash": "fine"}]
 
 
-def test_a_cart_that_is_touched_meanwhile_stays(db, accounts, make, sql):
-    tea, cup = make.product(), make.product()
-    line(sql, "back", tea, 99)
-    found = threading.Event()
-    real = db.transaction
-
-    def between(work):
-        result = real(work)
-        if not found.is_set():  # after the stale lines are read, before their cart is locked
-            found.set()
-            line(sql, "back", cup, 0)
-        return result
-
-    db.transaction = between
-
-    assert purge_carts(db, 30 * DAY) == 0
-    assert sessions_of_carts(sql) == ["back"]
-
-
-def test_a_line_that_comes_while_its_cart_is_removed_stays(db, make, sql, monkeypatch):
-    tea, cup = make.product(), make.product()
-    line(sql, "back", tea, 99)
-    plainly = Session.many
-
-    def between(session, statement, /, **params):
-        rows = plainly(session, statement, **params)
-        if statement == "cart/lock":
-            line(sql, "back", cup, 0)
-        return rows
-
-    monkeypatch.setattr(Session, "many", between)
-
-    purge_carts(db, 30 * DAY)
-
-    assert sql("SELECT product_id FROM cart_items") == [{"product_id": cup}]
-
-
-def test_purging_goes_past_a_batch_of_lines_of_one_second(db, make, sql, monkeypatch):
-    monkeypatch.setattr("commands.purge.BATCH", 2)
-    products = make.products(6)
-    for product in products:
-        line(sql, "in-use", product, 0)
-    sql("UPDATE cart_items SET updated_at = '2020-01-01' WHERE product_id <> %s", [products[-1]])
-    line(sql, "old", products[0], 31)
-    plainly, batches = db.transaction, []
-
-    def counted(work):
-        batches.append(work)
-        assert len(batches) < 20, "the same lines are read again and again"
-        return plainly(work)
-
-    db.transaction = counted
-
-    assert purge_carts(db, 30 * DAY) == 1
-    assert sessions_of_carts(sql) == ["in-use"]
-
-
 @pytest.mark.slow
 def test_the_command_says_how_many(accounts, make, sql):
-    line(sql, "old", make.product(), 99)
+    cart(make, sql, "old", 99, make.product())
 
     done = command("purge", DATABASE_URL=as_url(accounts.application), CART_TTL="30d")
 
-    assert (done.returncode, done.stdout.strip()) == (0, "0 sessions and 1 carts removed.")
+    assert (done.returncode, done.stdout.strip()) == (0, "0 sessions, 1 carts and 0 idempotency keys removed.")
 
 
 @pytest.mark.parametrize(
     ("statement", "key"),
     [
-        ("cart/stale_lines", "ix_cart_items_updated"),
+        ("cart/purge", "ix_carts_guests"),
+        ("idempotency_keys/purge", "ix_idempotency_keys_created"),
         ("sessions/purge_expired", "ix_sessions_expires"),
         ("sessions/purge_idle", "ix_sessions_last_used"),
     ],
 )
 def test_purging_goes_by_index(sql, accounts, statement, key):
-    text = Statements(ROOT / "sql")[statement].text.replace("DELETE FROM sessions", "SELECT expires_at FROM sessions")
-    text = text.replace("cart_items\n", f"cart_items FORCE INDEX ({key})\n").replace(
-        "FROM sessions", f"FROM sessions FORCE INDEX ({key})"
-    )
+    text = Statements(ROOT / "sql")[statement].text
+    table = re.search(r"DELETE FROM (\w+)", text)[1]
+    text = text.replace(f"DELETE FROM {table}", f"SELECT 1 FROM {table} FORCE INDEX ({key})")
 
-    plan = sql(
-        f"EXPLAIN FORMAT=TRADITIONAL {text}", {"age": 5, "idle": 5, "limit": 9, "after_time": None, "after_id": None}
-    )
+    plan = sql(f"EXPLAIN FORMAT=TRADITIONAL {text}", {"age": 5, "idle": 5, "limit": 9})
 
     assert plan[0]["key"] == key
     assert "filesort" not in (plan[0]["Extra"] or "")

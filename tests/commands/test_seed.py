@@ -241,7 +241,7 @@ def test_where_others_are_in_the_way_for_good_a_sentence_says_so_and_nothing_is_
 @pytest.mark.parametrize("statement", ["seed/clear_products", "seed/add_categories", "seed/add_products"])
 def test_until_it_is_done_all_is_as_it_was_also_when_it_is_broken_off(sql, make, accounts, monkeypatch, statement):
     product = make.product("Mine", category_id=make.category())
-    sql("INSERT INTO cart_items (session_id, product_id) VALUES ('s', %s)", [product])
+    make.cart("s", product)
     seen = []
 
     def break_off():
@@ -306,7 +306,7 @@ def test_a_catalogue_with_rows_is_left_alone_where_nobody_can_answer(sql, make, 
 @pytest.mark.slow
 def test_yes_replaces_catalogue_and_carts(sql, make, accounts):
     product = make.product("Mine", category_id=make.category())
-    sql("INSERT INTO cart_items (session_id, product_id, quantity) VALUES ('s', %s, 1)", [product])
+    make.cart("s", product)
 
     done = command("seed", "--products", "30", "--yes", DATABASE_URL=as_url(accounts.owner))
 

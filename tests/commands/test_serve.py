@@ -59,7 +59,7 @@ def waiting_server(start, accounts, sql):
 def under_way(real, accounts, make, sql):
     """Give a list that gets the answer to a request that waits for a lock until the block ends."""
     id = make.product(stock=9)
-    sql("INSERT INTO cart_items (session_id, product_id, quantity) VALUES ('visitor', %s, 1)", [id])
+    make.cart("visitor", id)
     answers = []
 
     def ask():

@@ -363,6 +363,7 @@ MATRIX = {
     ("PUT", "/api/categories/{ann}"): (401, 403, 403, 400),
     ("DELETE", "/api/categories/{ann}"): (401, 403, 403, 404),
     ("GET", "/api/audit"): (401, 403, 403, 200),
+    ("POST", "/api/cart/merge"): (401, 400, 400, 400),
 }
 
 

@@ -23,8 +23,9 @@ from core.setup.system import ROOT
 
 
 @pytest.fixture
-def db(accounts, sql):
-    """A Database of its own, so that its connection is nobody else's."""
+def db(accounts, make):
+    """A Database of its own, so that its connection is nobody else's; and the cart "t"."""
+    make.cart("t")
     return Database(accounts.application, Statements(ROOT / "sql"), 2.0)
 
 
@@ -111,6 +112,7 @@ def test_a_commit_whose_answer_is_lost_is_not_repeated(db, make, sql, monkeypatc
 def test_a_change_that_is_stored_stays_an_answer_though_voiding_the_cache_fails(
     accounts, make, sql, monkeypatch, caplog, failures, timeout
 ):
+    make.cart("t")
     cache = Cache(60, 60, 100_000)
     cache.tables = {"cart_items"}
     db = Database(accounts.application, Statements(ROOT / "sql"), 2.0, cache)
@@ -190,7 +192,7 @@ def test_what_may_take_long_is_not_repeated_where_its_connection_is_lost(db, mak
 
 def test_a_deadlock_is_repeated_until_both_have_done_their_work(db, make, sql):
     first, second = make.product(), make.product()
-    sql("INSERT INTO cart_items (session_id, product_id, quantity) VALUES ('t', %s, 1), ('t', %s, 1)", [first, second])
+    make.cart("t", first, second)
     both_hold_one = threading.Barrier(2, timeout=10)
     runs = []
 
@@ -284,22 +286,6 @@ def test_a_constraint_means_what_the_caller_says(db, sql):
     assert type(raised.value) is Conflict
 
 
-def test_whoever_is_overtaken_looks_again_once_and_only_where_clashes_are_declared(db, sql):
-    sql("INSERT INTO categories (name) VALUES ('Tea')")
-    runs = []
-
-    def clash(session):
-        runs.append(session.again)
-        session.add("categories/add", name="Tea", description=None)
-
-    with pytest.raises(ServiceUnavailable):
-        db.transaction(clash, clashes={"uq_categories_name": ServiceUnavailable})
-    with pytest.raises(Conflict):
-        db.transaction(clash)
-
-    assert runs == [False, True, False]
-
-
 def test_a_statement_that_the_account_may_not_run_leaves_the_others_alone(db, sql, accounts, caplog):
     if accounts.application == accounts.owner:
         pytest.skip("TEST_DATABASE_URL is an account that may do all")
@@ -307,7 +293,7 @@ def test_a_statement_that_the_account_may_not_run_leaves_the_others_alone(db, sq
     with pytest.raises(ServiceUnavailable):
         db.transaction(lambda session: session._cursor.execute("DELETE FROM schema_migrations"))
 
-    assert db.transaction(lambda session: session.one("cart/refusal", session_id="a", product_id=1)) is None
+    assert db.transaction(lambda session: session.one("products/get", id=1)) is None
     assert "lacks a right" in caplog.text and "schema_migrations" in caplog.text
 
 

@@ -232,6 +232,7 @@ def test_each_statement_is_committed_by_itself_until_begin(login, make, sql):
 
 def test_only_rows_that_change_are_counted_and_an_insert_tells_its_id(db, make, sql):
     tea = make.product(stock=1)
+    make.cart("t")
     cart = {"session_id": "t", "product_id": tea, "quantity": 1}
 
     id = db.transaction(lambda session: session.add("categories/add", name="Tea", description=None))

@@ -224,7 +224,7 @@ def test_whatever_the_server_changes_is_understood_or_refused(accounts, sql, mak
     kettle = make.category("Kettles")
     make.products(2)
     sql("UPDATE products SET id = %s LIMIT 1", [kettle])
-    sql("INSERT INTO cart_items (session_id, product_id, quantity) SELECT 's', MAX(id), 1 FROM products")
+    make.cart("s", sql("SELECT MAX(id) AS id FROM products")[0]["id"])
     wrong, seen = [], {"understood": 0, "refused": 0}
     connection = drivers.connect(accounts.owner, 10)
 

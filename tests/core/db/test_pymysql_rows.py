@@ -98,7 +98,7 @@ def run(login, product=1):
 
     def work(session):
         found = session.many("products/export", after_id=0, limit=5)
-        session.run("cart/add", session_id="t", product_id=product, quantity=1)
+        session.run("cart/remove", session_id="t", product_id=product)
         return found
 
     try:

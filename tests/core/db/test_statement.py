@@ -59,7 +59,7 @@ WRONG = {
         with_body("INSERT INTO t (a) VALUES (1)"),
         "4: 'returns: many' wants SELECT or WITH, and the statement",
     ),
-    "update with an id": (with_body("UPDATE t SET a = 1", "id"), "4: 'returns: id' wants INSERT, and the statement"),
+    "delete with an id": (with_body("DELETE FROM t", "id"), "4: 'returns: id' wants INSERT or UPDATE, and the"),
     "punctuation": (with_body("?"), "4: 'returns: many' wants SELECT or WITH, and the statement begins with ?"),
     "no statement": (with_body("\n  \n"), "there is no statement after the header"),
     "only a semicolon": (with_body("\n;\n"), "5: there is no statement after the header"),

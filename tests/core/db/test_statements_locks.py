@@ -21,14 +21,6 @@ WRITE, READ = "FOR UPDATE", "LOCK IN SHARE MODE"
 
 # statement → how it is called with the ids of `rows`, which rows of which table it locks, and against what
 LOCKED = {
-    "cart/lock": (
-        lambda db, ids: db.many("cart/lock", session_id="s"),
-        ("cart_items", (0, 1), (WRITE, READ)),
-    ),
-    "cart/new_line": (
-        lambda db, ids: db.one("cart/new_line", session_id="s", product_id=ids["products"][0]),
-        ("cart_items", (0, 1), (WRITE, READ)),
-    ),
     "categories/lock_many": (
         lambda db, ids: db.many("categories/lock_many", ids=f"[{ids['categories'][0]}]"),
         ("categories", (0,), (WRITE,)),
@@ -63,14 +55,14 @@ def rows(sql, make):
     """Some rows of everything that is locked: {table: [id, …]}."""
     products, others = make.products(3), make.products(1)
     for session, product in (("s", products[0]), ("s", products[1]), ("t", others[0])):
-        sql("INSERT INTO cart_items (session_id, product_id) VALUES (%s, %s)", [session, product])
+        make.cart(session, product)
     for n in range(2):
         sql("INSERT INTO import_parts (user_id, user_name, document) VALUES (1, 'a', '[]')")
         sql("INSERT INTO users (username, email, password_hash) VALUES (%s, %s, '*')", [f"u{n}", f"u{n}"])
         make.category(f"c{n}")
     yield {
         table: [row["id"] for row in sql(f"SELECT id FROM {table} ORDER BY id")]
-        for table in ("cart_items", "categories", "import_parts", "products", "users")
+        for table in ("categories", "import_parts", "products", "users")
     }
     sql("DELETE FROM import_parts WHERE id > 1")
 
@@ -186,12 +178,14 @@ def test_a_category_is_not_deleted_under_products_that_are_coming(client, root, 
     assert sql("SELECT category_id FROM products") == [{"category_id": id}]
 
 
-def test_a_quantity_is_set_also_where_the_line_comes_only_meanwhile(client, make, meanwhile, sql):
-    tea = make.product()
-    line = "INSERT INTO cart_items (session_id, product_id, quantity) VALUES ('s', %s, 2)"
-    meanwhile("cart/set", lambda: sql(line, [tea]))
+def test_nobody_changes_the_stock_between_setting_a_quantity_and_reading_it(client, make, meanwhile, sql):
+    """So a line that has another quantity than the one set was refused because of what is read then."""
+    tea = make.product(stock=3)
+    make.cart("s", tea, quantity=2)
+    done = meanwhile("cart/set", lambda: sql("UPDATE products SET stock_quantity = 9"))
 
-    changed = client.put_json(f"/api/cart/items/{tea}", {"quantity": 5}, headers={"Session-ID": "s"})
+    refused = client.put_json(f"/api/cart/items/{tea}", {"quantity": 5}, headers={"Session-ID": "s"})
+    done()
 
-    assert (changed.status_int, changed.json["data"]["quantity"]) == (200, 5)
-    assert sql("SELECT quantity FROM cart_items") == [{"quantity": 5}]
+    assert (refused.status_int, refused.json["error"]["details"]["in_stock"]) == (409, 3)
+    assert sql("SELECT stock_quantity AS n FROM products") == [{"n": 9}]

@@ -1,0 +1,136 @@
+"""Idempotency-Key: a POST that is sent again with the same key has its effect once, and gets the same answer.
+
+The key's row is written in the transaction of the effect, so there is neither without the other, whatever breaks. Of
+simultaneous requests with one key, one inserts the row, and the others wait for its transaction: for half of
+DATABASE_TIMEOUT, twice. Only successes are stored. After a refusal the key may be used again. The draft of a standard:
+draft-ietf-httpapi-idempotency-key-header.
+
+What is stored is encrypted under SECRET_KEY and the key, because it may hold a token, and compressed: the cart of 100
+lines takes 4 KB instead of 40.
+"""
+
+import hashlib
+import hmac
+import inspect
+import re
+import secrets
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from bottle import Bottle, Route, request, response
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from core.db.database import DatabaseError, Session
+from core.db.drivers import number
+from core.db.mysql_errors import LOCK_WAIT
+from core.errors import IdempotencyKeyReused, InProgress, ValidationError
+from core.identity.limits import Limit, Limits
+from core.json_text import dump, raw
+
+KEY = re.compile(r'(?P<bare>[!#-~]{1,255})\Z|"(?P<quoted>[ !#-~]{1,255})"\Z')
+ISSUE = "Must be 1 to 255 characters of ASCII, bare or in quotes; best a new UUID for each request."
+KEY_SCHEMA = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 257,
+    "description": "Send a new UUID with each new request, and the same one when you repeat it: it then has its effect "
+    "once, and the answer is the first one. Stored for 24 hours.",
+    "examples": ["8e03978e-40d5-43dd-bc93-6894a57f9324"],
+}
+STORED_HEADERS = ("Location", "ETag", "Cache-Control")  # that handlers set
+KEYS = Limit("idempotency-key", "3000/6 hours")  # for each address: each key takes up to 5 KB for a day or two
+NONCE = 12  # bytes, as AES-GCM has it
+
+
+class Idempotency:
+    """The plugin that honours Idempotency-Key on every POST.
+
+    `secret`: SECRET_KEY. `add`, `get`, `store`: the statements for the row of a key. A key belongs to the account and
+    the cart that the request is for; of neither, to the address. It stands inside of the transaction.
+    """
+
+    name = "idempotency"
+    api = 2
+
+    def __init__(self, secret: str, limits: Limits, *, add: str, get: str, store: str) -> None:
+        self._secret = hashlib.sha256(b"bodega.idempotency." + secret.encode()).digest()
+        self._add, self._get, self._store = add, get, store
+        self._limits = limits
+
+    def setup(self, app: Bottle) -> None:
+        """Raise LookupError for a POST whose handler has no transaction that the key could be stored in."""
+        for route in app.routes:
+            if route.method == "POST" and "db" not in inspect.signature(route.callback).parameters:
+                raise LookupError(f"{route.method} {route.rule}: its handler names no db to store a key in")
+
+    def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
+        """Wrap the handlers of POST."""
+        if route.method != "POST":
+            return callback
+
+        def once(db: Session, **arguments: Any) -> Any:
+            header = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+            if header is None:
+                return callback(db=db, **arguments)
+            return self._once(db, key_of(header), callback, arguments)
+
+        return once
+
+    def _once(self, db: Session, key: str, callback: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        if not db.again:
+            self._limits.spend(KEYS, 1)
+        environ = request.environ
+        session_id, user_id = arguments.get("session_id"), environ.get("bodega.user_id")
+        stranger = environ["bodega.address"] if session_id is None and user_id is None else None
+        id = self._digest("id", user_id, session_id, stranger, environ["PATH_INFO"], key)
+        upload = hashlib.sha256(arguments.get("upload", b"")).hexdigest()
+        fingerprint = self._digest("sent", environ.get("QUERY_STRING", ""), arguments.get("body"), upload)
+        if not self._claim(db, id, fingerprint):
+            return self._stored(db, id, fingerprint)
+        data = dump(callback(db=db, **arguments))
+        headers = {name: value for name in STORED_HEADERS if (value := response.get_header(name))}
+        db.run(self._store, id=id, answer=self._sealed(id, dump(headers) + b"\n" + data))
+        return raw(data)
+
+    def _claim(self, db: Session, id: bytes, fingerprint: bytes) -> bool:
+        """Insert the row of the key; return False if it is there. Raises InProgress if others hold it too long."""
+        try:
+            return db.run(self._add, id=id, fingerprint=fingerprint) == 1
+        except DatabaseError as error:
+            if db.again and number(error) == LOCK_WAIT:
+                raise InProgress() from error
+            raise
+
+    def _stored(self, db: Session, id: bytes, fingerprint: bytes) -> Any:
+        row = db.one(self._get, id=id)
+        if not hmac.compare_digest(row["fingerprint"], fingerprint):
+            raise IdempotencyKeyReused()
+        headers, _, data = self._opened(id, row["answer"]).partition(b"\n")
+        for name, value in orjson.loads(headers).items():
+            response.set_header(name, value)
+        response.set_header("Idempotent-Replayed", "true")
+        return raw(data)
+
+    def _digest(self, use: str, *parts: Any) -> bytes:
+        text = orjson.dumps([use, *parts], str, orjson.OPT_SORT_KEYS)  # however the fields were ordered
+        return hmac.digest(self._secret, text, "sha256")
+
+    def _cipher(self, id: bytes) -> AESGCM:
+        return AESGCM(hmac.digest(self._secret, b"cipher" + id, "sha256"))
+
+    def _sealed(self, id: bytes, answer: bytes) -> bytes:
+        nonce = secrets.token_bytes(NONCE)
+        return nonce + self._cipher(id).encrypt(nonce, zlib.compress(answer, 1), None)
+
+    def _opened(self, id: bytes, sealed: bytes) -> bytes:
+        return zlib.decompress(self._cipher(id).decrypt(sealed[:NONCE], sealed[NONCE:], None))
+
+
+def key_of(header: str) -> str:
+    """Return the key that the header holds, without its quotes; raise ValidationError."""
+    found = KEY.match(header)
+    if not found:
+        raise ValidationError(("Idempotency-Key", ISSUE))
+    return found["quoted"] if found["quoted"] is not None else found["bare"]

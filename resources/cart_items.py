@@ -1,0 +1,287 @@
+"""The lines of a cart: adding, changing, removing. Each answer has the whole cart, so that nobody has to ask again."""
+
+import json
+from typing import Any
+
+from core.app import LARGEST_ID, app
+from core.contract.validation import Body
+from core.db.database import Row, Session
+from core.errors import (
+    ApiError,
+    CartFull,
+    Forbidden,
+    InsufficientStock,
+    ItemsRefused,
+    NotFound,
+    PreconditionFailed,
+    ProductWithdrawn,
+)
+from core.identity.auth import PUBLIC
+from core.identity.limits import Limit
+from core.shop import Shop
+from resources import cart_lines
+from resources.cart_lines import CHANGE, CHANGE_IN_PATH, CHANGED_CART, CHANGED_ITEM, MOST_LINES, MOST_PIECES
+
+TAG = "Cart"
+# Anybody may store lines, under any session id. 3000 lines suffice for an office with a thousand shoppers, or for
+# thirty full carts. So one address can store 360,000 lines in the 30 days of CART_TTL: 370 MB with the longest session
+# ids. It is one window only, because each window costs some of an add's time.
+FILLING = Limit("cart-add", "3000/6 hours")
+FILLING_MANY = Limit("cart-batch", "100/6 hours")  # of 100 lines each: three times as much as FILLING
+PRODUCT_ID: dict[str, Any] = {
+    "type": "integer",
+    "required": True,
+    "min": 1,
+    "meta": {"description": "The product.", "example": 2},
+}
+MORE: dict[str, Any] = {
+    "type": "integer",
+    "required": True,
+    "min": 1,
+    "max": MOST_PIECES,
+    "meta": {"description": "How many pieces; if the product is in the cart already, how many more.", "example": 3},
+}
+NEW_ITEM = Body(product_id=PRODUCT_ID, quantity=MORE)
+NEW_ITEMS = Body(
+    items={
+        "type": "list",
+        "required": True,
+        "minlength": 1,
+        "maxlength": MOST_LINES,
+        "each": NEW_ITEM,
+        "meta": {"issue": "Must be a list of 1 to 100 items.", "description": "What to add, 1 to 100 items."},
+    }
+)
+NEW_QUANTITY = Body(
+    quantity={
+        "type": "integer",
+        "required": True,
+        "min": 0,
+        "max": MOST_PIECES,
+        "meta": {"description": "How many pieces from now on; 0 removes the line.", "example": 3},
+    }
+)
+FULL = f"A cart holds at most {MOST_LINES} different products. Remove one first."
+UNKNOWN = "There is no such product, or it is no longer sold."
+NOT_IN_CART = "This product is not in the cart."
+REFUSALS = (Forbidden, NotFound, InsufficientStock, CartFull, PreconditionFailed)
+CHANGE_REFUSALS = (Forbidden, NotFound, InsufficientStock, ProductWithdrawn, PreconditionFailed)
+
+
+@app.post(
+    "/api/cart/items",
+    auth=PUBLIC,
+    limit=FILLING,
+    headers=CHANGE,
+    body=NEW_ITEM,
+    status=201,
+    message="Added to the cart.",
+    returns=CHANGED_ITEM,
+    raises=REFUSALS,
+    bounds={"cart_lines": MOST_LINES, "line_quantity": MOST_PIECES},
+)
+@app.post(
+    "/api/cart/<session_id:session>/items",
+    auth=PUBLIC,
+    limit=FILLING,
+    headers=CHANGE_IN_PATH,
+    body=NEW_ITEM,
+    status=201,
+    message="Added to the cart.",
+    returns=CHANGED_ITEM,
+    raises=REFUSALS,
+)
+def add_cart_item(
+    db: Session, session_id: str, body: Row, user: Row | None, *, shop: Shop, if_match: str | None = None
+) -> Row:
+    """Put a product into the cart, or more of it if it is there already.
+
+    The answer is the line, with the whole cart beside its fields.
+    """
+    product_id, quantity = body["product_id"], body["quantity"]
+    cart_lines.lock(db, "cart/lock", session_id, user, if_match)
+    added = {"session_id": session_id, "product_id": product_id, "quantity": quantity}
+    while product_id > LARGEST_ID or not db.run("cart/add", **added):
+        if error := refusal(stock_of(db, session_id, [product_id]).get(product_id), quantity):
+            raise error  # otherwise somebody has put more into stock, between the two statements
+    cart = cart_lines.read(db, session_id, user, shop)
+    if cart["line_count"] > MOST_LINES:
+        raise CartFull(FULL)
+    return cart_lines.changed_item(cart, product_id)
+
+
+@app.post(
+    "/api/cart/items/batch",
+    auth=PUBLIC,
+    limit=FILLING_MANY,
+    headers=CHANGE,
+    body=NEW_ITEMS,
+    status=201,
+    message="Added to the cart.",
+    returns=CHANGED_CART,
+    raises=REFUSALS,
+)
+@app.post(
+    "/api/cart/<session_id:session>/items/batch",
+    auth=PUBLIC,
+    limit=FILLING_MANY,
+    headers=CHANGE_IN_PATH,
+    body=NEW_ITEMS,
+    status=201,
+    message="Added to the cart.",
+    returns=CHANGED_CART,
+    raises=REFUSALS,
+)
+def add_cart_items(
+    db: Session, session_id: str, body: Row, user: Row | None, *, shop: Shop, if_match: str | None = None
+) -> Row:
+    """Put several products into the cart: all of them or none.
+
+    A refusal lists each item that cannot be had: items[3], a code, and the quantity that could have been had.
+    """
+    cart_lines.lock(db, "cart/lock", session_id, user, if_match)
+    found = stock_of(db, session_id, [item["product_id"] for item in body["items"]])
+    refusals: list[tuple[str, ApiError]] = []
+    lines: dict[int, Row] = {}
+    for place, item in enumerate(body["items"]):
+        product_id, quantity = item["product_id"], item["quantity"]
+        product = found.get(product_id)
+        if (error := refusal(product, quantity)) or not product:
+            refusals.append((f"items[{place}]", error or NotFound(UNKNOWN)))
+            continue
+        product["in_cart"] += quantity  # the same product may come again
+        line = {"product_id": product_id, "quantity": product["in_cart"], "price": str(product["price"])}
+        lines[product_id] = line
+    if refusals:
+        raise ItemsRefused(refusals)
+    db.run("cart/set_many", session_id=session_id, lines=json.dumps(list(lines.values())))
+    cart = cart_lines.read(db, session_id, user, shop)
+    if cart["line_count"] > MOST_LINES:
+        raise CartFull(FULL)
+    return {"cart": cart}
+
+
+@app.put(
+    "/api/cart/items/<product_id:id>",
+    auth=PUBLIC,
+    headers=CHANGE,
+    body=NEW_QUANTITY,
+    message="Quantity set.",
+    returns=CHANGED_ITEM,
+    raises=CHANGE_REFUSALS,
+)
+def update_cart_item(
+    db: Session,
+    session_id: str,
+    product_id: int,
+    body: Row,
+    user: Row | None,
+    *,
+    shop: Shop,
+    if_match: str | None = None,
+) -> Row:
+    """Set how many of a product the cart holds; 0 removes it.
+
+    The answer is the line, with the whole cart beside its fields; after a removal it is the cart alone.
+    """
+    quantity = body["quantity"]
+    if quantity == 0:
+        return remove_cart_item(db, session_id, product_id, user, shop=shop, if_match=if_match)
+    lock_known(db, session_id, user, if_match)
+    return set_quantity(db, session_id, product_id, quantity, user=user, shop=shop)
+
+
+@app.put(
+    "/api/cart/<session_id:session>/items/<item_id:item>",
+    auth=PUBLIC,
+    headers=CHANGE_IN_PATH,
+    body=NEW_QUANTITY,
+    message="Quantity set.",
+    returns=CHANGED_ITEM,
+    raises=CHANGE_REFUSALS,
+)
+def update_cart_item_by_session_id(
+    db: Session, session_id: str, item_id: int, body: Row, user: Row | None, *, shop: Shop, if_match: str | None = None
+) -> Row:
+    """Set how many of a product the cart holds, by the line's id; 0 removes it."""
+    product_id = product_of(db, session_id, item_id, user, shop)
+    return update_cart_item(db, session_id, product_id, body, user, shop=shop, if_match=if_match)
+
+
+@app.delete(
+    "/api/cart/items/<product_id:id>",
+    auth=PUBLIC,
+    headers=CHANGE,
+    returns=CHANGED_CART,
+    raises=(Forbidden, NotFound, PreconditionFailed),
+    message="Removed from the cart.",
+)
+def remove_cart_item(
+    db: Session, session_id: str, product_id: int, user: Row | None, *, shop: Shop, if_match: str | None = None
+) -> Row:
+    """Take a product out of the cart."""
+    lock_known(db, session_id, user, if_match)
+    if not db.run("cart/remove", session_id=session_id, product_id=product_id):
+        raise NotFound(NOT_IN_CART)
+    return {"cart": cart_lines.read(db, session_id, user, shop)}
+
+
+@app.delete(
+    "/api/cart/<session_id:session>/items/<item_id:item>",
+    auth=PUBLIC,
+    headers=CHANGE_IN_PATH,
+    returns=CHANGED_CART,
+    raises=(Forbidden, PreconditionFailed),
+    message="Removed from the cart.",
+)
+def remove_cart_item_by_session_id(
+    db: Session, session_id: str, item_id: int, user: Row | None, *, shop: Shop, if_match: str | None = None
+) -> Row:
+    """Take a product out of the cart, by the line's id."""
+    product_id = product_of(db, session_id, item_id, user, shop)
+    return remove_cart_item(db, session_id, product_id, user, shop=shop, if_match=if_match)
+
+
+def lock_known(db: Session, session_id: str, user: Row | None, if_match: str | None) -> None:
+    """Lock a cart that must be there, as a line of it is asked for; raise NotFound."""
+    if not cart_lines.lock(db, "cart/lock_known", session_id, user, if_match):
+        raise NotFound(NOT_IN_CART)
+
+
+def set_quantity(db: Session, session_id: str, product_id: int, quantity: int, *, user: Row | None, shop: Shop) -> Row:
+    """Set the quantity of a line of a locked cart, and return the line as it is answered."""
+    db.run("cart/set", session_id=session_id, product_id=product_id, quantity=quantity)
+    cart = cart_lines.read(db, session_id, user, shop)
+    item = next((item for item in cart["items"] if item["product_id"] == product_id), None)
+    if item is None:
+        raise NotFound(NOT_IN_CART)
+    in_stock = item["product"]["stock_quantity"]
+    if not item["product"]["is_active"]:
+        raise ProductWithdrawn()
+    if quantity > in_stock or quantity != item["quantity"]:
+        raise InsufficientStock(in_stock, min(in_stock, MOST_PIECES), item["quantity"])
+    return {**item, "cart": cart}
+
+
+def product_of(db: Session, session_id: str, item_id: int, user: Row | None, shop: Shop) -> int:
+    """Return the product that a line of this cart holds; raise NotFound."""
+    line = db.one("cart/find", session_id=session_id, id=item_id)
+    if line is None:
+        cart_lines.read(db, session_id, user, shop)  # another account's cart is a 403
+        raise NotFound("There is no such item in this cart.")
+    return line["product_id"]
+
+
+def stock_of(db: Session, session_id: str, product_ids: list[int]) -> dict[int, Row]:
+    """Return what can be had of these products: rows of cart/stock by product, without unknown ones."""
+    known = sorted({id for id in product_ids if id <= LARGEST_ID})
+    return {row["id"]: row for row in db.many("cart/stock", session_id=session_id, product_ids=json.dumps(known))}
+
+
+def refusal(product: Row | None, quantity: int) -> ApiError | None:
+    """Return why so many more cannot be had, or None. `product`: a row of cart/stock, or None for an unknown one."""
+    if product is None or not product["is_active"]:
+        return NotFound(UNKNOWN)
+    in_stock, in_cart = product["stock_quantity"], product["in_cart"]
+    available = min(max(0, in_stock - in_cart), MOST_PIECES)
+    return InsufficientStock(in_stock, available, in_cart, held=True) if quantity > available else None

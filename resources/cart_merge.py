@@ -1,0 +1,95 @@
+"""The cart of an account takes over the cart of a guest: at POST /api/cart/merge, and at a login that names it."""
+
+import json
+
+from core.app import app
+from core.contract.shapes import Shape, field
+from core.db.database import Row, Session
+from core.errors import Forbidden
+from core.identity.auth import USER
+from core.shop import Shop
+from resources import cart_lines
+from resources.cart import own_session_id
+from resources.cart_lines import INSUFFICIENT, MOST_LINES, SESSION, WHOLE, WITHDRAWN
+
+TAG = "Cart"
+CART_FULL = "CART_FULL"
+ADJUSTMENT = Shape(
+    "CartAdjustment",
+    product_id=field("integer", "The product.", 2),
+    code=field(
+        "string",
+        "Why: it is no longer sold, the stock does not suffice, or the cart has 100 lines.",
+        INSUFFICIENT,
+        allowed=[WITHDRAWN, INSUFFICIENT, CART_FULL],
+    ),
+    wanted=field("integer", "The greater of the two quantities.", 5),
+    quantity=field("integer", "What the cart has now; 0: no such line.", 3),
+)
+MERGED = Shape(
+    "MergedCart",
+    cart=WHOLE,
+    adjustments=field("list", "What was cut, because it cannot be had. Empty if nothing was.", items=ADJUSTMENT),
+)
+
+
+@app.post(
+    "/api/cart/merge",
+    auth=USER,
+    headers=SESSION,
+    returns=MERGED,
+    raises=(Forbidden,),
+    message="Carts merged.",
+)
+def merge_cart(db: Session, session_id: str, user: Row, shop: Shop) -> Row:
+    """Take the cart of a guest over into the account's own cart.
+
+    Session-ID names the guest's cart. Of each product the account's cart then has the greater of both quantities, but
+    no more than the stock; `adjustments` says what was cut. The guest's cart is empty afterwards, so repeating it
+    changes nothing.
+    """
+    own = own_session_id(db, user["id"])
+    adjustments = take_over(db, session_id, own, user) if session_id != own else []
+    return {"cart": cart_lines.read(db, own, user, shop), "adjustments": adjustments}
+
+
+def merge_at_login(db: Session, session_id: str, user: Row, shop: Shop) -> Row:
+    """Do the same for a login. Another account's cart is left alone: it is no reason to refuse the login."""
+    try:
+        return merge_cart(db, session_id, user, shop)
+    except Forbidden:
+        return {"cart": cart_lines.read(db, own_session_id(db, user["id"]), user, shop), "adjustments": []}
+
+
+def take_over(db: Session, guest: str, own: str, user: Row) -> list[Row]:
+    """Move the lines of a guest's cart into the account's own, and return the adjustments.
+
+    Both carts are locked in the order of their ids, so that no two requests wait for each other.
+    """
+    if not cart_lines.lines(db, guest, user):
+        return []
+    for session_id in sorted((guest, own)):
+        cart_lines.lock(db, "cart/lock_known", session_id, user)
+    mine = {line["product_id"]: line for line in cart_lines.lines(db, own, user)}
+    changed, adjustments, count = [], [], len(mine)
+    for line in cart_lines.lines(db, guest, user):
+        product_id, present = line["product_id"], mine.get(line["product_id"])
+        better = present if present and present["quantity"] >= line["quantity"] else line
+        wanted, code = better["quantity"], None
+        quantity = min(wanted, line["stock_quantity"] if line["is_active"] else 0)
+        if quantity < wanted:
+            code = INSUFFICIENT if line["is_active"] else WITHDRAWN
+        if quantity == 0 and present:  # the line stays and says so
+            quantity = present["quantity"]
+        elif quantity and not present and count == MOST_LINES:
+            quantity, code = 0, CART_FULL
+        if code:
+            adjustments.append({"product_id": product_id, "code": code, "wanted": wanted, "quantity": quantity})
+        if quantity and (present is None or quantity != present["quantity"]):
+            price = better["price_when_added"]
+            changed.append({"product_id": product_id, "quantity": quantity, "price": price and str(price)})
+            count += present is None
+    if changed:
+        db.run("cart/set_many", session_id=own, lines=json.dumps(changed))
+    db.run("cart/clear", session_id=guest)
+    return adjustments

@@ -1,0 +1,10 @@
+-- The session id of an account's own cart.
+-- used by: POST /api/cart, POST /api/cart/merge, POST /api/users/login
+-- returns: one
+-- params:
+--   user_id  the account
+-- sample: user_id=1
+-- plan: uq_carts_user
+SELECT session_id
+FROM carts
+WHERE user_id = %(user_id)s

@@ -1,0 +1,13 @@
+-- Begin a change of a cart that is there: lock its row, and count its version up. The version is what comes back as the
+-- id; 0 for an unknown cart, and for one that belongs to another account.
+-- used by: PUT and DELETE /api/cart/items/{product_id}, DELETE /api/cart
+-- returns: id
+-- params:
+--   session_id  whose cart
+--   user_id     the account that asks, or NULL
+-- sample: session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts), user_id=1
+-- plan: the primary key
+UPDATE carts
+SET version = LAST_INSERT_ID(version + 1)
+WHERE session_id = %(session_id)s
+  AND (user_id IS NULL OR user_id <=> %(user_id)s)

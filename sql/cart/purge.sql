@@ -1,0 +1,13 @@
+-- Remove carts of guests that nobody has changed for long, some at a time, with their lines (ON DELETE CASCADE).
+-- used by: server.py purge
+-- returns: count
+-- params:
+--   age    seconds
+--   limit  at most so many carts
+-- sample: age=2592000, limit=500
+-- plan: ix_carts_guests; the lines by uq_cart_items_session_product
+DELETE FROM carts
+WHERE user_id IS NULL
+  AND updated_at <= CURRENT_TIMESTAMP - INTERVAL %(age)s SECOND
+ORDER BY updated_at
+LIMIT %(limit)s

@@ -1,0 +1,250 @@
+"""Idempotency-Key, through the wired shop and against real servers: one effect, equal answers."""
+
+import collections
+import contextlib
+import http.client
+import json
+import os
+import random
+import signal
+import threading
+import uuid
+
+import pytest
+from bottle import Bottle
+from helpers import LONG, PASSWORD, SETTINGS, as_url, at_once, bearer, eventually, login, register, workers
+
+from core.contract.idempotency import Idempotency
+from core.db import drivers
+from core.identity.limits import Limits
+
+SESSION = {"Session-ID": "a-cart"}
+
+
+def add(client, product, key, quantity=1, **headers):
+    """Put something into a cart, with a key."""
+    body = {"product_id": product, "quantity": quantity}
+    return client.post_json("/api/cart/items", body, headers={**SESSION, "Idempotency-Key": key, **headers})
+
+
+def pieces(client, session="a-cart"):
+    """Return how many pieces a cart holds."""
+    return client.get("/api/cart", headers={"Session-ID": session}).json["data"]["item_count"]
+
+
+def test_the_same_key_and_json_get_the_stored_answer_and_no_second_effect(client, make):
+    tea = make.product()
+
+    first, second = add(client, tea, "k-1", 2), add(client, tea, "k-1", 2)
+
+    assert (first.status_int, second.status_int) == (201, 201)
+    assert second.body == first.body
+    assert second.headers["ETag"] == first.headers["ETag"]
+    assert "Idempotent-Replayed" not in first.headers
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert pieces(client) == 2
+
+
+def test_json_is_the_same_however_it_is_written(client, make):
+    tea = make.product()
+    headers = {**SESSION, "Idempotency-Key": "k-1", "Content-Type": "application/json"}
+
+    for text in (f'{{"product_id": {tea}, "quantity": 2}}', f'{{ "quantity":2.0,"product_id":{tea} }}'):
+        assert client.post("/api/cart/items", text, headers=headers).status_int == 201
+
+    assert pieces(client) == 2
+
+
+def test_the_same_key_with_another_body_is_422(client, make):
+    tea = make.product()
+    add(client, tea, "k-1", 2)
+
+    refused = add(client, tea, "k-1", 3)
+
+    assert (refused.status_int, refused.json["error"]["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert pieces(client) == 2
+
+
+def test_a_refusal_may_be_tried_again_under_the_same_key(client, make, sql):
+    tea = make.product(stock=1)
+
+    refused = add(client, tea, "k-1", 2)
+    sql("UPDATE products SET stock_quantity = 2")
+    again = add(client, tea, "k-1", 2)
+
+    assert (refused.status_int, again.status_int) == (409, 201)
+    assert "Idempotent-Replayed" not in again.headers
+
+
+def test_a_key_may_stand_in_quotes(client, make):
+    tea = make.product()
+
+    add(client, tea, '"k 1"')
+    replayed = add(client, tea, '"k 1"')
+    add(client, tea, "k-2")
+
+    assert replayed.headers["Idempotent-Replayed"] == "true"
+    assert add(client, tea, '"k-2"').headers["Idempotent-Replayed"] == "true"  # bare or quoted, it is the same key
+    assert add(client, tea, "x" * 255).status_int == 201
+
+
+@pytest.mark.parametrize("key", ["", '""', "a b", "x" * 256, '"' + "x" * 256 + '"', '"a"b"', "ü"])
+def test_a_malformed_key_is_named(client, make, key):
+    refused = add(client, make.product(), key.encode().decode("latin-1"))
+
+    assert (refused.status_int, refused.json["error"]["details"]["field"]) == (400, "Idempotency-Key")
+    assert pieces(client) == 0
+
+
+def test_a_key_belongs_to_one_session_one_account_and_one_route(client, make):
+    tea = make.product()
+    register(client, "alice"), register(client, "bob")
+    alice, bob = bearer(login(client, "alice")), bearer(login(client, "bob"))
+
+    answers = [
+        add(client, tea, "k-1"),
+        add(client, tea, "k-1", **{"Session-ID": "another"}),
+        client.post_json(
+            "/api/cart/items/batch",
+            {"items": [{"product_id": tea, "quantity": 1}]},
+            headers={**SESSION, "Idempotency-Key": "k-1"},
+        ),
+        client.post("/api/cart", headers={"Idempotency-Key": "k-1", **alice}),
+        client.post("/api/cart", headers={"Idempotency-Key": "k-1", **bob}),
+    ]
+
+    assert [answer.status_int for answer in answers] == [201] * 5
+    assert all("Idempotent-Replayed" not in answer.headers for answer in answers)
+    assert answers[3].json["data"] != answers[4].json["data"]
+
+
+def test_location_is_answered_again(client, make):
+    body = {"username": "alice", "email": "a@example.com", "password": PASSWORD}
+
+    first, second = (
+        client.post_json("/api/users/register", body, headers={"Idempotency-Key": "k-1"}) for _ in range(2)
+    )
+
+    assert (first.status_int, second.status_int) == (201, 201)
+    assert second.headers["Location"] == first.headers["Location"]
+
+
+def test_a_stored_answer_is_of_no_use_to_whoever_steals_the_table(client, sql):
+    register(client)
+    body = {"username": "alice", "password": PASSWORD}
+
+    first, second = (client.post_json("/api/users/login", body, headers={"Idempotency-Key": "k-1"}) for _ in range(2))
+    stored = sql("SELECT id, fingerprint, answer FROM idempotency_keys")
+
+    token = first.json["data"]["token"]
+    assert second.json["data"]["token"] == token
+    assert client.get("/api/users/me", headers=bearer(token)).status_int == 200
+    assert sql("SELECT COUNT(*) AS n FROM sessions") == [{"n": 1}]
+    assert len(stored) == 1
+    for text in (token, PASSWORD, "alice", "k-1", '"success"'):
+        assert all(text.encode() not in value for value in stored[0].values())
+
+
+def test_amounts_are_answered_again_to_the_last_digit(client, make):
+    dear = make.product(price="99999999.99", stock=2_000)
+
+    first, second = add(client, dear, "k-1", 999), add(client, dear, "k-1", 999)
+
+    assert '"line_total":99899999990.01' in first.text
+    assert second.body == first.body
+
+
+def test_a_key_costs_its_address_something(wired, make):
+    tea = make.product()
+    limited = wired(SETTINGS.__class__(**{**vars(SETTINGS), "rate_limits": True}))
+
+    answer = add(limited, tea, "k-1")
+
+    assert '"idempotency-key";q=3000' in answer.headers["RateLimit-Policy"]
+
+
+def test_a_post_without_a_transaction_stops_the_start():
+    odd = Bottle()
+    odd.route("/odd", "POST", lambda: None)
+
+    with pytest.raises(LookupError, match="POST /odd: its handler names no db"):
+        odd.install(Idempotency("secret", Limits(None, enabled=False), add="a", get="b", store="c"))
+
+
+def post(served, product, key, session="race"):
+    """Return a job that adds one piece to a cart, with a key."""
+    body = {"product_id": product, "quantity": 1}
+    return lambda: served.request("/api/cart/items", "POST", body, Session_ID=session, Idempotency_Key=key)
+
+
+@pytest.mark.slow
+def test_of_twenty_identical_requests_at_once_one_has_an_effect_and_all_get_its_answer(served, make, sql):
+    tea = make.product(stock=1000)
+
+    for round in range(5):
+        answers = at_once([post(served, tea, f"k-{round}")] * 20)
+
+        assert collections.Counter(answer.status for answer in answers) == {201: 20}
+        assert len({answer.body for answer in answers}) == 1
+        assert sum("Idempotent-Replayed" in answer.headers for answer in answers) == 19
+        assert sql("SELECT quantity FROM cart_items") == [{"quantity": round + 1}]
+
+
+@pytest.mark.slow
+def test_in_progress_is_409_with_retry_after(served, accounts, make):
+    tea = make.product(stock=1000)
+    done = post(served, tea, "k-1")()
+    assert done.status == 201
+
+    with drivers.connect(accounts.owner, 10) as connection, connection.cursor() as cursor:
+        connection.begin()
+        cursor.execute("SELECT id FROM idempotency_keys FOR UPDATE")  # as its first request does until it has ended
+        refused = post(served, tea, "k-1")()
+        connection.rollback()
+
+    assert (refused.status, refused.json["error"]["code"]) == (409, "IN_PROGRESS")
+    assert refused.headers["Retry-After"] == "1"
+    assert post(served, tea, "k-1")().headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.slow
+def test_after_kill_9_at_any_point_the_request_can_be_repeated(start, accounts, make, sql):
+    """Rounds of one request each, repeated with its key until it is answered, while workers are killed."""
+    real = start("--workers", "2", "--threads", "4", DATABASE_URL=as_url(accounts.application), RATE_LIMITS="off")
+    tea = make.product(stock=100_000)
+    killed, over = 0, threading.Event()
+
+    def shoot():
+        nonlocal killed
+        while not over.wait(random.uniform(0.5, 1.5)):
+            for worker in sorted(workers(real))[:1]:
+                os.kill(worker, signal.SIGKILL)
+                killed += 1
+
+    def until_answered(number):
+        key = str(uuid.uuid4())
+
+        def answered():
+            with contextlib.suppress(OSError, http.client.HTTPException):  # the worker was killed
+                return post(real, tea, key, f"cart-{number % 4}")().status == 201
+
+        assert eventually(answered, LONG)
+
+    shooter = threading.Thread(target=shoot)
+    shooter.start()
+    try:
+        rounds = 0
+        while killed < 6:
+            rounds += 1
+            at_once([lambda number=number: until_answered(number) for number in range(8)])
+            assert sql("SELECT SUM(quantity) AS n FROM cart_items")[0]["n"] == 8 * rounds
+    finally:
+        over.set()
+        shooter.join()
+
+
+def test_a_stored_answer_is_json_of_the_same_shape(client, make):
+    tea = make.product()
+    add(client, tea, "k-1")
+
+    assert json.loads(add(client, tea, "k-1").body)["message"] == "Added to the cart."
