@@ -21,6 +21,7 @@ FURTHER = {  # programs that some tests need (one of each line is enough): their
     ("chromedriver",): "chromium-driver",
     ("node",): "nodejs",
     ("npm",): "npm",
+    ("java",): "default-jre-headless",
     ("systemd-analyze",): "systemd",
     ("wrk",): "wrk",
 }
@@ -47,6 +48,10 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
                 system.install([package], f"The tests need {package}")
         if not importlib.util.find_spec("MySQLdb"):
             _compile_mysqlclient()
+        if not importlib.util.find_spec("openapi_generator_cli"):  # 30 MB, for one test
+            bootstrap.install(
+                sys.executable, [ROOT / "tests" / "openapi_generator.txt"], "openapi-generator could not be installed"
+            )
     extra = options.pytest or COVERAGE  # some of the tests say nothing about coverage
     return subprocess.run([sys.executable, "-m", "pytest", *extra], cwd=ROOT, check=False).returncode
 

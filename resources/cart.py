@@ -44,8 +44,15 @@ PATH = {
     "type": "string",
     "pattern": f"^{SESSION_ID}$",
     "description": "The session id of the cart, as in the header Session-ID.",
+    "examples": ["my-cart"],
 }
-LINE = {"type": "integer", "minimum": 1, "maximum": LARGEST_LINE, "description": "The id of a line of the cart."}
+LINE = {
+    "type": "integer",
+    "minimum": 1,
+    "maximum": LARGEST_LINE,
+    "description": "The id of a line of the cart.",
+    "examples": [7],
+}
 add_filter(app, "session", r"(?!(?:items|merge)(?:/|$))[^/]+", _session_in_path, PATH)
 add_filter(app, "item", r"[0-9]+", _line_id, LINE)
 
@@ -97,7 +104,10 @@ def get_cart(db: Session, session_id: str, user: Row | None, shop: Shop) -> Row:
     message="Cart emptied.",
 )
 def clear_cart(db: Session, session_id: str, user: Row | None, shop: Shop, if_match: str | None = None) -> Row:
-    """Empty the cart; also one that is empty already."""
+    """Empty the cart.
+
+    One that is empty already is no error.
+    """
     if cart_lines.lock(db, "cart/lock_known", session_id, user, if_match):
         db.run("cart/clear", session_id=session_id)
     return {"cart": cart_lines.read(db, session_id, user, shop)}

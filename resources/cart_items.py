@@ -203,7 +203,10 @@ def update_cart_item(
 def update_cart_item_by_session_id(
     db: Session, session_id: str, item_id: int, body: Row, user: Row | None, *, shop: Shop, if_match: str | None = None
 ) -> Row:
-    """Set how many of a product the cart holds, by the line's id; 0 removes it."""
+    """Set how many of a product the cart holds, by the line's id.
+
+    A quantity of 0 removes it. Nothing is set that the stock does not suffice for.
+    """
     product_id = product_of(db, session_id, item_id, user, shop)
     return update_cart_item(db, session_id, product_id, body, user, shop=shop, if_match=if_match)
 
@@ -219,7 +222,10 @@ def update_cart_item_by_session_id(
 def remove_cart_item(
     db: Session, session_id: str, product_id: int, user: Row | None, *, shop: Shop, if_match: str | None = None
 ) -> Row:
-    """Take a product out of the cart."""
+    """Take a product out of the cart.
+
+    What is not in it is a 404.
+    """
     lock_known(db, session_id, user, if_match)
     if not db.run("cart/remove", session_id=session_id, product_id=product_id):
         raise NotFound(NOT_IN_CART)
@@ -237,7 +243,10 @@ def remove_cart_item(
 def remove_cart_item_by_session_id(
     db: Session, session_id: str, item_id: int, user: Row | None, *, shop: Shop, if_match: str | None = None
 ) -> Row:
-    """Take a product out of the cart, by the line's id."""
+    """Take a product out of the cart, by the line's id.
+
+    What is not in it is a 404.
+    """
     product_id = product_of(db, session_id, item_id, user, shop)
     return remove_cart_item(db, session_id, product_id, user, shop=shop, if_match=if_match)
 

@@ -72,7 +72,7 @@ ITEM_FIELDS: dict[str, dict[str, Any]] = {
     "product_id": field("integer", "The product, and the number of the line for the header form.", 2),
     "quantity": field("integer", "How many pieces.", 3),
     "unit_price": field("number", "Today's price of one.", 19.9),
-    "line_total": field("number", "unit_price times quantity.", 59.7),
+    "line_total": field("number", "The unit_price times the quantity.", 59.7),
     "available": field("boolean", "Whether the line can be bought as it stands.", True),
     "issue": field("dict", "What is wrong with the line, or null.", shape=ISSUE, nullable=True),
     "product": field("dict", "The product as it is today.", shape=PRODUCT),

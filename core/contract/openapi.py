@@ -15,7 +15,7 @@ from bottle import Bottle, Route
 
 from core.app import PATH_SCHEMAS
 from core.contract.idempotency import KEY_SCHEMA
-from core.contract.json_schema import Parts, body_schemas, reference, schema_of
+from core.contract.json_schema import Parts, body_schemas, example_of, reference, schema_of
 from core.contract.openapi_answers import HEADERS, WILDCARD, Components, responses_of
 from core.contract.validation import Body
 from core.identity.auth import ADMIN, PUBLIC
@@ -108,9 +108,9 @@ def _operation(route: Route, components: Components) -> dict[str, Any]:
     if body := route.config.get("body"):
         content: dict[str, Any] = {"schema": _body(callback.__name__, body, components["schemas"])}
         example = {
-            name: rules["meta"]["example"]
+            name: example_of(rules)
             for name, rules in body.fields.items()
-            if "example" in rules.get("meta", {}) and name not in body.either[1:]
+            if ("each" in rules or "example" in rules.get("meta", {})) and name not in body.either[1:]
         }
         if example:
             content["example"] = example

@@ -21,12 +21,16 @@ function explain({ error }: Problem): string {
     case "VALIDATION_ERROR":
       return error.details.errors.map(({ field, issue }) => `${field}: ${issue}`).join(" ");
     case "NOT_FOUND":
-    case "CONFLICT":
+    case "CART_FULL":
+    case "FORBIDDEN":
+    case "PRECONDITION_FAILED":
       return error.message;
+    case "IN_PROGRESS":
     case "RATE_LIMITED":
     case "SERVICE_UNAVAILABLE":
     case "INTERNAL_ERROR":
       return "try again later";
+    case "IDEMPOTENCY_KEY_REUSED":
     case "MALFORMED_JSON":
     case "PAYLOAD_TOO_LARGE":
     case "UNSUPPORTED_MEDIA_TYPE":
@@ -70,6 +74,9 @@ async function visit(baseUrl: string, username: string, password: string): Promi
   }
   const cart = given(await shop.GET("/api/cart", { params }));
   console.log(`to pay: ${cart.total.toFixed(2)}`);
+  const line = { path: { product_id: product.id }, ...params };
+  const left = given(await shop.DELETE("/api/cart/items/{product_id}", { params: line }));
+  console.log(`taken out again: ${left.cart.line_count} lines`);
 
   const session = given(await shop.POST("/api/users/login", { body: { username, password } }));
   shop.use({

@@ -13,7 +13,7 @@ WRONG = {  # what is wrong → what of the sample is replaced, by what, and what
     "a misspelt field": ("product.stock_quantity", "product.stock_quantty", "Did you mean 'stock_quantity'"),
     "a misspelt field of a body": ("quantity: 2 }", "quantty: 2 }", "'quantty' does not exist"),
     "a body without a required field": ("product.id, quantity: 2 }", "product.id }", "'quantity' is missing"),
-    "a missing header": ('"Session-ID": session_id', "", "'\"Session-ID\"' is missing"),
+    "a misspelt header": ('"Session-ID": session_id', '"Session_ID": session_id', "has no properties in common"),
     "a missing path parameter": ("path: { id: first.id }", "path: {}", "'id' is missing"),
     "a sort that does not exist": ('sort: "price"', 'sort: "cheapest"', "'\"cheapest\"' is not assignable"),
     "a value of the wrong type": ("quantity: 2 }", 'quantity: "2" }', "'string' is not assignable to type 'number'"),
@@ -27,7 +27,7 @@ WRONG = {  # what is wrong → what of the sample is replaced, by what, and what
         "product.description.length",
         "is possibly 'null'",
     ),
-    "an error without a case": ('case "CONFLICT":', "", "is not assignable to parameter of type 'never'"),
+    "an error without a case": ('case "CART_FULL":', "", "is not assignable to parameter of type 'never'"),
 }
 
 
@@ -85,9 +85,10 @@ def test_the_compiled_sample_shops_and_logs_in(project, served, make):
         "  Product 1 45.00",
         "Desk Lamp: 5 in stock, Warm or cool light.",
         "in the cart: 2 × Desk Lamp = 39.80",
-        "999 more: only 5 left",
+        "999 more: only 3 left",
         "0 more: quantity: Must be a whole number from 1 to 999.",
         "to pay: 39.80",
+        "taken out again: 0 lines",
         "logged in: alice <alice@example.com>, customer",
     ]
 

@@ -1,0 +1,6 @@
+export default {
+  shop: {
+    input: "./openapi.json",
+    output: { target: "./generated/orval.ts", client: "fetch", mode: "single", headers: true },
+  },
+};
