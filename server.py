@@ -64,6 +64,7 @@ from resources import (  # noqa: F401
     products_list,
     products,
     products_csv,
+    products_suggest,
     categories,
     cart,
     cart_items,

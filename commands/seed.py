@@ -82,6 +82,8 @@ def _fill(db: Session, products: int, clear: bool) -> None:
         db.one("seed/lock_products")  # from here on none is put into a cart: they can go after the carts
         db.run("seed/clear_import_parts")
         db.run("seed/clear_cart_items")
+        db.run("seed/clear_words")
+        db.run("seed/clear_known_words")
         db.run("seed/clear_products")
         db.run("seed/clear_categories")
     db.run("seed/add_categories", rows=orjson.dumps(seed_catalogue.categories()).decode())
@@ -94,6 +96,9 @@ def _fill(db: Session, products: int, clear: bool) -> None:
         while batch := coming.result():
             coming = maker.submit(_batch, rows)
             db.run("seed/add_products", rows=orjson.dumps(batch).decode())
+            ids = orjson.dumps([row[0] for row in batch]).decode()
+            db.run("products/add_words", ids=ids)
+            db.run("products/add_known_words", ids=ids)
             progress.update(len(batch))
 
 

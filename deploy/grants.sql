@@ -11,6 +11,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON shop.carts TO shop;
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.categories TO shop;
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.idempotency_keys TO shop;
 GRANT SELECT, INSERT, DELETE ON shop.import_parts TO shop;
+GRANT SELECT, INSERT, DELETE ON shop.known_words TO shop;
+GRANT SELECT, INSERT, DELETE ON shop.product_words TO shop;
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.products TO shop;
 GRANT SELECT ON shop.schema_migrations TO shop;
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.sessions TO shop;

@@ -20,6 +20,7 @@ from resources.products_fields import (
     lock_categories,
     state,
 )
+from resources.products_words import words_kept
 
 NEW = {name: {"required": True} for name in REQUIRED} | {
     name: {"default": value} for name, value in DEFAULTS.items() if value is not None
@@ -88,7 +89,9 @@ def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
     """
     values = DEFAULTS | body
     lock_category(db, values)
-    id = db.add("products/add", **stored(values))
+    with words_kept(db, []) as added:
+        id = db.add("products/add", **stored(values))
+        added.append(id)
     response.set_header("Location", f"/api/products/{id}")
     product = tagged(existing(db, id))
     record(db, user, [("product", id, "created", None, state(product))])
@@ -168,7 +171,9 @@ def change(db: Session, id: int, sent: Row, *, user: Row, record: Record, if_mat
     values = state(before) | sent
     if "category_id" in sent:
         lock_category(db, values)
-    if not db.run("products/update", id=id, **stored(values)):
+    with words_kept(db, [(before, values | {"id": id})]):
+        changed = db.run("products/update", id=id, **stored(values))
+    if not changed:
         return tagged(before)
     after = existing(db, id)
     record(db, user, [("product", id, action, state(before), state(after))])

@@ -24,6 +24,7 @@ from core.identity.auth import ADMIN
 from core.json_text import dump
 from resources.products_csv_rows import EXPORTED, Problems, Rows, read
 from resources.products_fields import DEFAULTS, NO_CATEGORY, lock_categories, state
+from resources.products_words import words_kept
 
 CSV = "text/csv"
 BATCH = 1000  # rows of one statement that reads
@@ -181,8 +182,10 @@ def store_part(db: Session, record: Record) -> bool:
     wanted = {row["id"]: row for row in rows if "id" in row}
     before = db.many("products/lock_many", ids=text_of(sorted(wanted)))
     changes = [(old, new) for old in before if (new := old | wanted[old["id"]]) != old]
-    db.run("products/import_update", rows=text_of([new for _, new in changes]))
-    added = [(db.add("products/add", **new), new) for new in (DEFAULTS | row for row in rows if "id" not in row)]
+    with words_kept(db, changes) as renamed:
+        db.run("products/import_update", rows=text_of([new for _, new in changes]))
+        added = [(db.add("products/add", **new), new) for new in (DEFAULTS | row for row in rows if "id" not in row)]
+        renamed += [id for id, _ in added]
     recorded: list[tuple] = [("product", new["id"], "changed", state(old), state(new)) for old, new in changes]
     recorded += [("product", id, "created", None, state(new)) for id, new in added]
     record(db, {"id": part["user_id"], "username": part["user_name"]}, recorded)

@@ -29,7 +29,16 @@ IN_C = pytest.mark.skipif(
 )
 
 ORIGIN = "http://front.example"
-TABLES = ("audit_entries", "idempotency_keys", "carts", "products", "categories", "users")
+TABLES = (
+    "audit_entries",
+    "idempotency_keys",
+    "carts",
+    "product_words",
+    "known_words",
+    "products",
+    "categories",
+    "users",
+)
 PASSWORD = "Correct-Horse-7"
 SECRET = "a-secret-of-the-tests-and-of-nobody-else"
 SETTINGS = config.Config(

@@ -26,6 +26,7 @@ FOLDER = ROOT / "migrations"
 NAME = re.compile(r"(?P<version>[0-9]{4})_[a-z0-9_]+\.(?P<way>up|down)\.sql\Z")
 NAMES = re.compile(rf"\b(TABLE|VIEW|TO)(?: IF(?: NOT)? EXISTS)? ({effects.NAME})", re.I)
 NO_SUCH_TABLE = 1146
+TAKES = re.compile(r"^-- takes: (.+)$", re.M)  # said before it begins: a line of a file that takes its time
 LOCK_TIMEOUT = 120  # seconds that one `migrate` waits for another
 LONGEST_STATEMENT = 24 * 3600  # seconds; an index on a large table takes its time
 ALL_WORDS = "SET SESSION innodb_ft_enable_stopword = OFF"  # an index of words made in this session has them all
@@ -181,7 +182,8 @@ class Migrator:
             if state.problem:
                 raise CommandError(state.problem)
             for migration in state.pending:
-                self.say(f"Applying {migration.name}.")
+                takes = TAKES.search(migration.up)
+                self.say(f"Applying {migration.name}" + (f", which takes {takes[1]}." if takes else "."))
                 cursor.execute(
                     "INSERT INTO schema_migrations (version, name, checksum) VALUES (%s, %s, %s)",
                     (migration.version, migration.name, migration.checksum),

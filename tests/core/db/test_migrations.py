@@ -103,6 +103,15 @@ def test_up_applies_what_is_pending_in_order_and_says_so(trial):
     assert trial.tables() == ["9001", "9002"]
 
 
+def test_up_says_before_it_begins_how_long_a_migration_takes_that_says_so(trial):
+    trial.write("9001_first", "-- takes: a minute for a million rows\nCREATE TABLE trial_{n} (id INT PRIMARY KEY);\n")
+    trial.write("9002_second", "SYNTAX ERROR", "SELECT 1")
+
+    trial.stopped("up")
+
+    assert trial.said[0] == "Applying 9001_first, which takes a minute for a million rows."
+
+
 def test_up_records_version_name_checksum_and_when_it_was_finished(trial):
     trial.table("9001_first")
 

@@ -1,0 +1,25 @@
+-- Words of names that begin with a text, by word, each with the newest product that has it (NULL: none has it now). The
+-- words of the newest products are those that many products have.
+-- used by: GET /api/products/suggest
+-- returns: many
+-- params:
+--   first  the text
+--   last   what sorts behind all that begins with it
+--   limit  at most so many words
+-- sample: first='la', last='laz', limit=100
+-- sample: first='c', last='cz', limit=100
+-- plan: a range of known_words, and for each word the end of its range in product_words, however many products have it
+SELECT
+    k.word,
+    (
+        SELECT w.product_id
+        FROM product_words AS w
+        WHERE w.word = k.word
+        ORDER BY w.product_id DESC
+        LIMIT 1
+    ) AS newest_id
+FROM known_words AS k
+WHERE k.word >= %(first)s
+  AND k.word < %(last)s
+ORDER BY k.word
+LIMIT %(limit)s

@@ -1,0 +1,5 @@
+-- Forget all words, before the catalogue is replaced.
+-- used by: server.py seed
+-- returns: count
+-- allow: full scan (all of them go)
+DELETE FROM known_words

@@ -1,0 +1,5 @@
+-- Forget the words of all names, before the catalogue is replaced.
+-- used by: server.py seed
+-- returns: count
+-- allow: full scan (all of them go)
+DELETE FROM product_words
