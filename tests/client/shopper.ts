@@ -52,11 +52,16 @@ function given<T>(answer: { data?: { data: T }; error?: { error: { code: string;
 }
 
 async function visit(baseUrl: string, username: string, password: string): Promise<void> {
-  const shop = createClient<paths>({ baseUrl });
+  // Several ids are one parameter with commas, which this library wants to be told: category_id=1,2
+  const shop = createClient<paths>({ baseUrl, querySerializer: { array: { style: "form", explode: false } } });
 
   const page = given(await shop.GET("/api/products", { params: { query: { sort: "price", per_page: 2 } } }));
   console.log(`${page.pagination.total} products, the cheapest:`);
   for (const { name, price } of page.items) console.log(`  ${name} ${price.toFixed(2)}`);
+
+  const dearestFirst = page.items.map(({ id }) => id).reverse();
+  const seen = given(await shop.GET("/api/products", { params: { query: { ids: dearestFirst } } }));
+  console.log(`seen lately: ${seen.items.map(({ name }) => name).join(", ")}`);
 
   const first = page.items[0];
   if (!first) throw new Error("nothing is on sale");

@@ -83,6 +83,7 @@ def test_the_compiled_sample_shops_and_logs_in(project, served, make):
         "3 products, the cheapest:",
         "  Desk Lamp 19.90",
         "  Product 1 45.00",
+        "seen lately: Product 1, Desk Lamp",
         "Desk Lamp: 5 in stock, Warm or cool light.",
         "in the cart: 2 × Desk Lamp = 39.80",
         "999 more: only 3 left",
