@@ -37,6 +37,7 @@ from core.app import app
 from core.cache import Cache, Generation
 from core.contract import openapi as openapi_document
 from core.contract.cached_answers import CachedAnswers
+from core.contract.compression import Compression
 from core.contract.envelope import Envelope
 from core.contract.etag import ConditionalRequests
 from core.contract.idempotency import Idempotency
@@ -122,6 +123,7 @@ def shop(
     for plugin in (
         ConditionalRequests(),
         CachedAnswers(cache),
+        Compression(),
         Envelope(docs.page_of),
         limits,
         Audit(add="audit/add"),

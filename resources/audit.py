@@ -65,7 +65,7 @@ PAGE = Shape(
 )
 
 
-@app.get("/api/audit", auth=ADMIN, query=LIST, returns=PAGE, message="Audit trail listed.")
+@app.get("/api/audit", auth=ADMIN, query=LIST, returns=PAGE, compress=True, message="Audit trail listed.")
 def list_audit_entries(db: Session, query: Row) -> Row:
     """List what was done to products and categories, the newest first.
 

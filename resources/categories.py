@@ -57,6 +57,7 @@ def get_category(db: Session, id: int) -> Row:
     returns=CATEGORY,
     clashes={"uq_categories_name": DuplicateName},
     status=201,
+    compress=True,
     message="Category added.",
 )
 def create_category(db: Session, body: Row, user: Row, record: Record) -> Row:
@@ -77,6 +78,7 @@ def create_category(db: Session, body: Row, user: Row, record: Record) -> Row:
     body=CHANGED_CATEGORY,
     returns=CATEGORY,
     clashes={"uq_categories_name": DuplicateName},
+    compress=True,
     message="Category changed.",
 )
 def update_category(db: Session, id: int, body: Row, user: Row, record: Record) -> Row:

@@ -80,6 +80,7 @@ def get_product(db: Session, id: int, user: Row | None) -> Row:
     body=NEW_PRODUCT,
     returns=PRODUCT,
     status=201,
+    compress=True,
     message="Product added to the catalogue.",
 )
 def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
@@ -105,6 +106,7 @@ def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
     body=CHANGED_PRODUCT,
     returns=PRODUCT,
     raises=(PreconditionFailed,),
+    compress=True,
     message="Product changed.",
 )
 def update_product(db: Session, id: int, body: Row, *, user: Row, record: Record, if_match: str | None = None) -> Row:
@@ -123,6 +125,7 @@ def update_product(db: Session, id: int, body: Row, *, user: Row, record: Record
     headers=IF_MATCH,
     returns=PRODUCT,
     raises=(PreconditionFailed,),
+    compress=True,
     message="Product withdrawn.",
 )
 def withdraw_product(db: Session, id: int, user: Row, record: Record, if_match: str | None = None) -> Row:
@@ -139,6 +142,7 @@ def withdraw_product(db: Session, id: int, user: Row, record: Record, if_match: 
     body=STOCK_CHANGE,
     returns=PRODUCT,
     raises=(InsufficientStock,),
+    compress=True,
     message="Stock changed.",
 )
 def change_stock(db: Session, id: int, body: Row, user: Row, record: Record) -> Row:

@@ -58,6 +58,7 @@ RESULT = Shape(
     returns=RESULT,
     raises=(Conflict,),
     timeout=STATEMENT_TIMEOUT,
+    compress=True,
     message="Products imported.",
 )
 def import_products(db: Session, database: Database, upload: bytes, query: Row, *, user: Row, record: Record) -> Row:
@@ -89,7 +90,11 @@ def import_products(db: Session, database: Database, upload: bytes, query: Row, 
 
 
 @app.get(
-    "/api/products/export", auth=ADMIN, produces="text/csv; charset=utf-8", message="All products, as a CSV table."
+    "/api/products/export",
+    auth=ADMIN,
+    produces="text/csv; charset=utf-8",
+    compress=True,
+    message="All products, as a CSV table.",
 )
 def export_products(database: Database) -> Iterator[bytes]:
     """Export all products as a CSV table, withdrawn ones too; what comes out can be imported again.

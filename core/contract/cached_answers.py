@@ -6,6 +6,7 @@ from typing import Any
 from bottle import Bottle, Route, request, response
 
 from core.cache import Cache, Cached
+from core.contract.compression import coding_of
 from core.identity.auth import PUBLIC
 
 OVERHEAD = 3000  # bytes that an answer takes in memory beside its parts, about
@@ -67,7 +68,7 @@ class CachedAnswers:
         if not isinstance(cached, Cached) or memory is None:
             return callback
 
-        def made(key: tuple[str, str], arguments: dict[str, Any]) -> Answer:
+        def made(key: tuple[str, str, str], arguments: dict[str, Any]) -> Answer:
             body = callback(**arguments)
             return Answer(key, list(response.headerlist), response.get_header("ETag"), body, cached.control)
 
@@ -75,7 +76,8 @@ class CachedAnswers:
             environ = request.environ
             if any(header in environ for header in PRIVATE):
                 return callback(**arguments)
-            key = (environ["PATH_INFO"], environ.get("QUERY_STRING", ""))
+            coding = coding_of(environ.get("HTTP_ACCEPT_ENCODING"))
+            key = (environ["PATH_INFO"], environ.get("QUERY_STRING", ""), coding)
             answer, age = memory.fetch(key, lambda: made(key, arguments))
             for name, value in answer.headers:
                 response.set_header(name, value)

@@ -12,7 +12,7 @@ from bottle import Bottle, HTTPError, HTTPResponse, Route, request, response
 
 from core import errors
 from core.app import methods_of
-from core.cache import Cached
+from core.contract.compression import compress, control_of, encode, is_compressible
 from core.contract.etag import tag_of
 from core.json_text import MEDIA_TYPE, dump, raw
 
@@ -54,7 +54,7 @@ class Envelope:
         """Wrap every route."""
         message, status = route.config.get("message", "OK"), route.config.get("status", 200)
         cache, produces = route.config.get("cache"), route.config.get("produces")
-        control = cache.control if isinstance(cache, Cached) else cache
+        control = control_of(route)
 
         def enveloped(**arguments: Any) -> Any:
             try:
@@ -83,7 +83,9 @@ class Envelope:
             error.apply(response)
         response.content_type = MEDIA_TYPE
         response.set_header("Cache-Control", "no-store")
-        return self._page_of(error) or failure(error)
+        body, route = self._page_of(error) or failure(error), request.environ.get("bottle.route")
+        # Without a route no handler has run, and there is nothing that could be a token.
+        return encode(body, response, compress) if route is None or is_compressible(route) else body
 
 
 def _translated(error: HTTPError) -> errors.ApiError:

@@ -39,14 +39,23 @@ def tag_of(text: bytes) -> str:
     return f'"{hashlib.blake2b(text, digest_size=12).hexdigest()}"'
 
 
+def gzipped(tag: str) -> str:
+    """Return the strong ETag of the gzipped form. Its end is not "-gzip": proxies that compress take that off again."""
+    return f'{tag[:-1]}.gz"'
+
+
 def etag_of(data: Any) -> str:
     """Return the ETag that a cached route's answer with this data has; for If-Match, and for answers to changes."""
     return tag_of(dump(data))
 
 
 def matches(if_match: str, data: Any) -> bool:
-    """Whether If-Match names this data: by its strong ETag, or by * (RFC 9110, 13.1.1). Weak tags never match."""
-    return if_match.strip() == "*" or etag_of(data) in (tag.strip() for tag in if_match.split(","))
+    """Whether If-Match names this data: by its strong ETag, or by * (RFC 9110, 13.1.1). Weak tags never match.
+
+    The client may have read either form of it, and a browser always reads the gzipped one.
+    """
+    tag = etag_of(data)
+    return if_match.strip() == "*" or not {tag, gzipped(tag)}.isdisjoint(one.strip() for one in if_match.split(","))
 
 
 def is_known(etag: str, if_none_match: str) -> bool:

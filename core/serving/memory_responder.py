@@ -22,6 +22,7 @@ from cachetools import FIFOCache
 from core import logs
 from core.cache import Memory
 from core.contract.cached_answers import Answer
+from core.contract.compression import coding_of
 from core.contract.etag import is_known
 
 REQUESTS = 4096  # that are known by their bytes
@@ -34,6 +35,7 @@ EXCLUDING = {  # headers with which a request always goes through the applicatio
     "TRANSFER_ENCODING",
     "UPGRADE",
 }
+OF_A_BODY = {"content-type", "content-encoding"}  # headers that a 304 has not
 Headers = list[tuple[str, str]]
 
 
@@ -45,7 +47,7 @@ class Lookup:
     def __init__(self, parser: Any, middleware: Any) -> None:
         headers = parser.headers
         self.method = parser.command
-        self.key = (parser.path, parser.query)
+        self.key = (parser.path, parser.query, coding_of(headers.get("ACCEPT_ENCODING")))
         self.if_none_match = headers.get("IF_NONE_MATCH")
         (_, request_id), *common = middleware.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
         self.request_id = request_id if request_id == headers.get("X_REQUEST_ID") else None
@@ -121,7 +123,7 @@ def _head(cached: Answer, unchanged: bool, common: Iterable[tuple[str, str]]) ->
     """Return the status line and the headers that are the same each time, spelled as waitress spells them."""
     headers = [(name, value) for name, value in merged(cached.headers, common) if name.lower() != "etag"]
     if unchanged:  # as Bottle does
-        headers = [(name, value) for name, value in headers if name.lower() != "content-type"]
+        headers = [(name, value) for name, value in headers if name.lower() not in OF_A_BODY]
     else:
         headers.append(("Content-Length", str(len(cached.body))))
     headers.append(("ETag", cached.etag))

@@ -124,7 +124,7 @@ def test_a_browser_gets_a_page(client, accept):
     answer = client.get("/", headers={"Accept": accept})
 
     assert answer.content_type == "text/html" and 'href="/docs"' in answer.text
-    assert set(answer.headers["Vary"].split(", ")) == {"Origin", "Accept"}
+    assert set(answer.headers["Vary"].split(", ")) == {"Origin", "Accept", "Accept-Encoding"}
 
 
 @pytest.mark.parametrize(

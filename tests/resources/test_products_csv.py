@@ -5,6 +5,7 @@ import csv
 import http.client
 import io
 import os
+import secrets
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from helpers import as_url, at_once
 from test_products_changes import NEW, problem
+from webob import Request
 
 from core.contract.request_body import LARGEST_BODY
 from core.db.database import Database, Session
@@ -134,17 +136,19 @@ def test_an_export_goes_by_batches(client, root, make, monkeypatch):
     assert [row[0] for row in table(client.get("/api/products/export", headers=root))[1:]] == [str(id) for id in ids]
 
 
-def test_an_export_that_cannot_begin_is_an_error_of_the_usual_shape(client, root, monkeypatch):
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_an_export_that_cannot_begin_is_an_error_of_the_usual_shape(client, root, monkeypatch, coding):
     work = Database.transaction
     monkeypatch.setattr(
         Database, "transaction", lambda self, job: raising() if "lines_of" in job.__qualname__ else work(self, job)
     )
 
-    refused = client.get("/api/products/export", headers=root)
+    headers = {**root, "Accept-Encoding": coding}
+    refused = Request.blank("/api/products/export", headers=headers).get_response(client.app)  # not decompressed
 
     assert problem(refused)[:2] == (503, "SERVICE_UNAVAILABLE")
     assert refused.headers["Content-Type"] == "application/json"
-    assert "Content-Disposition" not in refused.headers
+    assert not {"Content-Disposition", "Content-Encoding"} & set(refused.headers)
 
 
 def raising():
@@ -319,20 +323,22 @@ def test_a_table_may_be_large_and_json_may_not(boss):
 
 
 @pytest.mark.slow
-def test_an_export_that_breaks_off_is_no_whole_table(start, accounts, boss, make, sql):
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_an_export_that_breaks_off_is_no_whole_table(boss, sql, coding):
     real, root = boss
     for _ in range(2):
         ask(
             real,
             "POST",
             "/api/products/import",
-            ("name,price,description\n" + f"Lamp,5,{'x' * 3000}\n" * 3000).encode(),
+            ("name,price,description\n" + "".join(f"Lamp,5,{secrets.token_hex(1500)}\n" for _ in range(3000))).encode(),
             {**root, "Content-Type": "text/csv"},
         )
     connection = http.client.HTTPConnection("127.0.0.1", real.port, timeout=60)
-    connection.request("GET", "/api/products/export", headers=root)
+    connection.request("GET", "/api/products/export", headers={**root, "Accept-Encoding": coding})
     answer = connection.getresponse()
     answer.read(1000)
+    assert answer.headers.get("Content-Encoding", "identity") == coding
     sql("RENAME TABLE products TO products_away")
     try:
         with pytest.raises(http.client.IncompleteRead):

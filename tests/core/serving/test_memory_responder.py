@@ -16,8 +16,9 @@ from raw_http import connect, running
 from core.app import new_app
 from core.cache import REVALIDATE, Cache, Cached
 from core.contract.cached_answers import CachedAnswers
+from core.contract.compression import Compression
 from core.contract.envelope import Envelope
-from core.contract.etag import ConditionalRequests
+from core.contract.etag import ConditionalRequests, etag_of, gzipped
 from core.contract.validation import Query, Validation
 from core.errors import NotFound
 from core.identity.auth import PUBLIC
@@ -28,6 +29,7 @@ from core.serving.middleware import Middleware
 
 FIRST = b"GET /api/things HTTP/1.1\r\nHost: shop\r\n"
 LAST = b"GET /last HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"
+LONG = "Käse " * 300  # it is gzipped for who accepts that
 LARGE = "x" * 3_000_000  # more than the buffers of the system hold
 
 
@@ -51,10 +53,11 @@ class Shop:
         words = Query(page={"type": "integer"}, word={"type": "string", "maxlength": 100})
         self.app.get("/api/things", callback=self.index, query=words, **cached)
         self.app.get("/api/things/<id:id>", callback=self.show, **cached)
+        self.app.get("/api/long", callback=lambda: LONG, **cached)
         self.app.get("/api/large", callback=lambda: LARGE, **cached)
         self.app.get("/api/slow", callback=self.wait, auth=PUBLIC)
         self.app.get("/last", callback=lambda: "last", auth=PUBLIC)
-        for plugin in (ConditionalRequests(), CachedAnswers(self.cache), Envelope(), Validation()):
+        for plugin in (ConditionalRequests(), CachedAnswers(self.cache), Compression(), Envelope(), Validation()):
             self.app.install(plugin)
         self.release = threading.Event()
         self._stack = contextlib.ExitStack()
@@ -183,6 +186,22 @@ FAST = {  # what may be answered at once
     "folded origin": asking(FIRST[:24], b"Origin: http://front", b" .example"),
     "range": asking(FIRST[:24], b"Range: bytes=0-3"),
     "encodings": asking(FIRST[:24], b"Accept-Encoding: gzip, br"),
+    "long": asking(b"GET /api/long HTTP/1.1"),
+    "gzipped": asking(b"GET /api/long HTTP/1.1", b"Accept-Encoding: gzip, deflate, br, zstd"),
+    "gzipped, asked for by head": asking(b"HEAD /api/long HTTP/1.1", b"Accept-Encoding: gzip"),
+    "gzipped, by two lines": asking(b"GET /api/long HTTP/1.1", b"Accept-Encoding: br", b"accept-encoding: gzip;q=0.1"),
+    "gzipped, to a page": asking(
+        b"GET /api/long HTTP/1.1", b"Accept-Encoding: gzip", f"Origin: {ORIGIN}".encode(), b"X-Request-ID: mine"
+    ),
+    "gzipped and known": asking(b"GET /api/long HTTP/1.1", b"Accept-Encoding: gzip", b"If-None-Match: ZIPPED"),
+    "gzipped and known by head": asking(b"HEAD /api/long HTTP/1.1", b"Accept-Encoding: gzip", b"If-None-Match: ZIPPED"),
+    "gzipped and known as plain": asking(b"GET /api/long HTTP/1.1", b"Accept-Encoding: gzip", b"If-None-Match: LONG"),
+    "long and known": asking(b"GET /api/long HTTP/1.1", b"If-None-Match: LONG"),
+    "long and known as gzipped": asking(b"GET /api/long HTTP/1.1", b"If-None-Match: ZIPPED"),
+    "gzip refused": asking(b"GET /api/long HTTP/1.1", b"Accept-Encoding: gzip;q=0, *"),
+    "gzip by a star": asking(b"GET /api/long HTTP/1.1", b"Accept-Encoding: *"),
+    "no coding": asking(b"GET /api/long HTTP/1.1", b"Accept-Encoding:"),
+    "coding with an underscore": asking(b"GET /api/long HTTP/1.1", b"Accept_Encoding: gzip"),
     "if-match": asking(FIRST[:24], b'If-Match: "another"'),
     "modified since": asking(FIRST[:24], b"If-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT"),
     "bytes over 127": asking(FIRST[:24], "X-Name: Käse".encode()),
@@ -248,13 +267,20 @@ def warm(shop):
     for query in (b"", b"/5", b"?page=2&word=a%20b", b"?word=a%20b&page=2"):
         found = all_answers(shop.plain_port, asking(b"GET /api/things" + query + b" HTTP/1.1"))
         assert found[0][0] == b"HTTP/1.1 200 OK"
-    found = all_answers(shop.plain_port, asking())
-    return next(line for line in found[0][1] if line.startswith(b"Etag"))[6:]
+    for coding in (b"identity", b"gzip"):
+        for path in (b"", b"/5", b"?page=2&word=a%20b"):
+            all_answers(
+                shop.plain_port, asking(b"GET /api/things" + path + b" HTTP/1.1", b"Accept-Encoding: " + coding)
+            )
+        all_answers(shop.plain_port, asking(b"GET /api/long HTTP/1.1", b"Accept-Encoding: " + coding))
+    return etag_of({"things": ["cup", "Käse"]}).encode()
 
 
 @pytest.mark.parametrize("form", FAST | SLOW)
 def test_the_answer_from_memory_is_the_one_of_the_application(shop, form):
-    data = (FAST | SLOW)[form].replace(b"TAG", warm(shop))
+    long = etag_of(LONG).encode()
+    data = (FAST | SLOW)[form].replace(b"TAG", warm(shop)).replace(b": LONG", b": " + long)
+    data = data.replace(b"ZIPPED", gzipped(long.decode()).encode())
     from_the_application = without_chance(all_answers(shop.plain_port, data))
     shop.middleware.calls = 0
 
@@ -393,7 +419,7 @@ def test_only_a_few_heads_are_cached_with_an_answer(own_shop, monkeypatch):
         answer = all_answers(own_shop.port, asking(FIRST[:24], b"Origin: http://page%d.example" % n))[0]
         assert b"Access-Control-Allow-Origin: http://page%d.example" % n in answer[1]
 
-    assert len(own_shop.cache.answers.peek(("/api/things", ""))[0].heads) <= 4
+    assert len(own_shop.cache.answers.peek(("/api/things", "", "identity"))[0].heads) <= 4
 
 
 # Clients that take their time, and clients that do not

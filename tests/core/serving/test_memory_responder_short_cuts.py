@@ -19,8 +19,9 @@ from waitress.wasyncore import loop
 from core.app import new_app
 from core.cache import Cache, Cached
 from core.contract.cached_answers import CachedAnswers
+from core.contract.compression import Compression
 from core.contract.envelope import Envelope
-from core.contract.etag import ConditionalRequests
+from core.contract.etag import ConditionalRequests, etag_of, gzipped
 from core.contract.validation import Query, Validation
 from core.identity.auth import PUBLIC
 from core.serving.cors import Cors
@@ -120,6 +121,11 @@ def read(client):
     return received
 
 
+def thing(id):
+    """Return a thing: from the sixth on, it is gzipped for who accepts that."""
+    return {"id": id, "about": "Warm or cool light. " * 10 * id}
+
+
 def leaving(received):
     """Return what has left as [(status line, header lines in order of their names, body)], but for what moves."""
     answers = []
@@ -138,12 +144,16 @@ def both():
     def show(id):
         """Show a thing."""
         response.set_header("Vary", "Authorization")
-        return {"id": id}
+        return thing(id)
 
-    app.get("/api/things", callback=lambda query: {"list": query}, auth=PUBLIC, cache=Cached("things"), query=words)
+    def index(query):
+        """List the things."""
+        return {"list": query, "things": [thing(id) for id in range(1, 9)]}
+
+    app.get("/api/things", callback=index, auth=PUBLIC, cache=Cached("things"), query=words)
     app.get("/api/things/<id:id>", callback=show, auth=PUBLIC, cache=Cached("things"))
     app.get("/api/plain", callback=lambda: "plain", auth=PUBLIC)
-    for plugin in (ConditionalRequests(), CachedAnswers(cache), Envelope(), Validation()):
+    for plugin in (ConditionalRequests(), CachedAnswers(cache), Compression(), Envelope(), Validation()):
         app.install(plugin)
     servers = [Driven(CountingMiddleware(app, Cors((ORIGIN,)), memory)) for memory in (cache.answers, None)]
     yield servers
@@ -157,7 +167,15 @@ PATHS = [
     *[b"/api/things/", b"/api/%74hings", b"//api/things", b"http://x/api/things/3", b"/api/plain", b"/nothing"],
     *[b"/api/things?pages=1", b"/api/things/0", b"/api/things%00", b"/api/things/\t1", b"/", b"*", "/Käse".encode()],
 ]
+PLAIN_TAGS = [etag_of(thing(id)) for id in (6, 7, 8)]
+TAGS = [tag.encode() for tag in (*PLAIN_TAGS, *map(gzipped, PLAIN_TAGS), ", ".join(map(gzipped, PLAIN_TAGS)), "*")]
+CODINGS = [
+    *[b"gzip", b"gzip, deflate, br, zstd", b"br;q=1.0, gzip;q=0.8"] * 8,
+    *[b"gzip;q=0", b"*", b"identity", b"br", b"gzip;q=0.5, identity"] * 2,
+    *[b"", b"GZIP ; Q=1", b"*;q=0, gzip", b"x-gzip", b"gzip;q=2", b";,;", b"gzip, gzip;q=0", b"\tgzip"],
+]
 LINES = [
+    *[b"accept-encoding: gzip", b"Accept_Encoding: gzip", b"Accept-Encoding: br"],
     *[b"Accept: */*", b"X-Request-ID: mine.1", b"X-Request-ID: mine.2", b"If-None-Match: *"] * 4,
     *[b"Origin: " + ORIGIN.encode(), b"Origin: http://evil.example", b'If-None-Match: "a", W/"b"'] * 4,
     *[b"Connection: keep-alive", b"Content-Length: 0", b"Cookie: a=b", b"Authorization: Bearer x", b"X-A:\t y "] * 2,
@@ -173,6 +191,8 @@ def request_of(chance):
     lines = [method + b" " + chance.choice(PATHS) + version]
     lines += [b"Host: shop"] if chance.random() < 0.95 else []
     lines += chance.sample(LINES, chance.choice([0, 0, 0, 1, 1, 2, 3]))
+    lines += [b"Accept-Encoding: " + chance.choice(CODINGS)] if chance.random() < 0.4 else []
+    lines += [b"If-None-Match: " + chance.choice(TAGS)] if chance.random() < 0.3 else []
     body = b""
     if chance.random() < 0.06:
         body = chance.choice([b"GET /", b"GET /api/things/1 HTTP/1.1\r\nHost: shop\r\n\r\n"])
@@ -216,9 +236,11 @@ def test_whatever_comes_in_memory_and_the_application_give_the_same_answers(both
     chance = random.Random(seed)
     seen = collections.deque(maxlen=60)  # what somebody sends as a part, others send as a whole
     for path in PATHS:
-        warming = Pair(*both)
-        warming.send(b"GET " + path + b" HTTP/1.1\r\nHost: shop\r\n\r\n")
-        warming.close()
+        for accepted in (b"identity", b"gzip"):
+            warming = Pair(*both)
+            warming.send(b"GET " + path + b" HTTP/1.1\r\nHost: shop\r\nAccept-Encoding: " + accepted + b"\r\n\r\n")
+            warming.close()
+    statuses = collections.Counter()  # of the gzipped form
 
     for number in range(ROUNDS):
         streams = [pieces_of(chance) for _ in range(3)]
@@ -233,6 +255,9 @@ def test_whatever_comes_in_memory_and_the_application_give_the_same_answers(both
         for pair, pieces in zip(pairs, sent, strict=True):
             short, long = map(leaving, pair.received)
             assert short == long, f"seed {seed}, round {number}: {pieces}"
+            gzipped_forms = (b" ".join(head) for head, _ in short if any(line.endswith(b'.gz"') for line in head))
+            statuses.update(re.search(rb"HTTP/1\.[01] (\d+)", head)[1] for head in gzipped_forms)
             pair.close()
     short, long = (driven.server.middleware.calls for driven in both)
     assert long > 2 * ROUNDS and short < 0.7 * long  # the others were answered from memory
+    assert statuses[b"200"] > ROUNDS / 5 and statuses[b"304"] > ROUNDS / 40
