@@ -6,6 +6,7 @@ finds the secret letter by letter (BREACH, CVE-2013-3587). So a route that says 
 are its errors: what is forgotten costs bytes.
 """
 
+import functools
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -109,6 +110,7 @@ def _stream(parts: Iterable[bytes]) -> Iterator[bytes]:
     yield packer.flush()
 
 
+@functools.lru_cache(32)  # of browsers there are fewer; a long header may have 64 KiB
 def coding_of(accept_encoding: str | None) -> str:
     """Return the content coding for a request's Accept-Encoding: GZIP, or IDENTITY.
 
