@@ -13,7 +13,7 @@ from core.serving.server import Server
 THREADS = 4
 
 
-@app.get("/api/broken", auth=PUBLIC)
+@app.get("/api/broken", auth=PUBLIC, hidden=True)
 def broken():
     """Raise."""
     raise RuntimeError("what only the log may say")

@@ -195,3 +195,19 @@ def typed(monkeypatch, capsys, tmp_path):
         return status, printed.out, printed.err
 
     return run
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    """One browser for all tests of a file; nothing in it is kept from one page to the next but the cache."""
+    from browser import chromium_in
+
+    with chromium_in(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def shop_url(accounts, tmp_path_factory):
+    """The address of a real server on the tests' database, for all tests of a file."""
+    with servers(tmp_path_factory.mktemp("server")) as begin:
+        yield begin("--workers", "1", "--threads", "8", DATABASE_URL=as_url(accounts.application)).url

@@ -9,14 +9,89 @@ function follow() {
 dark.addEventListener("change", follow);
 follow();
 
+// What a screen reader and a keyboard miss in Swagger UI: landmarks, headings in order, links outside buttons, and a
+// dialog that is one.
+
+const part = (title, hidden) => (Original, { React: { createElement } }) => (props) =>
+  createElement(
+    "section",
+    { "aria-label": title },
+    createElement("h2", { className: hidden ? "unseen" : "part" }, title),
+    createElement(Original, props),
+  );
+
+const plain = (_, { React: { createElement } }) => ({ text }) => createElement("span", null, text);
+
+const dialog = (Original, { React: { createElement, useLayoutEffect, useRef }, authActions }) => (props) => {
+  const box = useRef(null);
+  const opener = useRef(document.activeElement); // a field of the dialog takes the focus before any effect runs
+  useLayoutEffect(() => {
+    const enter = () => (box.current.querySelector("input") ?? box.current.querySelector("button")).focus();
+    const listeners = {
+      focusin: ({ target }) => box.current.contains(target) || enter(),
+      keydown: ({ key }) => key === "Escape" && authActions.showDefinitions(false),
+    };
+    for (const [event, listener] of Object.entries(listeners)) document.addEventListener(event, listener);
+    enter();
+    return () => {
+      for (const [event, listener] of Object.entries(listeners)) document.removeEventListener(event, listener);
+      opener.current.focus();
+    };
+  }, []);
+  return createElement(
+    "div",
+    { ref: box, role: "dialog", "aria-modal": true, "aria-label": "Authorize" },
+    createElement(Original, props),
+  );
+};
+
+const reachable = {
+  wrapComponents: {
+    InfoContainer: (Original, { React: { createElement } }) => (props) =>
+      createElement("section", { "aria-label": "About" }, createElement(Original, props)),
+    AuthorizeBtnContainer: part("Authorization", true),
+    operations: part("Operations", true),
+    DeepLink: plain,
+    authorizationPopup: dialog,
+  },
+};
+
+// Attributes that Swagger UI leaves out, or has wrong: a field is named by its row, a button by what stands on it.
+const ATTRIBUTES = [
+  ["tr[data-param-name] :is(input, select, textarea)", "aria-label", (field) => field.closest("tr").dataset.paramName],
+  ["textarea.body-param__text", "aria-label", () => "Request body"],
+  [".responses-table[role=region]", "aria-label", (table) => `Answers of ${table.id}`],
+  [".examples-select-element", "aria-label", () => "Example"],
+  [".close-modal", "aria-label", () => "Close"],
+  [".auth-btn-wrapper button", "aria-label", (button) => button.textContent],
+  [".auth-container h6", "aria-level", () => "5"],
+  [".live-responses-table .highlight-code > pre", "tabindex", () => "0"],
+];
+
+function complete() {
+  for (const [selector, attribute, value] of ATTRIBUTES) {
+    for (const element of document.querySelectorAll(selector)) element.setAttribute(attribute, value(element));
+  }
+}
+
+new MutationObserver(complete).observe(document.getElementById("swagger-ui"), { childList: true, subtree: true });
+
+// Swagger UI takes #operations for the name of an operation.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  document.getElementById("operations")?.focus();
+});
+
 SwaggerUIBundle({
   url: "/api/openapi.json",
   dom_id: "#swagger-ui",
+  plugins: [reachable],
   deepLinking: true,
   tryItOutEnabled: true,
   persistAuthorization: false,
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0,
+  syntaxHighlight: { theme: "obsidian" },
   validatorUrl: null,
   queryConfigEnabled: false,
 });
