@@ -40,6 +40,7 @@ from core.contract.cached_answers import CachedAnswers
 from core.contract.compression import Compression
 from core.contract.envelope import Envelope
 from core.contract.etag import ConditionalRequests
+from core.contract.forms import Forms
 from core.contract.idempotency import Idempotency
 from core.contract.validation import Validation
 from core.database_url import DatabaseUrl
@@ -147,6 +148,7 @@ def shop(
             get="idempotency_keys/get",
             store="idempotency_keys/store",
         ),
+        Forms(),
     ):
         app.install(plugin)
     auth.require_declared(app)

@@ -120,32 +120,38 @@ class Conflict(ApiError):
     message = "This clashes with something that is there already."
 
 
-class DuplicateUsername(Conflict):
+class Taken(Conflict):
+    """What only one may have is another's. `others`: further classes of this kind, for the same form."""
+
+    field: str
+    issue: str
+
+    def __init__(self, *others: "type[Taken]") -> None:
+        listed = [{"field": taken.field, "issue": taken.issue} for taken in (type(self), *others)]
+        super().__init__(f"{self.field}: {self.issue}", {**listed[0], "errors": listed})
+
+
+class DuplicateUsername(Taken):
     """The username is taken."""
 
     code = "DUPLICATE_USERNAME"
-
-    def __init__(self) -> None:
-        issue = "Is taken. Choose another one."
-        super().__init__(f"username: {issue}", {"field": "username", "issue": issue})
+    field = "username"
+    issue = "Is taken. Choose another one."
 
 
-class DuplicateEmail(Conflict):
+class DuplicateEmail(Taken):
     """The e-mail address belongs to another account."""
 
     code = "DUPLICATE_EMAIL"
-
-    def __init__(self) -> None:
-        issue = "Belongs to an account already. Log in with it, or choose another one."
-        super().__init__(f"email: {issue}", {"field": "email", "issue": issue})
+    field = "email"
+    issue = "Belongs to an account already. Log in with it, or choose another one."
 
 
-class DuplicateName(Conflict):
+class DuplicateName(Taken):
     """The name is another category's."""
 
-    def __init__(self) -> None:
-        issue = "Is the name of another category. Choose another one."
-        super().__init__(f"name: {issue}", {"field": "name", "issue": issue})
+    field = "name"
+    issue = "Is the name of another category. Choose another one."
 
 
 class InsufficientStock(ApiError):

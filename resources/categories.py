@@ -5,12 +5,14 @@ from bottle import response
 from core.app import app
 from core.cache import Cached
 from core.contract import fields
+from core.contract.forms import Problem
 from core.contract.shapes import Shape, described, field
 from core.contract.validation import Body
 from core.db.database import Row, Session
 from core.errors import Conflict, DuplicateName, NotFound, ValidationError
 from core.identity.audit import Record
 from core.identity.auth import ADMIN, PUBLIC
+from core.json_text import dump
 
 CATALOGUE = Cached("products", "categories")
 CATEGORY = Shape(
@@ -50,10 +52,27 @@ def get_category(db: Session, id: int) -> Row:
     return category | db.one("categories/count", id=id)
 
 
+def problems_of_new(db: Session, body: Row) -> list[Problem]:
+    """Return what stands against a new category."""
+    return problems_of(db, body, None)
+
+
+def problems_of_change(db: Session, id: int, body: Row) -> list[Problem]:
+    """Return what stands against these new fields of a category."""
+    return problems_of(db, body, id)
+
+
+def problems_of(db: Session, body: Row, id: int | None) -> list[Problem]:
+    """Return what stands against these fields of the category with this id, or of a new one."""
+    found = db.many("categories/named", names=dump([body["name"]]).decode()) if "name" in body else []
+    return [DuplicateName for category in found if category["id"] != id]
+
+
 @app.post(
     "/api/categories",
     auth=ADMIN,
     body=NEW_CATEGORY,
+    checks=problems_of_new,
     returns=CATEGORY,
     clashes={"uq_categories_name": DuplicateName},
     status=201,
@@ -76,6 +95,7 @@ def create_category(db: Session, body: Row, user: Row, record: Record) -> Row:
     "/api/categories/<id:id>",
     auth=ADMIN,
     body=CHANGED_CATEGORY,
+    checks=problems_of_change,
     returns=CATEGORY,
     clashes={"uq_categories_name": DuplicateName},
     compress=True,

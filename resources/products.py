@@ -5,6 +5,7 @@ from bottle import response
 from core.app import app
 from core.contract.etag import etag_of, matches
 from core.contract.fields import LARGEST_COUNT
+from core.contract.forms import Problem
 from core.contract.validation import Body, Headers
 from core.db.database import Row, Session
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
@@ -74,10 +75,17 @@ def get_product(db: Session, id: int, user: Row | None) -> Row:
     return product
 
 
+def problems_of(db: Session, body: Row) -> list[Problem]:
+    """Return what stands against these fields of a product. Its category is locked: nobody deletes it meanwhile."""
+    id = body.get("category_id")
+    return [("category_id", NO_CATEGORY)] if id is not None and not lock_categories(db, [id]) else []
+
+
 @app.post(
     "/api/products",
     auth=ADMIN,
     body=NEW_PRODUCT,
+    checks=problems_of,
     returns=PRODUCT,
     status=201,
     compress=True,
@@ -88,10 +96,8 @@ def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
 
     Name and price are needed. An empty description is stored as null.
     """
-    values = DEFAULTS | body
-    lock_category(db, values)
     with words_kept(db, []) as added:
-        id = db.add("products/add", **stored(values))
+        id = db.add("products/add", **stored(DEFAULTS | body))
         added.append(id)
     response.set_header("Location", f"/api/products/{id}")
     product = tagged(existing(db, id))
@@ -104,6 +110,7 @@ def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
     auth=ADMIN,
     headers=IF_MATCH,
     body=CHANGED_PRODUCT,
+    checks=problems_of,
     returns=PRODUCT,
     raises=(PreconditionFailed,),
     compress=True,
@@ -173,8 +180,6 @@ def change(db: Session, id: int, sent: Row, *, user: Row, record: Record, if_mat
     if if_match is not None and not matches(if_match, before):
         raise PreconditionFailed()
     values = state(before) | sent
-    if "category_id" in sent:
-        lock_category(db, values)
     with words_kept(db, [(before, values | {"id": id})]):
         changed = db.run("products/update", id=id, **stored(values))
     if not changed:
@@ -190,13 +195,6 @@ def existing(db: Session, id: int) -> Row:
     if product is None:
         raise NotFound(NO_PRODUCT)
     return product
-
-
-def lock_category(db: Session, values: Row) -> None:
-    """Lock the category of a product, so that nobody deletes it meanwhile; raise ValidationError if there is none."""
-    id = values["category_id"]
-    if id is not None and not lock_categories(db, [id]):
-        raise ValidationError(("category_id", NO_CATEGORY))
 
 
 def stored(values: Row) -> Row:

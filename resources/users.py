@@ -4,6 +4,7 @@ from bottle import response
 
 from core import errors
 from core.app import app
+from core.contract.forms import Problem
 from core.contract.shapes import Shape, field
 from core.contract.validation import Body, OptionalBody
 from core.db.database import Row, Session
@@ -13,7 +14,7 @@ from core.identity.limits import Limit
 from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
 from core.shop import Shop
-from resources.users_rules import ACCOUNT, EMAIL, PASSWORD, USERNAME, address_of, chosen, unreserved
+from resources.users_rules import ACCOUNT, EMAIL, PASSWORD, USERNAME, address_of, problems_of
 from resources.users_sessions import CURRENT_PASSWORD, ENDED, guess_of, reauthenticated
 
 TAG = "Accounts"
@@ -29,31 +30,33 @@ REGISTERING = Limit("register", "30/minute; 300/hour")
 CHANGING = Limit("account", "60/minute; 120/hour")  # by the hour, as it tells which names and addresses are taken
 
 
+def problems_of_new(db: Session, body: Row, shop: Shop) -> list[Problem]:
+    """Return what stands against a new account.
+
+    It is looked for before the password's hash is made, so that nobody waits for a row while another makes a hash.
+    """
+    return problems_of(db, body, shop)
+
+
 @app.post(
     "/api/users/register",
     auth=PUBLIC,
     limit=REGISTERING,
     body=NEW_USER,
+    checks=problems_of_new,
     returns=ACCOUNT,
     clashes=TAKEN,
     status=201,
     message="Account created.",
 )
-def register(db: Session, body: Row, passwords: Passwords, shop: Shop) -> Row:
+def register(db: Session, body: Row, passwords: Passwords, *, shop: Shop) -> Row:
     """Create an account.
 
     It is a customer's, and not logged in yet: `login` gives a token. Name and e-mail address must be new.
     """
-    name, email = unreserved(body["username"], shop), address_of(body["email"])
-    chosen(body["password"], shop, name, email)
-    # The hash is made before the row, so that nobody waits for the row while another request makes a hash.
-    if db.one("users/login_by_username", username=name):
-        raise errors.DuplicateUsername()
-    if db.one("users/login_by_email", email=email):
-        raise errors.DuplicateEmail()
     with passwords.budget():
         hashed = passwords.hash(body["password"])
-    id = db.add("users/add", username=name, email=email, password_hash=hashed)
+    id = db.add("users/add", username=body["username"], email=address_of(body["email"]), password_hash=hashed)
     response.set_header("Location", f"/api/users/{id}")
     audit.note("register", user_id=id)
     return db.one("users/get", id=id)
@@ -80,11 +83,17 @@ def get_account(db: Session, id: int) -> Row:
     return account
 
 
+def problems_of_change(db: Session, id: int, body: Row, shop: Shop) -> list[Problem]:
+    """Return what stands against these new fields of an account."""
+    return problems_of(db, body, shop, get_account(db, id))
+
+
 @app.put(
     "/api/users/<id:id>",
     auth=OWNER,
     limit=CHANGING,
     body=CHANGED_USER,
+    checks=problems_of_change,
     returns=ACCOUNT,
     raises=(errors.ReauthenticationRequired,),
     clashes=TAKEN,
@@ -103,13 +112,8 @@ def update_account(
         raise errors.ValidationError(("username", "Send at least one of username, email and password."))
     name, password = body.get("username"), body.get("password")
     email = address_of(body["email"]) if "email" in body else None
-    present = get_account(db, id)
-    if email == present["email"]:
+    if email == get_account(db, id)["email"]:
         email = None
-    if name and name.lower() != present["username"].lower():
-        unreserved(name, shop)
-    if password:
-        chosen(password, shop, present["username"], present["email"], name, email)
     sensitive = password or email
     verified = reauthenticated(db, body, user, passwords=passwords, tokens=tokens, delays=delays) if sensitive else None
     hashed = None

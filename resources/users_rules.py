@@ -6,8 +6,10 @@ from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 
+from core.contract.forms import Problem
 from core.contract.shapes import Shape, field
-from core.errors import ValidationError
+from core.db.database import Row, Session
+from core.errors import DuplicateEmail, DuplicateUsername
 from core.identity.passwords import LONGEST_PASSWORD, SHORTEST_HINT, is_acceptable
 from core.shop import Shop
 
@@ -75,39 +77,49 @@ ACCOUNT = Shape(
 )
 
 
+def problems_of(db: Session, body: Row, shop: Shop, present: Row | None = None) -> list[Problem]:
+    """Return what stands against an account with these fields; `present`: what it is so far."""
+    before: Row = present or {"id": None, "username": "", "email": ""}
+    name = body.get("username") or before["username"]
+    email = address_of(body["email"]) if "email" in body else before["email"]
+    found: dict[str, str] = {}
+    if name.lower() != before["username"].lower() and _is_reserved(name, shop):
+        found["username"] = "Is reserved for the shop. Choose another one."
+    if email is None:
+        found["email"] = EMAIL_ISSUE
+    known = (name, email, before["username"], before["email"])
+    if "password" in body and not _may_be_chosen(body["password"], shop, *(text for text in known if text)):
+        found["password"] = UNACCEPTABLE
+    taken = {row["field"] for row in db.many("users/taken", id=before["id"], username=name, email=email)}
+    clashes = [clash for clash in (DuplicateUsername, DuplicateEmail) if clash.field in taken - found.keys()]
+    return [*found.items(), *clashes]
+
+
 def normal(typed: str) -> str:
     """Return an e-mail address as it would be stored; for what is none, something that nobody has."""
-    try:
-        return address_of(typed)
-    except ValidationError:
-        return "nobody " + typed[:200].lower()
+    return address_of(typed) or "nobody " + typed[:200].lower()
 
 
-def address_of(typed: str) -> str:
-    """Return an e-mail address in the form in which it is stored; raise ValidationError."""
+def address_of(typed: str) -> str | None:
+    """Return an e-mail address in the form in which it is stored; None for what is none."""
     with contextlib.suppress(EmailNotValidError):
         if len(typed) <= LONGEST_EMAIL:  # before it is normalised, which takes quadratic time
             found = validate_email(typed, check_deliverability=False, test_environment=True).normalized.lower()
             if len(found) <= LONGEST_EMAIL:
                 return found
-    raise ValidationError(("email", EMAIL_ISSUE))
+    return None
 
 
-def chosen(password: str, shop: Shop, *names: str | None) -> str:
-    """Return the password if an account with these names and addresses may have it; raise ValidationError."""
-    hints = [re.split("[@+]", name)[0] for name in names if name]
+def _is_reserved(name: str, shop: Shop) -> bool:
+    """Whether people would take this name for the shop's own."""
+    return bool(RESERVED.match(name)) or _plain(name) == _plain(shop.name)
+
+
+def _may_be_chosen(password: str, shop: Shop, *known: str) -> bool:
+    """Whether an account with these names and addresses may have this password."""
     shops = _plain(shop.name)
     holds_shop = len(shops) >= SHORTEST_HINT and shops in _plain(password)
-    if holds_shop or not is_acceptable(password, *hints):
-        raise ValidationError(("password", UNACCEPTABLE))
-    return password
-
-
-def unreserved(name: str, shop: Shop) -> str:
-    """Return the name if it may be chosen; raise ValidationError."""
-    if RESERVED.match(name) or _plain(name) == _plain(shop.name):
-        raise ValidationError(("username", "Is reserved for the shop. Choose another one."))
-    return name
+    return not holds_shop and is_acceptable(password, *(re.split("[@+]", text)[0] for text in known))
 
 
 def _plain(name: str) -> str:

@@ -86,7 +86,8 @@ class Idempotency:
         stranger = environ["bodega.address"] if session_id is None and user_id is None else None
         id = self._digest("id", user_id, session_id, stranger, environ["PATH_INFO"], key)
         upload = hashlib.sha256(arguments.get("upload", b"")).hexdigest()
-        fingerprint = self._digest("sent", environ.get("QUERY_STRING", ""), arguments.get("body"), upload)
+        body = [arguments.get("body"), arguments.get("problems")]  # the latter are of fields that the former lacks
+        fingerprint = self._digest("sent", environ.get("QUERY_STRING", ""), body, upload)
         if not self._claim(db, id, fingerprint):
             return self._stored(db, id, fingerprint)
         data = dump(callback(db=db, **arguments))

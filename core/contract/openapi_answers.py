@@ -24,6 +24,7 @@ TAKEN = Shape(
     "TakenDetails",
     field=field("string", "What is taken: username or email.", "username"),
     issue=field("string", "A sentence that can be shown beside it.", "Is taken. Choose another one."),
+    errors=field("list", "All that is taken, the first one too.", items=PROBLEM),
 )
 REFUSED_CODE = errors.InsufficientStock.code
 REFUSED = Shape(

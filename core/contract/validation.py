@@ -80,6 +80,13 @@ class Schema:
 
     def check(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return the document with defaults and coerced values; raise ValidationError for all that is wrong."""
+        known, problems = self.examine(document)
+        if problems:
+            raise ValidationError(*problems)
+        return known
+
+    def examine(self, document: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """Return the fields that pass, with defaults and coerced values; and the problems: (field, issue)."""
         # Unknown fields are found here: thousands of them would keep cerberus busy for minutes.
         unknown = list(itertools.islice((field for field in document if field not in self.fields), MOST_UNKNOWN))
         known = self._defaults | {field: value for field, value in document.items() if field in self.fields}
@@ -101,9 +108,10 @@ class Schema:
         validator = _Validator(self._rules)  # a new one each time: a shared one mixes up its callers' errors
         # Without cerberus' own normalising: it copies and checks the rules each time, nine tenths of the whole.
         if validator.validate(known, normalize=False) and not unknown and not problems:
-            return known
+            return known, []
         problems += [self._problem(error) for error in validator._errors] + [self._unknown(field) for field in unknown]
-        raise ValidationError(*dict.fromkeys(problems))
+        failed = {field.partition("[")[0] for field, _ in problems}  # items[3].quantity is one of items
+        return {field: value for field, value in known.items() if field not in failed}, list(dict.fromkeys(problems))
 
     def _checked_each(self, field: str, given: Any) -> tuple[Any, list[tuple[str, str]]]:
         """Return a list of objects, checked by the rule `each`, and their problems: ("items[3].quantity", …)."""
@@ -159,6 +167,10 @@ class Body(Schema):
         if self._remembered and len(raw) <= LONGEST_REMEMBERED:
             return dict(self._remembered(raw))
         return self._check_raw(raw)
+
+    def examined(self, environ: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """Return what `examine` returns of a request's body."""
+        return self.examine(parsed(json_of(environ)))
 
     def _check_raw(self, raw: bytes) -> dict[str, Any]:
         return self.check(parsed(raw))
@@ -242,7 +254,10 @@ NO_QUERY = Query()
 
 
 class Validation:
-    """The plugin that checks what a route declares before its handler runs."""
+    """The plugin that checks what a route declares before its handler runs.
+
+    Where the route has `checks`, the problems of a body are passed on to them (core/contract/forms.py).
+    """
 
     name = "validation"
     api = 2
@@ -250,7 +265,7 @@ class Validation:
     def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
         """Wrap every route; a handler gets of query and body what it names."""
         query = route.config.get("query", NO_QUERY)
-        body, consumes, headers = map(route.config.get, ("body", "consumes", "headers"))
+        body, checks, consumes, headers = map(route.config.get, ("body", "checks", "consumes", "headers"))
         names = inspect.signature(route.callback).parameters
 
         def validated(**arguments: Any) -> Any:
@@ -260,7 +275,9 @@ class Validation:
             checked = query.check_text(environ.get("QUERY_STRING", ""))
             if "query" in names:
                 arguments["query"] = checked
-            if body:
+            if body and checks:
+                arguments["body"], arguments["problems"] = body.examined(environ)
+            elif body:
                 arguments["body"] = body.read(environ)
             if consumes:
                 arguments["upload"] = consumes.read(environ)

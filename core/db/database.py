@@ -22,7 +22,7 @@ from core.cache import Cache
 from core.database_url import DatabaseUrl
 from core.db import drivers
 from core.db.drivers import DatabaseError, connect, number
-from core.db.mysql_errors import LOST, REFUSED, RETRYABLE, UNREACHABLE, Clashes, client_error
+from core.db.mysql_errors import CONSTRAINTS, LOST, REFUSED, RETRYABLE, UNREACHABLE, Clashes, client_error
 from core.db.session import Row, Session
 from core.db.statements import Statements
 from core.errors import ServiceUnavailable
@@ -91,9 +91,11 @@ class Database:
         """Run `work(db)` in a transaction and return what it returns.
 
         After a deadlock or a lock wait, and once after a connection that died of old age, all of it runs again
-        (nothing was stored), at most TRIES times and only while `timeout` lasts. After COMMIT was sent nothing is
-        repeated: it may have been stored. Raises ApiError: for a constraint what `clashes` says it means, or Conflict;
-        ServiceUnavailable for a database that is out of reach; and DatabaseError for what is a bug.
+        (nothing was stored), at most TRIES times and only while `timeout` lasts. It also runs again, once, where a
+        constraint of `clashes` refuses: others were faster, and the checks in `work` can tell all that is taken by now.
+        After COMMIT was sent nothing is repeated: it may have been stored. Raises ApiError: for a constraint what
+        `clashes` says it means, or Conflict; ServiceUnavailable for a database that is out of reach; and DatabaseError
+        for what is a bug.
 
         With `statement_timeout`, in seconds, it runs on a connection of its own whose statements may take so long each,
         and LONG_TRIES times at most.
@@ -102,6 +104,7 @@ class Database:
         if started < self._down_until:  # one thread has just waited in vain; the others need not
             raise ServiceUnavailable(UNREACHABLE)
         tries = LONG_TRIES if statement_timeout else TRIES
+        overtaken = False
         for attempt in range(1, tries + 1):
             session = None
             try:
@@ -116,7 +119,10 @@ class Database:
                         "The database did not confirm the change. Look whether it is there, then try again."
                     ) from error
                 spent = time.monotonic() - started
-                if attempt == tries or not self._worth_repeating(number(error), attempt, spent, statement_timeout):
+                again = self._worth_repeating(number(error), attempt, spent, statement_timeout)
+                if clashes and not overtaken and number(error) in CONSTRAINTS:
+                    again = overtaken = True
+                if attempt == tries or not again:
                     if number(error) in LOST | REFUSED:
                         self._down_until = time.monotonic() + DOWN_FOR
                     raise client_error(self.url, error, clashes or {}, self._report) from error

@@ -1,5 +1,5 @@
 -- The categories of these names, compared as the column compares them. categories/lock_many locks them afterwards.
--- used by: POST /api/products/import
+-- used by: POST /api/products/import, POST /api/categories, PUT /api/categories/{id}
 -- returns: many
 -- params:
 --   names  JSON: [name, …]

@@ -1,5 +1,5 @@
 -- What a login by email is checked against.
--- used by: POST /api/users/login, POST /api/users/register
+-- used by: POST /api/users/login
 -- returns: one
 -- params:
 --   email  in lower case

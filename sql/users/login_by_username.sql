@@ -1,5 +1,5 @@
 -- What a login by username is checked against.
--- used by: POST /api/users/login, POST /api/users/register
+-- used by: POST /api/users/login
 -- returns: one
 -- params:
 --   username  in any case; ASCII only, or the key cannot be used

@@ -52,8 +52,21 @@ def test_a_name_is_one_categorys_in_any_case_and_accent(client, root):
         client.post_json("/api/categories", {"name": "UQ_users_email"}, headers=root),
     ):
         assert problem(answer) == (409, "CONFLICT", "name")
-        assert answer.json["error"]["details"]["issue"].endswith("Choose another one.")
+        issue = answer.json["error"]["details"]["issue"]
+        assert issue.endswith("Choose another one.")
+        assert answer.json["error"]["details"]["errors"] == [{"field": "name", "issue": issue}]
     assert client.put_json(other, {"name": "UQ_USERS_EMAIL"}, headers=root).status_int == 200
+
+
+def test_all_that_is_wrong_with_a_category_is_told_at_once_a_taken_name_too(client, root, make):
+    make.category("Café")
+    path = f"/api/categories/{make.category('Books')}"
+    body = {"name": "cafe", "description": 5}
+
+    for refused in (client.post_json("/api/categories", body, headers=root), client.put_json(path, body, headers=root)):
+        assert (refused.status_int, refused.json["error"]["code"]) == (400, "VALIDATION_ERROR")
+        fields = [problem["field"] for problem in refused.json["error"]["details"]["errors"]]
+        assert fields == ["description", "name"]
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 101, "a\nb", None, 5])

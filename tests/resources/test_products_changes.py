@@ -83,6 +83,27 @@ def test_only_what_is_sent_is_changed(client, root, make):
     assert client.get(path).json["data"] == data
 
 
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"name": "", "price": -1, "category_id": 99}, {"name", "price", "category_id"}),
+        ({"price": 1.999, "category_id": 99, "colour": "red"}, {"price", "colour", "category_id"}),
+        ({"name": "Lamp", "price": 1, "category_id": 99}, {"category_id"}),
+        ({"name": "Lamp", "price": 0, "category_id": "no"}, {"price", "category_id"}),
+    ],
+)
+def test_all_that_is_wrong_with_a_product_is_told_at_once_a_missing_category_too(client, root, make, body, fields):
+    path = f"/api/products/{make.product()}"
+
+    created = client.post_json("/api/products", {"name": "Lamp"} | body, headers=root)
+    changed = client.put_json(path, body, headers=root)
+
+    for refused in (created, changed):
+        assert (refused.status_int, refused.json["error"]["code"]) == (400, "VALIDATION_ERROR")
+        problems = refused.json["error"]["details"]["errors"]
+        assert len(problems) == len(fields) and {problem["field"] for problem in problems} == fields
+
+
 def test_changing_nothing_at_all_is_refused(client, root, make):
     refused = client.put_json(f"/api/products/{make.product()}", {}, headers=root)
 

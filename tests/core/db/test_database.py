@@ -286,6 +286,22 @@ def test_a_constraint_means_what_the_caller_says(db, sql):
     assert type(raised.value) is Conflict
 
 
+def test_whoever_is_overtaken_looks_again_once_and_only_where_clashes_are_declared(db, sql):
+    sql("INSERT INTO categories (name) VALUES ('Tea')")
+    runs = []
+
+    def clash(session):
+        runs.append(session.again)
+        session.add("categories/add", name="Tea", description=None)
+
+    with pytest.raises(ServiceUnavailable):
+        db.transaction(clash, clashes={"uq_categories_name": ServiceUnavailable})
+    with pytest.raises(Conflict):
+        db.transaction(clash)
+
+    assert runs == [False, True, False]
+
+
 def test_a_statement_that_the_account_may_not_run_leaves_the_others_alone(db, sql, accounts, caplog):
     if accounts.application == accounts.owner:
         pytest.skip("TEST_DATABASE_URL is an account that may do all")
