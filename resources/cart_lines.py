@@ -1,6 +1,7 @@
 """Carts as they are read and answered: their lines, what is wrong with a line, the total, and whose cart it is."""
 
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any
 
 from bottle import response
@@ -101,8 +102,8 @@ def read(db: Session, session_id: str, user: Row | None, shop: Shop) -> Row:
 
 
 def lines(db: Session, session_id: str, user: Row | None) -> list[Row]:
-    """Return the lines of a cart, as rows of cart/show. Raises Forbidden for another account's."""
-    return [row for row in rows_of(db, session_id, user) if row["id"] is not None]
+    """Return the lines of a cart by their ids, as rows of cart/show. Raises Forbidden for another account's."""
+    return sorted((row for row in rows_of(db, session_id, user) if row["id"] is not None), key=itemgetter("id"))
 
 
 def rows_of(db: Session, session_id: str, user: Row | None) -> list[Row]:
@@ -122,8 +123,8 @@ def lock(db: Session, statement: str, session_id: str, user: Row | None, if_matc
     version than the one before.
     """
     version = db.add(statement, session_id=session_id, user_id=user and user["id"])
-    if not version and (statement == "cart/lock" or db.many("cart/show", session_id=session_id)):
-        raise Forbidden(FOREIGN)
+    if not version and (rows_of(db, session_id, user) or statement == "cart/lock"):
+        return lock(db, statement, session_id, user, if_match)  # it was made only now
     if if_match is not None and not names(if_match, max(0, version - 1)):
         raise PreconditionFailed(
             "The cart was changed since you read it. Read it again, and send the change with its new ETag."
@@ -143,7 +144,7 @@ def names(if_match: str, version: int) -> bool:
 
 def cart_of(session_id: str, rows: list[Row], currency: str) -> Row:
     """Return a cart as it is answered. `rows`: of cart/show."""
-    items = [item_of(row) for row in rows if row["id"] is not None]
+    items = sorted((item_of(row) for row in rows if row["id"] is not None), key=itemgetter("id"))
     return {
         "session_id": session_id,
         "version": rows[0]["version"] if rows else 0,

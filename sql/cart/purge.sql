@@ -9,5 +9,5 @@
 DELETE FROM carts
 WHERE user_id IS NULL
   AND updated_at <= CURRENT_TIMESTAMP - INTERVAL %(age)s SECOND
-ORDER BY updated_at
+ORDER BY user_id, updated_at
 LIMIT %(limit)s

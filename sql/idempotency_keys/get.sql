@@ -3,7 +3,7 @@
 -- returns: one
 -- params:
 --   id  as in idempotency_keys/add
--- sample: id=(SELECT UNHEX(SHA2('sample', 256)))
+-- sample: id=(SELECT MIN(id) FROM idempotency_keys)
 -- plan: the primary key
 SELECT fingerprint, answer
 FROM idempotency_keys

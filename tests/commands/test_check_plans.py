@@ -26,6 +26,7 @@ FILLED = (  # as many accounts, sessions, lines in carts and entries in the audi
        SELECT CONCAT('cart', id - 1), 1, NOW() - INTERVAL id * 100 MINUTE FROM products WHERE id <= 2000""",
     """INSERT INTO idempotency_keys (id, fingerprint, created_at)
        SELECT UNHEX(SHA2(id, 256)), '', NOW() - INTERVAL id MINUTE FROM products""",
+    "UPDATE carts SET user_id = 1 WHERE session_id = 'cart1'",
     """INSERT INTO cart_items (session_id, product_id, updated_at)
        SELECT CONCAT('cart', MOD(id, 2000)), id, NOW() - INTERVAL id * 10 MINUTE FROM products""",
     """INSERT INTO audit_entries (user_id, user_name, entity, entity_id, action)
