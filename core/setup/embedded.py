@@ -106,6 +106,8 @@ class Embedded:
             raise CommandError(
                 "MariaDB's program mariadb-install-db is missing beside mariadbd. Reinstall MariaDB's server."
             )
+        half.mkdir(parents=True)
+        places = os.pathsep.join([os.environ.get("PATH", ""), *system.PLACES])
         done = subprocess.run(
             [
                 maker,
@@ -117,7 +119,7 @@ class Embedded:
             ],
             capture_output=True,
             check=False,
-            env={**os.environ, "PATH": os.pathsep.join([os.environ.get("PATH", ""), *system.PLACES])},
+            env={**os.environ, "PATH": places, "TMPDIR": str(half)},  # not /tmp, for the reason given in _start
         )
         if done.returncode:
             said = (done.stdout + done.stderr).decode(errors="replace")

@@ -450,6 +450,17 @@ def test_another_servers_temporary_tables_are_left_alone(data):
         theirs.unlink(missing_ok=True)
 
 
+@pytest.mark.slow
+def test_another_servers_temporary_tables_are_left_alone_when_the_data_are_made(tmp_path):
+    theirs = pathlib.Path(tempfile.gettempdir(), f"#sql-temptable-bodega-made-{os.getpid()}.MAI")
+    theirs.touch()
+    try:
+        embedded.Embedded(tmp_path / "data", tell=lambda line: None)._create()
+        assert theirs.exists()
+    finally:
+        theirs.unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize(("machine", "pool"), [(512 << 20, 256 << 20), (4 << 30, 1 << 30), (64 << 30, 2 << 30)])
 def test_the_database_takes_a_quarter_of_the_memory_within_bounds(monkeypatch, machine, pool):
     monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": machine // 4096}.get)
