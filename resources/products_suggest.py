@@ -7,9 +7,9 @@ What is typed is the beginning of a name, or words of it, each perhaps a beginni
   each; the newest products of those few are looked at. For several words, those of the rarest one are;
 - in the names of the categories.
 
-All of it is bounded: READ products are looked at by name, and READ by words, of however many there are. So it takes
-1 to 5 ms at a million products (docs/performance.md). The full-text index takes 20 ms for a word in 25,000 products,
-however few are asked for, and 250 ms for the beginning of many words.
+All of it is bounded: READ_NAMES products are looked at by name, and READ by words, of however many there are. So it
+takes 1 to 5 ms at a million products (docs/performance.md). The full-text index takes 20 ms for a word in 25,000
+products, however few are asked for, and 250 ms for the beginning of many words.
 
 Where nothing is found, words that no name has are spelled anew: all spellings that are one letter away (some 50 for
 each letter) are looked up, 2 to 4 µs each. So no table of misspellings has to be kept.
@@ -30,8 +30,9 @@ from resources.products_search import words_of
 
 PLACES = 10  # suggestions in an answer
 CATEGORY_PLACES, NAME_PLACES = 3, 4  # of these, if the other kinds need theirs
-READ = 500  # products that are looked at
-FIRST = 50  # of those found by a word: some may have one name
+READ_NAMES = 200  # products that are looked at by name: some may have one name
+READ = 500  # products that are looked at by a word, if there are further words
+FIRST = 50  # of those that are found by a word: some may have one name
 MOST_WORDS = 8  # typed words that count
 LONGEST_WORD = 40  # characters, as product_words has them
 MOST_BEGUN = 50  # words that begin as a typed one does
@@ -100,7 +101,7 @@ def suggestions(db: Session, text: str) -> list[Row]:
         return []
     begun = " ".join(text.split())
     categories = _categories(db, words, PLACES)
-    names = db.many("products/suggest_names", first=begun, last=begun + LAST, read=READ, limit=PLACES)
+    names = db.many("products/suggest_names", first=begun, last=begun + LAST, read=READ_NAMES, limit=PLACES)
     # Nearly every product has a word that begins with a given letter: names that begin so are enough then.
     with_words = [] if len(begun) == 1 and len(names) == PLACES else _with_words(db, words)
     ordered = [("category", row) for row in categories[:CATEGORY_PLACES]]

@@ -4,8 +4,8 @@
 -- params:
 --   ids  JSON: [id, …]
 -- sample: ids='[1, 2, 3]'
--- allow: temporary table on document (the words of some names)
--- allow: filesort on derived (the same)
+-- allow: temporary table and filesort on derived (the words of some names)
+-- allow: temporary table on document (the same)
 -- plan: the words of each product's name, as in products/add_words; those that are new are added in one order, so that
 --       two who bring the same ones wait for each other and have no deadlock
 INSERT IGNORE INTO known_words (word)

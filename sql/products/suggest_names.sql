@@ -6,8 +6,8 @@
 --   last   what sorts behind all that begins with it
 --   read   how many products are looked at
 --   limit  at most so many names
--- sample: first='arc', last='arcz', read=500, limit=10
--- sample: first='a', last='az', read=500, limit=10
+-- sample: first='arc', last='arcz', read=200, limit=10
+-- sample: first='a', last='az', read=200, limit=10
 -- allow: temporary table and filesort on derived (the rows that are looked at)
 -- plan: a range of ix_products_name, which covers it. Of products with one name it gives the oldest.
 SELECT MIN(p.id) AS id, p.name

@@ -6,14 +6,15 @@
 -- sample: words='["lamp", "lama", "lam", "damp"]'
 -- allow: full scan on document (the spellings)
 -- allow: temporary table and filesort on document (those that are known: few)
--- plan: a look-up in known_words for each spelling, and for those that are known one in product_words
+-- plan: a look-up in known_words for each spelling, and for those that are known one in product_words, as in
+--       products/suggest_words
 SELECT
     k.word,
     (
         SELECT w.product_id
         FROM product_words AS w
         WHERE w.word = k.word
-        ORDER BY w.product_id DESC
+        ORDER BY w.word DESC, w.product_id DESC
         LIMIT 1
     ) AS newest_id
 FROM JSON_TABLE(%(words)s, '$[*]' COLUMNS (word VARCHAR(41) PATH '$')) AS j

@@ -8,14 +8,15 @@
 --   limit  at most so many words
 -- sample: first='la', last='laz', limit=100
 -- sample: first='c', last='cz', limit=100
--- plan: a range of known_words, and for each word the end of its range in product_words, however many products have it
+-- plan: a range of known_words, and for each word the end of its range in product_words, however many products have it.
+--       Without w.word DESC, MySQL would read and sort all of that range.
 SELECT
     k.word,
     (
         SELECT w.product_id
         FROM product_words AS w
         WHERE w.word = k.word
-        ORDER BY w.product_id DESC
+        ORDER BY w.word DESC, w.product_id DESC
         LIMIT 1
     ) AS newest_id
 FROM known_words AS k
