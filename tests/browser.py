@@ -111,6 +111,16 @@ class Browser:
         """Return the element that has the focus."""
         return self.driver.switch_to.active_element
 
+    def authorize(self, **values):
+        """Fill in Authorize, by the names of the security schemes, and close it."""
+        self.click(self.one(".btn.authorize"))
+        for name, value in values.items():
+            (form,) = [form for form in self.all(".auth-container") if name == self.all("code", form)[0].text]
+            self.type(self.one("input", form), value)
+            self.click(self.one(".auth-btn-wrapper .authorize", form))
+            self.one(".auth-btn-wrapper [aria-label=Logout]", form)
+        self.click(self.one(".close-modal"))
+
     def fetch(self, url, **options):
         """Fetch as the page's own script would; return what it can see, or the name of its error."""
         return self.driver.execute_async_script(
