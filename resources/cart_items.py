@@ -20,7 +20,15 @@ from core.identity.auth import PUBLIC
 from core.identity.limits import Limit
 from core.shop import Shop
 from resources import cart_lines
-from resources.cart_lines import CHANGE, CHANGE_IN_PATH, CHANGED_CART, CHANGED_ITEM, MOST_LINES, MOST_PIECES
+from resources.cart_lines import (
+    CHANGE,
+    CHANGE_IN_PATH,
+    CHANGED_CART,
+    CHANGED_ITEM,
+    MOST_LINES,
+    MOST_PIECES,
+    SET_ITEM,
+)
 
 TAG = "Cart"
 # Anybody may store lines, under any session id. 3000 lines suffice for an office with a thousand shoppers, or for
@@ -167,7 +175,7 @@ def add_cart_items(
     headers=CHANGE,
     body=NEW_QUANTITY,
     message="Quantity set.",
-    returns=CHANGED_ITEM,
+    returns=SET_ITEM,
     raises=CHANGE_REFUSALS,
 )
 def update_cart_item(
@@ -197,7 +205,7 @@ def update_cart_item(
     headers=CHANGE_IN_PATH,
     body=NEW_QUANTITY,
     message="Quantity set.",
-    returns=CHANGED_ITEM,
+    returns=SET_ITEM,
     raises=CHANGE_REFUSALS,
 )
 def update_cart_item_by_session_id(
@@ -205,7 +213,7 @@ def update_cart_item_by_session_id(
 ) -> Row:
     """Set how many of a product the cart holds, by the line's id.
 
-    A quantity of 0 removes it. Nothing is set that the stock does not suffice for.
+    A quantity of 0 removes it: the answer then is the cart alone. Nothing is set that the stock does not suffice for.
     """
     product_id = product_of(db, session_id, item_id, user, shop)
     return update_cart_item(db, session_id, product_id, body, user, shop=shop, if_match=if_match)

@@ -92,6 +92,7 @@ CART = Shape(
 WHOLE = field("dict", "The whole cart after the change.", shape=CART)
 CHANGED_CART = Shape("ChangedCart", cart=WHOLE)
 CHANGED_ITEM = Shape("ChangedCartItem", **ITEM_FIELDS, cart=WHOLE)
+SET_ITEM = Shape("SetCartItem", **ITEM_FIELDS, cart=WHOLE).at_least("cart")  # with quantity 0 there is no item left
 
 
 def read(db: Session, session_id: str, user: Row | None, shop: Shop) -> Row:

@@ -118,7 +118,7 @@ def _reference(shape: Shape, parts: Parts | None) -> dict[str, Any]:
         parts[shape.name] = {
             "type": "object",
             "properties": {name: schema_of(rules, parts) for name, rules in shape.fields.items()},
-            "required": [name for name, rules in shape.fields.items() if rules.get("required", True)],
+            "required": shape.required,
             "additionalProperties": False,
         }
     return reference("schemas", shape.name)

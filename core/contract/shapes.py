@@ -14,6 +14,12 @@ class Shape:
     def __init__(self, name: str, /, **fields: dict[str, Any]) -> None:
         self.name = name
         self.fields = fields
+        self.required = [name for name, rules in fields.items() if rules.get("required", True)]
+
+    def at_least(self, *names: str) -> "Shape":
+        """Return this shape, of which every answer has these fields, and its example all of them."""
+        self.required = list(names)
+        return self
 
     @property
     def many(self) -> "Rules":
