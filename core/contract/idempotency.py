@@ -33,8 +33,7 @@ KEY = re.compile(r'(?P<bare>[!#-~]{1,255})\Z|"(?P<quoted>[ !#-~]{1,255})"\Z')
 ISSUE = "Must be 1 to 255 characters of ASCII, bare or in quotes; best a new UUID for each request."
 KEY_SCHEMA = {
     "type": "string",
-    "minLength": 1,
-    "maxLength": 257,
+    "pattern": '^([!#-~]{1,255}|"[ !#-~]{1,255}")$',  # as KEY has it
     "description": "Send a new UUID with each new request, and the same one when you repeat it: it then has its effect "
     "once, and the answer is the first one. Stored for 24 hours.",
     "examples": ["8e03978e-40d5-43dd-bc93-6894a57f9324"],

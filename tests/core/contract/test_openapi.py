@@ -217,7 +217,11 @@ def test_a_body_is_taken_exactly_if_its_schema_in_the_document_takes_it(name):
 
 # True of a running shop
 
-ENDING = ("deleteAccount", "logout")  # end the session that they are asked with: each with a token of its own
+ENDING = (
+    "deleteAccount",
+    "logout",
+    "endSessions",
+)  # end the session that they are asked with: each with a token of its own
 
 
 @pytest.fixture
