@@ -19,6 +19,7 @@ from resources.products_search import Found, Search
 MOST_ON_A_PAGE = 100
 EVERY = (0,)  # category_ids: do not filter on them
 FEW = 5_000  # products that are sorted sooner than they are found in the order of the list
+ONE_OF_SEVERAL = 1_000  # rows that a count of one of several categories is taken to cost, if it is not cached
 AMOUNT = {"type": "decimal", "min": 0, "max": Decimal("99999999.99")}
 NOTHING = {"per_page": 20, "facets": False, "in_stock": False, "search": ""}  # values that ask for nothing
 ALONE = "Must be left out when 'ids' is given."
@@ -192,7 +193,7 @@ def _list(priced: Priced, filters: Row, sort: str, place: Place) -> Found:
     products = priced.one(0, "products/bounds")["products_at_most"] if several or filtered else 0
     cost = products // ENTRIES if filtered else 0  # without filters, counts are few and cached
     # Category by category: of one it is cheap, and people who choose one more need one count more.
-    each = cost // len(ids) if several or ids == EVERY else 0
+    each = max(cost // len(ids), ONE_OF_SEVERAL) if several else cost if ids == EVERY else 0
     counts = [priced.one(each, "products/count", category_id=id or None, **others) for id in ids]
     total = sum(count["total"] for count in counts)
     order = ORDERS[sort]

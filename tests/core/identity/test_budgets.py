@@ -17,7 +17,7 @@ from core.identity import budgets
 from core.identity.budgets import Budget, Budgets
 from core.identity.counters import Counters
 from core.identity.limits import Limits
-from resources import products_search
+from resources import products_list, products_search
 
 assert large  # a fixture of that page
 
@@ -67,6 +67,16 @@ def test_an_answer_from_memory_costs_nothing(counting, monkeypatch):
     statuses = [counting.get("/api/products?search=lamp", status="*").status_int for _ in range(20)]
 
     assert statuses == [200] * 20
+
+
+def test_counts_of_several_categories_cost_each_time_that_one_is_not_cached(counting, monkeypatch):
+    """Or who asks for 20 that there are not would drive the counts that others need out of memory, for nothing."""
+    allow(monkeypatch, 3 * products_list.ONE_OF_SEVERAL)
+
+    asked = ("1,2,3", "3,2", "1,3&page=2", "1,4")
+    statuses = [counting.get(f"/api/products?category_id={ids}", status="*").status_int for ids in asked]
+
+    assert statuses == [200, 200, 200, 429]
 
 
 def test_who_only_looks_at_lists_and_products_has_nothing_counted(counting, make, monkeypatch):
