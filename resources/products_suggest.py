@@ -32,10 +32,10 @@ PLACES = 10  # suggestions in an answer
 CATEGORY_PLACES, NAME_PLACES = 3, 4  # of these, if the other kinds need theirs
 READ_NAMES = 200  # products that are looked at by name: some may have one name
 READ = 500  # products that are looked at by a word, if there are further words
-FIRST = 50  # of those that are found by a word: some may have one name
-MOST_WORDS = 8  # typed words that count
+FIRST = 30  # of those that are found by a word: some may have one name
+MOST_WORDS = 6  # typed words that count
 LONGEST_WORD = 40  # characters, as product_words has them
-MOST_BEGUN = 50  # words that begin as a typed one does
+MOST_BEGUN = 30  # words that begin as a typed one does
 MOST_FOLLOWED = 5  # of these, whose products are looked at
 MOST_DEAD = 10  # words that no product has any more, before one that is looked for
 LAST = "\U0010ffff"  # sorts behind every letter
@@ -119,7 +119,7 @@ def did_you_mean(db: Session, text: str) -> str | None:
     One letter away: one more, one less, another one, or two neighbours swapped. Something is found for what it returns.
     """
     words = _typed(text)
-    wrong = [word for word in words if not _known(db, word)]
+    wrong = [word for word in words if len(word) >= SHORTEST_MISSPELLED and not _known(db, word)]
     if not 1 <= len(wrong) <= MOST_MISSPELLED:
         return None
     meant = {word: _respelled(db, word) for word in wrong}

@@ -7,8 +7,8 @@
 --   likely     the longest of those, which is looked for before the others are. NULL: none
 --   oldest_id  no product that is older than this one is looked at
 --   limit      at most so many products
--- sample: word='lamp', oldest_id=0, limit=50
--- sample: word='desk', in_name='["la"]', likely='la', oldest_id=1, limit=50
+-- sample: word='lamp', oldest_id=0, limit=30
+-- sample: word='desk', in_name='["la"]', likely='la', oldest_id=1, limit=30
 -- allow: full scan on document (the words of one request)
 -- plan: the range of the word in the primary key of product_words, from its end on, and products by primary key
 SELECT p.id, p.name
