@@ -2,6 +2,7 @@
 
 import functools
 import io
+import itertools
 import json
 import pathlib
 import random
@@ -154,6 +155,12 @@ def values(rules):
         found += texts_near(length) + spoiled("a" * length)
     for text in (rules.get("meta", {}).get("example"), *rules.get("allowed", ())):
         found += spoiled(text) if isinstance(text, str) else [json.dumps(text)]
+    if "each" in rules:
+        items = list(itertools.islice(bodies(rules["each"], random.Random("each")), 300))
+        found += [f"[{', '.join(items[at : at + length])}]" for length in (1, 2) for at in range(0, 300, length)]
+        good = next(item for item in items if not refused(item, rules["each"]))
+        lengths = {max(0, rules[bound] + away) for bound in ("minlength", "maxlength") for away in (-1, 0, 1)}
+        found += [f"[{', '.join([good] * length)}]" for length in sorted(lengths)]
     if rules["type"] == "amount":  # two things a schema cannot say: no exponent, and how many decimals
         too_fine = rf"-?[0-9]+\.[0-9]{{{rules['places']}}}0*[1-9]"
         found = [text for text in found if not re.match(rf"-?[0-9.]+[eE]|{too_fine}", text)]
