@@ -53,6 +53,23 @@ def test_a_cart_can_be_filled_from_the_page(chromium, shop_url, make):
     assert chromium.hosts() == {urlsplit(shop_url).netloc}
 
 
+def test_authorize_fills_the_session_id_of_every_cart_operation(chromium, shop_url, make):
+    product = make.product("Desk Lamp", price="19.90", stock=5)
+    chromium.open_docs(shop_url)
+    _, cart = Operation(chromium, "POST", "/api/cart").execute()
+
+    chromium.click(chromium.one(".btn.authorize"))
+    form = next(form for form in chromium.all(".auth-container") if "Session-ID" in form.text)
+    chromium.type(chromium.one("input", form), cart["data"]["session_id"])
+    chromium.click(chromium.one(".auth-btn-wrapper .authorize", form))
+    chromium.click(chromium.one(".auth-btn-wrapper .btn-done"))
+    added, _ = Operation(chromium, "POST", "/api/cart/items").execute({"product_id": product, "quantity": 3})
+    read, cart = Operation(chromium, "GET", "/api/cart").execute()
+
+    assert (added, read, cart["data"]["item_count"]) == (201, 200, 3)
+    assert chromium.complaints() == []
+
+
 def test_one_can_register_log_in_and_be_known_and_the_page_keeps_no_token(chromium, shop_url, sql):
     chromium.open_docs(shop_url)
 
