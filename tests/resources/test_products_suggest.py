@@ -391,6 +391,15 @@ def test_a_word_that_no_product_has_any_more_was_not_meant(client, root, sell, s
     assert suggest("lu") == []
 
 
+def test_words_that_no_product_has_any_more_do_not_stand_before_those_that_products_have(sell, suggest, sql):
+    sell("Desk Lamp")
+    dead = ", ".join(f"('la{number:03}')" for number in range(100))
+    sql(f"INSERT INTO known_words (word) VALUES {dead}")
+
+    assert suggest("la") == ["Desk Lamp"]
+    assert suggest("la050", whole=True) == {"suggestions": [], "did_you_mean": None}
+
+
 def test_of_several_words_the_one_of_the_newest_product_was_meant(sell, suggest):
     sell("Lamp", "Lump")
     assert suggest("lomp", whole=True)["did_you_mean"] == "lump"
