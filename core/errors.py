@@ -25,7 +25,7 @@ class ApiError(HTTPError):
 
 
 class InternalError(ApiError):
-    """A bug; nothing internal is said."""
+    """Something went wrong on our side; nothing internal is said."""
 
 
 class ValidationError(ApiError):

@@ -18,7 +18,7 @@ LIST = Query(
         "type": "integer",
         "min": 1,
         "max": LARGEST_ID,
-        "meta": {"description": "Only changes of the thing with this number; together with entity."},
+        "meta": {"description": "Only changes of the thing with this number; best together with entity."},
     },
     page={"type": "integer", "min": 1, "default": 1, "meta": {"description": "Which page; the first one is 1."}},
     per_page={

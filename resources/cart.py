@@ -77,8 +77,17 @@ def create_cart(db: Session, user: Row | None) -> Row:
     return {"session_id": secrets.token_urlsafe(32)}
 
 
-@app.get("/api/cart", auth=PUBLIC, headers=SESSION, returns=CART, raises=(Forbidden,), message="Cart found.")
-@app.get("/api/cart/<session_id:session>", auth=PUBLIC, returns=CART, raises=(Forbidden,), message="Cart found.")
+@app.get(
+    "/api/cart", auth=PUBLIC, headers=SESSION, returns=CART, raises=(Forbidden,), sends=("ETag",), message="Cart found."
+)
+@app.get(
+    "/api/cart/<session_id:session>",
+    auth=PUBLIC,
+    returns=CART,
+    raises=(Forbidden,),
+    sends=("ETag",),
+    message="Cart found.",
+)
 def get_cart(db: Session, session_id: str, user: Row | None, shop: Shop) -> Row:
     """Show the cart: its lines at today's prices, what is wrong with a line, and the total of what can be bought.
 

@@ -39,6 +39,7 @@ MERGED = Shape(
     headers=SESSION,
     returns=MERGED,
     raises=(Forbidden,),
+    sends=("ETag",),
     message="Carts merged.",
 )
 def merge_cart(db: Session, session_id: str, user: Row, shop: Shop) -> Row:

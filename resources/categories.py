@@ -77,6 +77,7 @@ def problems_of(db: Session, body: Row, id: int | None) -> list[Problem]:
     clashes={"uq_categories_name": DuplicateName},
     status=201,
     compress=True,
+    sends=("Location",),
     message="Category added.",
 )
 def create_category(db: Session, body: Row, user: Row, record: Record) -> Row:

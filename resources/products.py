@@ -89,6 +89,7 @@ def problems_of(db: Session, body: Row) -> list[Problem]:
     returns=PRODUCT,
     status=201,
     compress=True,
+    sends=("Location", "ETag"),
     message="Product added to the catalogue.",
 )
 def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
@@ -150,6 +151,7 @@ def withdraw_product(db: Session, id: int, user: Row, record: Record, if_match: 
     returns=PRODUCT,
     raises=(InsufficientStock,),
     compress=True,
+    sends=("ETag",),
     message="Stock changed.",
 )
 def change_stock(db: Session, id: int, body: Row, user: Row, record: Record) -> Row:

@@ -22,7 +22,7 @@ FIELDS: dict[str, dict[str, Any]] = {  # all that can be set
     ),
     "category_id": described(fields.ID, "The category that the product belongs to; null for none.", nullable=True),
     "stock_quantity": described(fields.COUNT, "How many pieces are in stock."),
-    "is_active": described(fields.FLAG, "Whether the product is on sale. One that is not is shown to nobody else."),
+    "is_active": described(fields.FLAG, "Whether the product is on sale. Only administrators see one that is not."),
 }
 REQUIRED = ("name", "price")  # of a new product
 DEFAULTS: Row = {"description": None, "image_url": None, "category_id": None, "stock_quantity": 0, "is_active": True}

@@ -144,6 +144,7 @@ PAGE = Shape(
     budget=Budget("search", "600000/minute"),  # rows: the database's time of some 4 s
     cache=CATALOGUE,
     returns=PAGE,
+    sends=("Link",),
     message="Products listed.",
 )
 def list_products(db: Session, query: Row, spend: Callable[[int], None]) -> Row:

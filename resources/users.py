@@ -47,6 +47,7 @@ def problems_of_new(db: Session, body: Row, shop: Shop) -> list[Problem]:
     returns=ACCOUNT,
     clashes=TAKEN,
     status=201,
+    sends=("Location",),
     message="Account created.",
 )
 def register(db: Session, body: Row, passwords: Passwords, *, shop: Shop) -> Row:

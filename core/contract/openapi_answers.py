@@ -1,4 +1,7 @@
-"""The answers of a route, for the API document: what it returns, and every error that it declares or implies."""
+"""The answers of a route, for the API document: what it returns, and every error that it declares or implies.
+
+`sends=("Location",)` on a route names the headers that its handler sets: those that nothing else declares.
+"""
 
 import re
 from typing import Any
@@ -31,7 +34,7 @@ REFUSED = Shape(
     "RefusedItem",
     field=field("string", "Where the item stands.", "items[3]"),
     code=field("string", "What is wrong with it, for a program.", REFUSED_CODE),
-    issue=ISSUE,
+    issue=field("string", "A sentence that can be shown beside it.", "Only 3 in stock."),
     in_stock=field("integer", "How many pieces are in stock.", 3, required=False),
     in_cart=field("integer", "How many of them the cart holds already.", 0, required=False),
     available=field("integer", "The quantity that could have been had.", 3, required=False),
@@ -59,12 +62,17 @@ DETAILS = {  # code → what the contract promises of its details
     errors.DuplicateEmail.code: TAKEN,
 }
 
+ALWAYS = ("X-Request-ID", "ETag", "Location")  # where the document has them, they are there
 HEADERS: Parts = {
-    name: {"schema": {"type": "string"}, "description": about}
+    name: {"schema": {"type": "string"}, "description": about, "required": name in ALWAYS}
     for name, about in {
         "X-Request-ID": "What the log calls this request.",
-        "ETag": "Changes when the answer does; send it as If-None-Match.",
+        "ETag": "Changes when what is answered does; send it as If-None-Match, or as If-Match with a change.",
         "Location": "The address of what was created.",
+        "Link": 'The address of the next page, as `<…>; rel="next"`; not on the last one.',
+        "Idempotent-Replayed": "The word true where it is the first answer, repeated for its Idempotency-Key.",
+        "RateLimit": "How many tries are left (r), and the seconds until there are more (t).",
+        "RateLimit-Policy": "How many tries there are (q) in how many seconds (w).",
         "Retry-After": "Seconds to wait.",
     }.items()
 }
@@ -97,7 +105,7 @@ def responses_of(route: Route, components: Components) -> dict[str, Any]:
     if route.config.get("cache"):
         responses["304"] = {
             "description": "Nothing has changed since the ETag in If-None-Match.",
-            "headers": _headers(),
+            "headers": _headers("ETag"),
         }
     by_status: dict[int, dict[str, type[errors.ApiError]]] = {}
     for failure in failures(route):
@@ -113,23 +121,34 @@ def _owner(failure: type[errors.ApiError]) -> type[errors.ApiError]:
     return [parent for parent in parents[:-1] if parent.code == failure.code][-1]
 
 
+def _sent(route: Route) -> list[str]:
+    """Return the headers of a success: those that the route declares by `sends`, and those that it implies."""
+    takes = route.config.get("headers")
+    implied = {
+        "ETag": route.config.get("cache") or (takes and "If-Match" in takes.fields),
+        "Idempotent-Replayed": route.method == "POST",
+        "RateLimit": route.config.get("limit"),
+        "RateLimit-Policy": route.config.get("limit"),
+    }
+    return [*dict.fromkeys([*route.config.get("sends", ()), *(name for name, sent in implied.items() if sent)])]
+
+
 def _headers(*names: str) -> dict[str, Any]:
     return {name: reference("headers", name) for name in ("X-Request-ID", *names)}
 
 
 def _success(route: Route, schemas: Parts) -> dict[str, Any]:
-    tagged = ("ETag",) if route.config.get("cache") else ()
+    headers = _headers(*_sent(route))
     if media := route.config.get("produces"):  # not in the envelope: a download
         schema = {"type": "object"} if media == MEDIA_TYPE else {"type": "string"}
         content: dict[str, Any] = {media: {"schema": schema}}
-        return {"description": route.config["message"], "headers": _headers(*tagged), "content": content}
+        return {"description": route.config["message"], "headers": headers, "content": content}
     returns, message = route.config.get("returns"), route.config.get("message", "OK")
     if returns is None:
         raise LookupError(f"{route.method} {route.rule} answers without data; say what is left, by returns=…")
-    created = ("Location",) if route.config.get("status") == 201 and "id" in getattr(returns, "fields", ()) else ()
     example = {"success": True, "data": example_of(returns), "message": message}
     content = {MEDIA_TYPE: {"schema": _envelope(returns, schemas), "example": example}}
-    return {"description": message, "headers": _headers(*created, *tagged), "content": content}
+    return {"description": message, "headers": headers, "content": content}
 
 
 def _envelope(returns: Shape | Rules, schemas: Parts) -> dict[str, Any]:

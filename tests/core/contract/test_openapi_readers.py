@@ -238,3 +238,23 @@ def test_a_body_that_has_one_of_two_fields_has_a_form_for_each(document):
 
     assert [sorted(form["required"]) for form in forms] == [["password", "username"], ["email", "password"]]
     assert all(form["additionalProperties"] is False for form in forms)
+
+
+def test_an_answer_lists_the_headers_that_it_has(document):
+    headers = {
+        name: {
+            header
+            for status, answer in operation["responses"].items()
+            if status[0] == "2"
+            for header in answer["headers"]
+        }
+        for name, operation in operations(document)
+    }
+
+    assert headers["createProduct"] == {"X-Request-ID", "Location", "ETag", "Idempotent-Replayed"}
+    assert headers["listProducts"] == {"X-Request-ID", "Link", "ETag"}
+    assert headers["getCart"] == headers["clearCart"] == {"X-Request-ID", "ETag"}
+    assert headers["getOwnAccount"] == {"X-Request-ID"}
+    assert {"RateLimit", "RateLimit-Policy"} <= headers["register"]
+    always = {name for name, header in document["components"]["headers"].items() if header["required"]}
+    assert always == {"X-Request-ID", "Location", "ETag"}  # schemathesis misses them where they are not sent
