@@ -26,9 +26,8 @@ VERSION = "1.0.0"
 LICENSE = {"name": "MIT", "identifier": "MIT"}
 DESCRIPTION = (
     "An e-commerce API: accounts, a catalogue, and what a visitor puts into a cart. Every answer is an envelope: "
-    "`{success, data, message}`, or "
-    "`{success, error: {code, message, details}}`. Log in with the operation `login`, and send the token as "
-    "`Authorization: Bearer …`."
+    "`{success, data, message}`, or `{success, error: {code, message, details}}`. The operation `login` gives a token: "
+    "send it as `Authorization: Bearer …`. `createCart` gives the id of a cart: send it as `Session-ID`."
 )
 BEARER = {"type": "http", "scheme": "bearer", "description": "The token that the operation login gives."}
 KNOWN = {
