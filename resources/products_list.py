@@ -14,10 +14,9 @@ from core.identity.auth import PUBLIC
 from core.identity.budgets import ENTRIES, Budget, Priced
 from resources.products_fields import CATALOGUE, PRODUCT
 from resources.products_orders import ORDERS, RELEVANCE, behind, place_of
-from resources.products_search import Found, Search
+from resources.products_search import EVERY, Found, Search
 
 MOST_ON_A_PAGE = 100
-EVERY = (0,)  # category_ids: do not filter on them
 FEW = 5_000  # products that are sorted sooner than they are found in the order of the list
 ONE_OF_SEVERAL = 1_000  # rows that a count of one of several categories is taken to cost, if it is not cached
 AMOUNT = {"type": "decimal", "min": 0, "max": Decimal("99999999.99")}
@@ -49,7 +48,9 @@ LIST = Query(
         "coerce": str.strip,
         "meta": {
             "issue": "Must be text of at most 100 characters.",
-            "description": "Words that must all occur in the name or the description. Blank: no search.",
+            "description": "Words that must all occur in the name, the description or the name of the category, as "
+            "words or as the beginnings of words. Singular and plural find each other, and two words beside each other "
+            "(smart-watch) find the joined one. Blank: no search.",
             "example": "desk lamp",
         },
     },
@@ -167,13 +168,10 @@ def list_products(db: Session, query: Row, spend: Callable[[int], None]) -> Row:
         sort = "newest"  # there is nothing to be relevant to
     place = place_of(query, sort)
     found = search.page(filters, sort, place) if search.words else _list(priced, filters, sort, place)
-    for item in found.items:
-        item.pop("newest_id", None)
     pagination = pagination_of(sort, place, len(found.items), found.total, exact=found.exact, behind=found.behind)
     answer = {"items": found.items, "pagination": pagination}
     if query["facets"]:
-        rows, statement, parameters = found.facets
-        answer["facets"] = _facets(priced.many(rows, statement, **parameters), filters["category_ids"])
+        answer["facets"] = _facets(found.facets(), filters["category_ids"])
     return answer
 
 
@@ -207,7 +205,7 @@ def _list(priced: Priced, filters: Row, sort: str, place: Place) -> Found:
         items = priced.many(passed // ENTRIES, order.statement, **filters, **rest)
     given = items[: place["per_page"]]
     continues = behind(given[-1], order) if len(items) > len(given) else None
-    return Found(given, continues, total, True, (cost, "products/facets", others))
+    return Found(given, continues, total, True, lambda: priced.many(cost, "products/facets", **others))
 
 
 def _facets(rows: list[Row], category_ids: tuple[int, ...]) -> Row:

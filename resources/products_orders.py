@@ -29,24 +29,27 @@ ORDERS = {
     "name": Order("products/list_name", "name", AFTER_NAME),
     "-name": Order("products/list_name_desc", "name", AFTER_NAME),
 }
-# By relevance a page skips by offset, see sql/products/search.sql. If the search reads, the last product before the
-# rows to be read follows; none for the newest.
-HITS = (Key("newest_id", is_like("[0-9]{1,10}"), int), Key("offset", is_count))
-FIRST_READ = (*HITS, Key("after_time", lambda value: value is None), Key("after_id", lambda value: value is None))
-NEXT_READ = (*HITS, AFTER_TIME, AFTER_ID)
-NOWHERE = dict.fromkeys(("after_id", "after_time", "after_price", "after_name", "newest_id"))
+AFTER_RELEVANCE = Key("after_relevance", is_count)
+NONE = Key("", lambda value: value is None)
+FROM_TIME, FROM_ID = Key("from_time", is_moment), Key("from_id", is_count)
+# By relevance: the last product seen. If the search reads, its hits are ranked window by window: also the last product
+# before the window (none before the first); without a product seen, the next window begins.
+RANKED = (AFTER_RELEVANCE, AFTER_TIME, AFTER_ID)
+IN_FIRST_WINDOW = (*RANKED, NONE._replace(parameter="from_time"), NONE._replace(parameter="from_id"))
+IN_WINDOW = (*RANKED, FROM_TIME, FROM_ID)
+NEXT_WINDOW = (*(NONE._replace(parameter=key.parameter) for key in RANKED), FROM_TIME, FROM_ID)
+NOWHERE = dict.fromkeys(("after_id", "after_relevance", "after_time", "after_price", "after_name"))
 
 
 def place_of(query: Row, sort: str) -> Place:
     """Return where the page begins, as core/contract/pagination.py does, with every parameter of NOWHERE.
 
-    `reads`: whether a search by relevance continues by reading. Then `after_…` name the last product before those that
-    are read, and `offset` is the number of their hits to skip.
+    `reads`: whether a search by relevance continues in a window of products that are read, or in the next one.
     """
     if sort != RELEVANCE:
         return NOWHERE | pagination.place_of(query, sort, [(ORDERS[sort].after, AFTER_ID)]) | {"reads": False}
-    place = pagination.place_of(query, sort, [HITS, FIRST_READ, NEXT_READ])
-    return NOWHERE | place | {"reads": "after_id" in place}
+    place = pagination.place_of(query, sort, [RANKED, IN_FIRST_WINDOW, IN_WINDOW, NEXT_WINDOW])
+    return NOWHERE | place | {"reads": "from_id" in place}
 
 
 def behind(row: Row, order: Order) -> tuple[Any, ...]:

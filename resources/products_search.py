@@ -1,250 +1,310 @@
-"""Search: the words that a person typed, and the cheapest way to find products that have them.
+"""Search: the cheapest way to find the products that have every word that a person typed.
 
-By the full-text index: about 4 µs for each hit, on every page. Right for rare words. A word that a third of a million
-products have takes more than a second.
+By the full-text index: where few have the words, judging by a sample. All hits are found at once (0.3 µs for each
+product that has one of the words, 3 µs for each that has all of them), so their number is exact.
 
-By reading: the first products in the order asked for are read, about 10 µs each, hits or not. Right for common words,
-because any few hundred products have many hits, and the only way for words that are not in the index: too short or too
-long for it, or with characters at which it parts words. If those read have too few hits (a brand, sorted by name), the
-index is asked after all. If it cannot be asked, a page may have fewer products than it should, and the next page reads
-on behind the last product that was read.
+By reading: where many have them. The first products in the order asked for are read, about 3 µs each, hits or not: a
+word that one of a hundred has fills a page within 2,000 to 6,000 products. It is the only way for words that are not
+in the index: too short or too long for it. The total is a lower bound. If those read have too few hits (a brand, sorted
+by name), the index sorts all; if it cannot be asked, a page may have fewer products than it should, and the next page
+reads on behind the last product that was read.
 
-By both, for rare and common words together: the index finds the rare ones, and the common words are looked for in the
-text of its hits. To measure again: `server.py check` on a seeded catalogue (docs/performance.md).
+What each costs at a million products, and how to measure it again: docs/performance.md.
 """
 
+import itertools
 import json
-import re
-import unicodedata
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from core.contract.pagination import Place
 from core.db.database import Row
 from core.identity.budgets import Priced
-from resources.products_orders import ORDERS, RELEVANCE, behind
+from resources.products_orders import NOWHERE, ORDERS, RELEVANCE, behind
+from resources.products_typed import Word, searched, words_of
 
 MOST_INDEXED = 16  # words; 100 characters have up to 25 words, and each one costs a look-up in the index
 MOST_SHORT = 3  # of words that are all too short for the index
-COMMON = 20_000  # rows; a word that so many rows have is common
+MOST_HITS = 4_000  # ids that are found at once
+COMMON = 4_000  # rows that finding all hits by the index may cost; reading costs as much then
+PASSED = 0.1  # rows: what a product costs in the index that has one word, and maybe not the others
 ESTIMATED = 1_000  # rows that an estimate looks at
-READ = 3_000  # rows that are read, if nothing more is known
-READ_UNINDEXED = 10_000  # the same for a word that has no other way
-LEAST_READ, MOST_READ = 500, 20_000
+SPARE = 1.5  # times as many rows are read as should have enough hits
+LEAST_READ, MOST_READ = 1_000, 7_000  # rows that are read, if the index could be asked too
+RANKED, FEWEST_RANKED = (
+    2_000,
+    30,
+)  # rows, the newest, of which the hits are ranked by relevance; if few, the index ranks
+READ_UNINDEXED = 6_000  # rows that are read for a word that has no other way
 COME_SINCE = 1_000  # rows that others may add to a window while it is read
-TWO_AS_ONE = re.compile("ae|oe|æ|œ", re.I)  # one letter, or two: to the index that is the same, to LIKE it is not
-PARTING = set("ß\u02ec\u0374\u17b4\u17b5")  # see _stem; ß, because the index parts words at the capital one
-FEWEST_RANKED = 50  # hits among the rows read; if there are fewer, the index ranks
+EVERY = (0,)  # category_ids: do not filter on them
 
 
 class Found(NamedTuple):
     """A page: its rows; the total, a lower bound if not `exact`.
 
-    `behind`: the position of the next page, as pagination_of takes it, or None if nothing is left. `facets`: how to
-    count by category: (rows that it costs, statement, parameters).
+    `behind`: the position of the next page, as pagination_of takes it, or None if nothing is left. `facets`: returns
+    the rows that count by category.
     """
 
     items: list[Row]
     behind: tuple[Any, ...] | None
     total: int
     exact: bool
-    facets: tuple[int, str, Row]
-
-
-SORTED = ("products/search_sorted", ("sort", "after_id", "after_time", "after_price"))
-INDEX = {  # order → the statement of a page, and its parameters besides filters and words
-    RELEVANCE: ("products/search", ("newest_id",)),
-    **dict.fromkeys(("newest", "oldest", "price", "-price"), SORTED),
-    **dict.fromkeys(("name", "-name"), ("products/search_by_name", ("sort", "after_id", "after_name"))),
-}
-READING = ("products/read", ("sort", "after_id", "after_time", "after_price", "after_name", "newest_id"))
+    facets: Callable[[], list[Row]]
 
 
 class Search:
-    """What was typed, as words: letters, numbers, the marks on them, and inner underscores; all else parts words.
+    """What was typed; `words` is empty for nothing but punctuation, which searches for nothing.
 
-    `words` is empty for nothing but punctuation, which searches for nothing. `db`, a core.identity.budgets.Priced, is
-    asked how common each word is.
+    `db`, a core.identity.budgets.Priced, is asked how common the words are.
     """
 
     def __init__(self, text: str, db: Priced) -> None:
-        words = words_of(text)
         self._db = db
-        self.words: list[str] = []
-        self._rare: list[str] = []
-        self._indexed: list[str] = []
-        if not words:
+        self.words: list[Word] = []
+        typed = words_of(text)
+        if not typed:
             return
         bounds = db.one(1, "products/bounds")
         self._products = bounds["products_at_most"]
-        self._stems = {word: _stem(word, bounds["shortest"], bounds["longest"]) for word in words}
-        self._indexed = [word for word in words if self._stems[word]][:MOST_INDEXED]
-        unindexed = [word for word in words if not self._stems[word] and len(word) >= bounds["shortest"]]
-        self._counts = {word: self._estimate(self._stems[word] or "") for word in self._indexed}
-        self._rare = [word for word in self._indexed if self._counts[word] < COMMON]
-        common = sorted((word for word in self._indexed if self._counts[word] >= COMMON), key=self._counts.__getitem__)
-        in_text = [*common, *unindexed[:MOST_INDEXED]] or ([] if self._rare else words[:MOST_SHORT])
-        self.words = self._rare + in_text
-
-    def _estimate(self, word: str) -> int:
-        """Return about how many rows have a word; 0 for one that only the index can find."""
-        if TWO_AS_ONE.search(word):
-            return 0
-        return self._db.one(ESTIMATED, "products/word_estimate", word=_pattern(word))["products"]
+        words = searched(typed, bounds["shortest"], bounds["longest"])
+        indexed = [word for word in words if word.asked][:MOST_INDEXED]
+        unindexed = [word for word in words if not word.asked and not word.short][:MOST_INDEXED]
+        self.words = indexed + unindexed or words[:MOST_SHORT]
+        self._categories: dict[Word, list[int]] = {word: [] for word in self.words}
+        for row in db.many(1, "categories/having_words", in_text=_patterns(self.words)):
+            self._categories[self.words[row["word"].bit_length() - 1]].append(row["id"])
+        self._sample: list[Row] = []
+        if indexed:
+            self._sample = db.many(ESTIMATED, "products/word_estimate", **_only(self._test(), "in_text"))
+        # Asked for all words that follow the rarest, or for one alone together with the categories that it names.
+        by_number = sorted((word for word in indexed if not self._categories[word]), key=lambda w: self._having([w]))
+        self._sortable = self._cheapest(list(itertools.accumulate([[word] for word in by_number])))
+        self._asked = self._cheapest([self._sortable, *([word] for word in indexed if self._categories[word])])
 
     @property
     def ranks(self) -> bool:
         """Whether there is an order by relevance: only where the index knows a word."""
-        return bool(self._indexed)
+        return any(word.asked for word in self.words)
 
     def page(self, filters: Row, sort: str, place: Place) -> Found:
         """Return the page. `place`: as products_orders.place_of returns it."""
-        continues = place["newest_id"] is not None  # by relevance: in the same way as the first page
-        if not place["reads"] and (self._rare or continues):
-            return self._by_index(filters, sort, place)
-        return self._by_reading(filters, sort, place)
+        if not place["reads"] and self._is_rare(place["per_page"] + 1):
+            ids = self._hits(filters)
+            if ids is not None:
+                items, position = self._page(ids, sort, place)
+                return Found(items, position, len(ids), True, lambda: self._facets(filters))
+        if sort != RELEVANCE:
+            return self._in_order(filters, sort, place)
+        if self._sortable and place["after_id"] is not None and not place["reads"]:  # in the way of its first page
+            return self._sorted(filters, sort, place, 0)
+        return self._ranked(filters, sort, place)
 
-    def _by_index(self, filters: Row, sort: str, place: Place, total: int | None = None) -> Found:
-        """Return the page. `total`: a lower bound, if the hits need not be counted."""
-        asked = self._rare or [min(self._indexed, key=self._counts.__getitem__)]
-        in_text = [word for word in self.words if word not in asked or word != self._stems[word]]
-        words = " ".join(f"+{self._stems[word]}*" for word in asked)
-        given = {**filters, "words": words, "in_text": _patterns(in_text)}
-        exact, rows = total is None, sum(self._counts[word] for word in asked)
-        if total is None:
-            total = self._db.one(rows, "products/search_count", **given)["total"]
-        rows = max(rows, total)
-        items: list[Row] = []
-        if place["offset"] < total or not exact:
-            items = self._page(rows, INDEX[sort], given, sort, place)
-        position = self._behind(sort, place, items)
-        facets = (rows, "products/search_facets", _of_all_categories(given))
-        return _found(items, position, total, exact=exact, place=place, facets=facets)
+    def _is_rare(self, wanted: int) -> bool:
+        """Whether the index finds all hits sooner than reading finds as many as are wanted."""
+        return bool(self._asked) and self._cost(self._asked) < max(COMMON, self._rows_for(wanted))
 
-    def _by_reading(self, filters: Row, sort: str, place: Place) -> Found:
-        most = READ if self._indexed else max(1, READ_UNINDEXED // len(self.words))  # each word costs as much again
-        given = {**filters, "in_text": _patterns(self.words)}
-        seen = self._db.one(self._cost(most), "products/read_count", **given, read=most)
-        all_read = seen["products_read"] < most
-        facets = (self._cost(most), "products/read_facets", _of_all_categories({**given, "read": most}))
-        enough = sort == RELEVANCE and seen["total"] >= FEWEST_RANKED
-        if all_read or enough or place["reads"] or not self._indexed:
-            items, position = self._window(given, sort, place, None if all_read else most)
-            return _found(items, position, seen["total"], exact=all_read, place=place, facets=facets)
-        # Four times as many as should suffice, judging by the newest.
-        read = max(LEAST_READ, 4 * (place["offset"] + place["per_page"] + 1) * most // max(1, seen["total"]))
-        if sort != RELEVANCE and read <= MOST_READ:
-            items = self._read(read, given, sort, place)
-            if len(items) > place["per_page"]:
-                position = self._behind(sort, place, items)
-                return _found(items, position, seen["total"], exact=False, place=place, facets=facets)
-        return self._by_index(filters, sort, place, total=seen["total"])
+    def _having(self, words: list[Word]) -> int:
+        """Return about how many products have all of these words."""
+        bits = sum(self._bit(word) for word in words)
+        return sum(row["products"] for row in self._sample if (row["words"] or 0) & bits == bits)
 
-    def _window(
-        self, given: Row, sort: str, place: Place, most: int | None
-    ) -> tuple[list[Row], tuple[Any, ...] | None]:
-        """Return the hits among the next `most` products (None: among all), and the position of the next page.
+    def _bit(self, word: Word) -> int:
+        return 1 << self.words.index(word)
 
-        By relevance the hits of one window are ranked and given page by page; then comes the next window.
-        """
-        end = self._end_of_window(given, sort, place, most) if most else None
-        items = self._read((most or READ_UNINDEXED) + COME_SINCE, given, sort, place, end)
-        if len(items) > place["per_page"] or not end:
-            return items, self._behind(sort, place, items, reads=True)
-        if not items and place["offset"] and not place["reads"]:  # page numbers do not continue in the next window
-            return items, None
-        if sort == RELEVANCE:
-            return items, (self._newest(place, items), 0, str(end["created_at"]), end["id"])
-        return items, behind(end, ORDERS[sort])
+    def _cost(self, words: list[Word]) -> float:
+        """Return what the index takes to find these words, in rows."""
+        return sum(map(self._having, [[word] for word in words])) * PASSED + self._having(words)
 
-    def _end_of_window(self, given: Row, sort: str, place: Place, most: int) -> Row | None:
-        """Return the last of the next `most` products, hits or not; None if fewer are left."""
-        order = ORDERS["newest" if sort == RELEVANCE else sort]
-        known = {name: value for name, value in given.items() if name != "in_text"}
-        known |= {"in_order": None, "after_id": place["after_id"], "after_value": place[order.after.parameter]}
-        found = self._db.many(1, order.statement, **known, limit=1, offset=most - 1)
-        return found[0] if found else None
+    def _cheapest(self, choices: list[list[Word]]) -> list[Word]:
+        return min(filter(None, choices), key=self._cost, default=[])
 
-    def _read(self, read: int, given: Row, sort: str, place: Place, end: Row | None = None) -> list[Row]:
+    def _test(self, words: list[Word] | None = None) -> Row:
+        """Return the parameters by which a statement looks for words in texts; without words: all of them."""
+        words = self.words if words is None else words
+        if not words:
+            return dict.fromkeys(("in_text", "all_words", "stem", "stem_categories"))
+        rarest = min(words, key=lambda word: (self._having([word]), -len(word.stem)))
+        named = [[self._bit(word), None, id] for word in words for id in self._categories[word]]
+        return {
+            "in_text": _patterns(self.words, words, named),
+            "all_words": sum(self._bit(word) for word in words),
+            "stem": rarest.stem,
+            "stem_categories": ",".join(map(str, self._categories[rarest])),
+        }
+
+    # By the index
+
+    def _index(self, asked: list[Word], filters: Row) -> Row:
+        rest = [word for word in self.words if word not in asked or not word.settled]
+        return {**filters, "words": " ".join(word.asked or "" for word in asked), **self._test(rest)}
+
+    def _hits(self, filters: Row) -> list[int] | None:
+        """Return the ids of all products that have the words; None if they are too many to be found at once."""
+        given = self._index(self._asked, filters)
+        ids = set(self._ids(self._cost(self._asked), "products/search_ids", {**given, "limit": MOST_HITS + 1}))
+        for id in self._categories[self._asked[0]]:
+            if _within(filters, id):
+                inside = {**filters, "category_ids": (id,)}
+                if self._end_of_window(inside, "newest", NOWHERE, MOST_HITS):
+                    return None
+                ids.update(self._read(inside, "newest", NOWHERE, MOST_HITS))
+        return sorted(ids) if len(ids) <= MOST_HITS else None
+
+    def _sorted(self, filters: Row, sort: str, place: Place, least: int) -> Found:
+        """Return the page from the index, which sorts all hits; `least`: a lower bound of their number."""
+        rows = self._sort(self._sortable, filters, _keys(sort, place), _limits(place))
+        items, position = self._shown(rows, sort, place)
+        ends = position is None and place["after_id"] is None and (items or not place["offset"])
+        total = place["offset"] + len(items) if ends else max(least, place["shown"] + len(rows) if rows else 0)
+        return Found(items, position, total, bool(ends), lambda: self._facets(filters))
+
+    def _sort(self, asked: list[Word], filters: Row, keys: Row, limits: Row) -> list[Row]:
+        given = {**self._index(asked, filters), "in_name": _patterns(self.words), **keys, **limits}
+        return self._db.many(int(self._cost(asked)), "products/search_sorted", **given)
+
+    def _first_of_categories(self, filters: Row, sort: str, place: Place) -> list[int] | None:
+        """Return ids, the page's among them, where all words name the same categories; None where they do not."""
+        named = self._categories[self._asked[0]]
+        if any(self._categories[word] != named for word in self.words):
+            return None
+        wanted = place["offset"] + place["per_page"] + 1
+        rows = self._sort(self._asked, filters, _keys(sort, place), {"limit": wanted, "offset": 0})
+        order = ORDERS[sort]
+        after = {"after_id": place["after_id"], "after_value": place[order.after.parameter]}
+        for id in named:
+            if _within(filters, id):
+                inside = {**filters, **after, "category_ids": (id,), "in_order": None}
+                rows += self._db.many(1, order.statement, **inside, limit=wanted, offset=0)
+        return sorted({row["id"] for row in rows})
+
+    # By reading
+
+    def _in_order(self, filters: Row, sort: str, place: Place) -> Found:
+        """Return the page by reading in the order asked for; if that finds too little, by the index."""
+        wanted = place["offset"] + place["per_page"] + 1
+        read, left = self._window_of(LEAST_READ, wanted), max(MOST_READ, self._having(self.words))
+        if self._sortable and read > left:
+            return self._sorted(filters, sort, place, 0)
+        read = min(read, left)
+        begins = place["after_id"] is None or self._end_of_window(filters, sort, NOWHERE, read) is None  # few in all
+        ids: list[int] = []
+        start, end, found = NOWHERE if begins else place, None, wanted
+        while len(ids) < wanted and found >= wanted / 4 and left > 0:  # fewer by far: they are elsewhere
+            end = self._end_of_window(filters, sort, start, read)
+            window = self._read(filters, sort, start, read, end)
+            ids, found, left = ids + window, len(window), (left - read if self.ranks else 0)
+            if end is None:
+                break
+            start = {**NOWHERE, "after_id": end["id"], ORDERS[sort].after.parameter: str(end[ORDERS[sort].column])}
+        all_found = end is None
+        if end and len(ids) < wanted and self._sortable:
+            return self._sorted(filters, sort, place, len(ids))
+        if end and len(ids) < wanted and self._asked:
+            firsts = self._first_of_categories(filters, sort, place)
+            if firsts is not None:
+                ids, end, all_found = firsts, None, len(firsts) < wanted
+        items, position = self._page(ids, sort, place)
+        if position is None and end and (items or not place["offset"]):  # page numbers do not continue behind it
+            position = behind(end, ORDERS[sort])
+        total = len(ids) if begins else place["shown"] + len(ids)
+        return Found(items, position, total, begins and all_found, lambda: self._facets(filters))
+
+    def _ranked(self, filters: Row, sort: str, place: Place) -> Found:
+        """Return the page by relevance: hits are ranked within a window of products, then comes the next window."""
+        start = {**NOWHERE, "after_id": place.get("from_id"), "after_time": place.get("from_time")}
+        read = self._window_of(RANKED, max(2 * FEWEST_RANKED, place["per_page"] + 1))
+        end = self._end_of_window(filters, "newest", start, min(read, MOST_READ))
+        ids = self._read(filters, "newest", start, min(read, MOST_READ), end)
+        if end and len(ids) < FEWEST_RANKED and self._sortable and not place["reads"]:
+            return self._sorted(filters, sort, place, len(ids))
+        items, position = self._page(ids, sort, place)
+        if position:
+            position = (*position, start["after_time"], start["after_id"])
+        elif end and (items or place["reads"] or not place["offset"]):  # page numbers do not continue behind it
+            position = (None, None, None, *behind(end, ORDERS["newest"]))
+        if start["after_id"] is None:
+            return Found(items, position, len(ids), end is None, lambda: self._facets(filters))
+        total = place["shown"] + len(items) + bool(position and len(items) == place["per_page"])
+        return Found(items, position, total, False, lambda: self._facets(filters))
+
+    def _rows_for(self, hits: int) -> int:
+        """Return how many rows to read for so many hits, with some to spare."""
+        having = self._having(self.words)
+        return int(SPARE * hits * self._products / having) if having else int(SPARE * 10**9)
+
+    def _window_of(self, least: int, hits: int) -> int:
+        if not self.ranks:
+            return max(1, READ_UNINDEXED // len(self.words))  # each word costs as much again
+        return max(least, self._rows_for(hits))
+
+    def _end_of_window(self, filters: Row, sort: str, start: Place, read: int) -> Row | None:
+        """Return the last of the next `read` products, hits or not; None if fewer are left."""
+        order = ORDERS[sort]
+        after = {"after_id": start["after_id"], "after_value": start[order.after.parameter]}
+        found = self._db.many(1, order.statement, **filters, **after, in_order=None, limit=2, offset=read - 1)
+        return found[0] if len(found) > 1 else None
+
+    def _read(self, filters: Row, sort: str, start: Place, read: int, end: Row | None = None) -> list[int]:
+        """Return the ids of the next `read` products that have the words; with `end`, up to it."""
         until: Row = dict.fromkeys(("until_id", "until_time", "until_price", "until_name"))
         if end:
             until = {"until_id": end["id"], "until_time": end["created_at"]}
             until |= {"until_price": end["price"], "until_name": end["name"]}
-        given = {**given, **until, "read": read}
-        return self._page(self._cost(read), READING, given, sort, place)
+        keys = _only(_keys(sort, start), "sort", "after_id", "after_time", "after_price", "after_name")
+        given = {**filters, **self._test(), **keys, **until, "read": read + COME_SINCE}
+        return self._ids(min(read, self._products), "products/read_ids", given)
 
-    def _cost(self, read: int) -> int:
-        return min(read, self._products) * len(self.words)
+    # By either
 
-    def _page(self, rows: int, statement: tuple[str, tuple], given: Row, sort: str, place: Place) -> list[Row]:
-        """Run a statement of INDEX or READING."""
-        name, taken = statement
-        known = {"sort": sort, **place}
-        rest = {parameter: known[parameter] for parameter in taken}
-        return self._db.many(rows, name, **given, **rest, limit=place["per_page"] + 1, offset=place["offset"])
+    def _ids(self, cost: float, statement: str, given: Row) -> list[int]:
+        return json.loads(self._db.one(int(cost), statement, **given)["ids"] or "[]")
 
-    def _behind(self, sort: str, place: Place, items: list[Row], reads: bool = False) -> tuple[Any, ...] | None:
-        """Return the position of the next page; None if this is the last one."""
-        if len(items) <= place["per_page"]:
-            return None
-        if sort != RELEVANCE:
-            return behind(items[place["per_page"] - 1], ORDERS[sort])
-        window = (place["after_time"], place["after_id"]) if reads else ()
-        return (self._newest(place, items), place["offset"] + place["per_page"], *window)
+    def _page(self, ids: list[int], sort: str, place: Place) -> tuple[list[Row], tuple[Any, ...] | None]:
+        """Return the page of these hits, and the position of the next one."""
+        if place["offset"] >= len(ids):
+            return [], None
+        given = {"ids": json.dumps(ids), "in_name": _patterns(self.words)}
+        rows = self._db.many(len(ids) // 2, "products/search", **given, **_keys(sort, place), **_limits(place))
+        return self._shown(rows, sort, place)
 
-    def _newest(self, place: Place, items: list[Row]) -> str:
-        """Return the id of the product that was the newest when the first page by relevance was made."""
-        return str(place["newest_id"] or items[0]["newest_id"])
+    def _shown(self, rows: list[Row], sort: str, place: Place) -> tuple[list[Row], tuple[Any, ...] | None]:
+        items = rows[: place["per_page"]]
+        ranks = [row.pop("relevance") for row in rows]
+        if len(rows) <= len(items):
+            return items, None
+        position = behind(items[-1], ORDERS["newest" if sort == RELEVANCE else sort])
+        return items, (ranks[len(items) - 1], *position) if sort == RELEVANCE else position
 
-
-def words_of(text: str) -> list[str]:
-    """Return the words of a text of at most some hundred characters, each once, in order."""
-    parted = ""
-    for character in unicodedata.normalize("NFC", text):
-        kind = unicodedata.category(character)[0]
-        belongs = kind in "LN" or character == "_" or (kind == "M" and parted[-1:].strip())  # no mark without a letter
-        parted += character if belongs else " "
-    return list(dict.fromkeys(word.strip("_") for word in parted.split() if word.strip("_")))
-
-
-def _stem(word: str, shortest: int, longest: int) -> str | None:
-    """Return the part of a word that is in the index: its beginning, up to a character that parts words; or None.
-
-    Letters are those of the first plane of Unicode 4. To MariaDB 10.6 to 11 and MySQL 8 and 9 all else is punctuation,
-    which parts the words of the text too, so the beginning is a word of its own there.
-    """
-    end = next((n for n, character in enumerate(word) if _parts(character)), len(word))
-    return word[:end] if shortest <= end and len(word) <= longest else None
+    def _facets(self, filters: Row) -> list[Row]:
+        """Count what could be chosen instead: without the filters by category and price, among the newest if many."""
+        everywhere = {**filters, "category_ids": EVERY, "min_price": None, "max_price": None}
+        ids = self._hits(everywhere) if self._is_rare(0) else None
+        if ids is None:
+            read = min(MOST_READ, self._window_of(RANKED, 2 * FEWEST_RANKED))
+            ids = self._read(everywhere, "newest", NOWHERE, read)
+        prices = _only(filters, "min_price", "max_price")
+        return self._db.many(len(ids) // 2, "products/search_facets", ids=json.dumps(ids), **prices)
 
 
-def _parts(character: str) -> bool:
-    return character in PARTING or character > "\uffff" or unicodedata.ucd_3_2_0.category(character) == "Cn"
+def _within(filters: Row, category_id: int) -> bool:
+    return filters["category_ids"] == EVERY or category_id in filters["category_ids"]
 
 
-def _of_all_categories(given: Row) -> Row:
-    return {name: value for name, value in given.items() if name != "category_ids"}
+def _keys(sort: str, place: Place) -> Row:
+    return {"sort": sort, **_only(place, *NOWHERE)}
 
 
-def _found(
-    items: list[Row],
-    position: tuple[Any, ...] | None,
-    total: int,
-    *,
-    exact: bool,
-    place: Place,
-    facets: tuple[int, str, Row],
-) -> Found:
-    """Return a page. A total that is a lower bound is never below the number of rows up to this page."""
-    given = items[: place["per_page"]]
-    if not exact:
-        total = max(total, place["shown"] + len(items) if items else 0)
-    return Found(given, position, total, exact, facets)
+def _limits(place: Place) -> Row:
+    return {"limit": place["per_page"] + 1, "offset": place["offset"]}
 
 
-def _pattern(word: str) -> str:
-    word = word.replace("ß", "ss").replace("ẞ", "ss")
-    return word.replace("_", r"\_")  # LIKE takes a bare _ for any character
+def _only(given: Row, *names: str) -> Row:
+    return {name: given[name] for name in names}
 
 
-def _patterns(words: list[str]) -> str | None:
-    """Return the parameter in_text: a JSON array, or None for no words."""
-    return json.dumps([_pattern(word) for word in words]) if words else None
+def _patterns(words: list[Word], some: list[Word] | None = None, more: list[list[Any]] | None = None) -> str:
+    """Return the parameter in_text: for some of the words, or for all."""
+    numbered = [(1 << number, word) for number, word in enumerate(words) if some is None or word in some]
+    return json.dumps([[bit, pattern] for bit, word in numbered for pattern in word.patterns] + (more or []))

@@ -26,7 +26,7 @@ from core.db.database import Row, Session
 from core.identity.auth import PUBLIC
 from core.json_text import dump
 from resources.products_fields import CATALOGUE
-from resources.products_search import words_of
+from resources.products_typed import words_of
 
 PLACES = 10  # suggestions in an answer
 CATEGORY_PLACES, NAME_PLACES = 3, 4  # of these, if the other kinds need theirs

@@ -1,57 +1,81 @@
--- Products on sale that have every word, the most relevant first; one page.
+-- Products on sale that a search has found, in any order; one page.
 -- used by: GET /api/products?search=…
 -- returns: many
--- params:  NULL means "do not filter on this"
---   category_ids  any of these; (0): do not filter on this
---   min_price    inclusive
---   max_price    inclusive
---   in_stock     1: only what is in stock
---   words        each as +word*, for boolean mode: letters, numbers, marks and _ only (other characters are its operators)
---   in_text      JSON array of further words, too common for the index to help with, as LIKE has them: letters,
---                marks and numbers, ss for ß, an underscore as \_; they are looked for in the text of the hits. NULL: none
---   newest_id    leave out newer products: each one moves all relevances a little. So pages by relevance stay with the
---                products of the first page, and skip by offset
---   limit        rows on the page
---   offset       rows to skip
--- sample: words='+wireless*', limit=21, offset=0
--- sample: words='+wireless*', in_text='["case"]', limit=21, offset=0, newest_id=900000,
---   category_ids=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
--- allow: filesort on products (the hits)
--- allow: temporary table on products in MariaDB (the same hits)
--- allow: filesort on derived (the rows of one page)
--- plan: ft_products_words finds the hits; the page's rows are joined to them afterwards. A file of its own (and so have
---       the other orders): what could sort in any order takes a fifth longer. The hits are counted by
---       products/search_count: COUNT(*) OVER () here takes longer than both together.
+-- params:
+--   ids              JSON array, from products/search_ids or products/read_ids; at most some thousands
+--   in_name          for relevance, in_text with all words: their number in the name counts, then the time
+--   sort             newest, oldest, price, -price, name, -name or relevance
+--   after_id         the id of the last product seen; the page begins behind it
+--   after_relevance  what it had by the order; of these four only what belongs to the order counts (a comparison with a
+--                    value of another type is an error on MySQL)
+--   after_time
+--   after_price
+--   after_name
+--   limit            rows on the page
+--   offset           rows to skip
+-- sample: ids='[1, 2, 3, 5, 8]', in_name='[[1, "% wireless%"]]', sort='relevance', limit=21, offset=0
+-- sample: ids='[1, 2, 3, 5, 8]', in_name='[[1, "% wireless%"]]', sort='relevance', limit=21, offset=0, after_id=5,
+--   after_relevance=1, after_time='2026-01-01 00:00:00'
+-- sample: ids='[1, 2, 3, 5, 8]', sort='name', limit=21, offset=0, after_id=5, after_name='M'
+-- sample: ids='[1, 2, 3, 5, 8]', sort='-price', limit=21, offset=0, after_id=5, after_price=50
+-- allow: temporary table and filesort on document (the hits, in whatever order is asked for)
+-- allow: temporary table and filesort on derived (the same hits; then the rows of one page)
+-- plan: primary key, about 2 µs for each id. One file sorts in any order, as all hits are sorted in any case; each CASE
+--       has one type, or prices would sort as text.
 -- note: which collation the words of a JSON document have depends on the server's version (in MariaDB 10.11.18 they
 --       could not be compared with a product's); COLLATE gives them the products' own.
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
-    p.stock_quantity, p.is_active, p.created_at, p.updated_at,
-    (SELECT MAX(id) FROM products) AS newest_id
+    p.stock_quantity, p.is_active, p.created_at, p.updated_at, page.relevance
 FROM (
-    SELECT
-        id,
-        ROUND(MATCH (name, description) AGAINST (%(words)s IN BOOLEAN MODE), 4) AS relevance
-    FROM products
-    WHERE is_active = 1
-      AND MATCH (name, description) AGAINST (%(words)s IN BOOLEAN MODE)
-      AND (%(newest_id)s IS NULL OR id <= %(newest_id)s)
-      AND (0 IN %(category_ids)s OR category_id IN %(category_ids)s)
-      AND (%(min_price)s IS NULL OR price >= %(min_price)s)
-      AND (%(max_price)s IS NULL OR price <= %(max_price)s)
-      AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
-      AND (%(in_text)s IS NULL OR NOT EXISTS (
-          SELECT 1
-          FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word VARCHAR(120) PATH '$')) AS w
-          WHERE REPLACE(REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss'), 'ẞ', 'ss')
-                NOT LIKE CONCAT('%%', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
-             OR CONCAT(' ', REGEXP_REPLACE(
-                    REPLACE(REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss'), 'ẞ', 'ss'), '[^\\p{L}\\p{M}\\p{N}_]+\\p{M}*', ' '
-                )) NOT LIKE CONCAT('%% ', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
-      ))
-    ORDER BY relevance DESC, id DESC
+    SELECT hit.id, hit.relevance, hit.created_at, hit.price, hit.name
+    FROM (
+        SELECT
+            t.id, t.created_at, t.price, t.name,
+            CASE WHEN %(sort)s = 'relevance' THEN BIT_COUNT((
+                SELECT BIT_OR(w.word)
+                FROM JSON_TABLE(%(in_name)s, '$[*]' COLUMNS (
+                    word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[1]'
+                )) AS w
+                WHERE CONCAT(' ', REPLACE(t.name, '-', ' '), ' ') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
+            )) END AS relevance
+        FROM JSON_TABLE(%(ids)s, '$[*]' COLUMNS (id INT PATH '$')) AS found
+        JOIN products AS t ON t.id = found.id
+        WHERE t.is_active = 1
+    ) AS hit
+    WHERE (%(after_id)s IS NULL OR CASE %(sort)s
+        WHEN 'relevance' THEN hit.relevance < %(after_relevance)s OR (hit.relevance = %(after_relevance)s
+            AND (hit.created_at < %(after_time)s OR (hit.created_at = %(after_time)s AND hit.id < %(after_id)s)))
+        WHEN 'newest' THEN hit.created_at < %(after_time)s
+            OR (hit.created_at = %(after_time)s AND hit.id < %(after_id)s)
+        WHEN 'oldest' THEN hit.created_at > %(after_time)s
+            OR (hit.created_at = %(after_time)s AND hit.id > %(after_id)s)
+        WHEN 'price' THEN hit.price > %(after_price)s OR (hit.price = %(after_price)s AND hit.id > %(after_id)s)
+        WHEN '-price' THEN hit.price < %(after_price)s OR (hit.price = %(after_price)s AND hit.id < %(after_id)s)
+        WHEN 'name' THEN hit.name > %(after_name)s OR (hit.name = %(after_name)s AND hit.id > %(after_id)s)
+        WHEN '-name' THEN hit.name < %(after_name)s OR (hit.name = %(after_name)s AND hit.id < %(after_id)s)
+    END)
+    ORDER BY
+        hit.relevance DESC,
+        CASE WHEN %(sort)s IN ('newest', 'relevance') THEN hit.created_at END DESC,
+        CASE WHEN %(sort)s = 'oldest' THEN hit.created_at END,
+        CASE WHEN %(sort)s = '-price' THEN hit.price END DESC,
+        CASE WHEN %(sort)s = 'price' THEN hit.price END,
+        CASE WHEN %(sort)s = '-name' THEN hit.name END DESC,
+        CASE WHEN %(sort)s = 'name' THEN hit.name END,
+        CASE WHEN %(sort)s IN ('relevance', 'newest', '-price', '-name') THEN hit.id END DESC,
+        hit.id
     LIMIT %(limit)s OFFSET %(offset)s
 ) AS page
 JOIN products AS p ON p.id = page.id
 LEFT JOIN categories AS c ON c.id = p.category_id
-ORDER BY page.relevance DESC, page.id DESC
+ORDER BY
+    page.relevance DESC,
+    CASE WHEN %(sort)s IN ('newest', 'relevance') THEN page.created_at END DESC,
+    CASE WHEN %(sort)s = 'oldest' THEN page.created_at END,
+    CASE WHEN %(sort)s = '-price' THEN page.price END DESC,
+    CASE WHEN %(sort)s = 'price' THEN page.price END,
+    CASE WHEN %(sort)s = '-name' THEN page.name END DESC,
+    CASE WHEN %(sort)s = 'name' THEN page.name END,
+    CASE WHEN %(sort)s IN ('relevance', 'newest', '-price', '-name') THEN page.id END DESC,
+    page.id

@@ -1,76 +1,122 @@
--- Products on sale that have every word, by age or by price; one page.
+-- Products on sale that have every word, in any order, one page; for words that many have, but none of those that were
+-- read first (a brand at the end of the alphabet).
 -- used by: GET /api/products?search=…
 -- returns: many
 -- params:  NULL means "do not filter on this"
---   category_ids  any of these; (0): do not filter on this
---   min_price    inclusive
---   max_price    inclusive
---   in_stock     1: only what is in stock
---   words        each as +word*, for boolean mode: letters, numbers, marks and _ only (other characters are its operators)
---   in_text      JSON array of further words, too common for the index to help with, as LIKE has them: letters,
---                marks and numbers, ss for ß, an underscore as \_; they are looked for in the text of the hits. NULL: none
---   sort         newest, oldest, price or -price
---   after_id     the id of the last product seen; the page begins behind it
---   after_time   what it had in the column of the order; of these two only the one of the order counts (a
---                comparison with a value of another type is an error on MySQL)
+--   category_ids     any of these; (0): do not filter on this
+--   min_price        inclusive
+--   max_price        inclusive
+--   in_stock         1: only what is in stock
+--   words            for boolean mode, each as +word* or +(word* form): letters, numbers, marks and _ only (other
+--                    characters are its operators)
+--   in_text          as in products/read_ids, like the next three: further words, looked for in the text of the hits;
+--                    NULL: none
+--   all_words
+--   stem
+--   stem_categories
+--   in_name          for relevance, in_text with all words: their number in the name counts, then the time
+--   sort             newest, oldest, price, -price, name, -name or relevance
+--   after_id         the id of the last product seen; the page begins behind it
+--   after_relevance  what it had by the order; of these four only what belongs to the order counts (a comparison with a
+--                    value of another type is an error on MySQL)
+--   after_time
 --   after_price
---   limit        rows on the page
---   offset       rows to skip
+--   after_name
+--   limit            rows on the page
+--   offset           rows to skip
 -- sample: words='+wireless*', sort='newest', limit=21, offset=0, after_id=5000,
 --   after_time=(SELECT created_at FROM products WHERE id = 5000)
--- sample: words='+wireless*', in_text='["case"]', sort='price', limit=21, offset=0,
+-- sample: words='+wireless*', sort='price', limit=21, offset=0
+-- sample: words='+wireless*', sort='-name', limit=21, offset=0
+-- sample: words='+(sneakers* sneaker)',
+--   in_text='[[1, "% lamps%", null], [1, "% lamp %", null], [1, null, 5], [2, "% case%", null]]', all_words=3,
+--   stem='%case%', in_name='[[1, "% wireless%"]]', sort='relevance', limit=21, offset=0,
 --   category_ids=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
--- allow: filesort on products (the hits, in whatever order is asked for)
--- allow: temporary table on products in MariaDB (the same hits)
--- allow: filesort on derived (the rows of one page)
--- plan: ft_products_words finds the hits, which are sorted (a search sorts its hits in any order, so one file serves
---       several; each CASE has one type, or prices would sort as text); the page's rows are joined to them afterwards.
+-- allow: filesort on t (the hits, in whatever order is asked for)
+-- allow: temporary table on t in MariaDB (the same hits)
+-- allow: temporary table and filesort on derived (the hits again; then the rows of one page)
+-- plan: ft_products_words finds the hits, 3 µs each, which are sorted; the page's rows are joined to them afterwards.
+-- note: which collation the words of a JSON document have depends on the server's version (in MariaDB 10.11.18 they
+--       could not be compared with a product's); COLLATE gives them the products' own.
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,
-    p.stock_quantity, p.is_active, p.created_at, p.updated_at
+    p.stock_quantity, p.is_active, p.created_at, p.updated_at, page.relevance
 FROM (
-    SELECT id, price, created_at
-    FROM products
-    WHERE is_active = 1
-      AND MATCH (name, description) AGAINST (%(words)s IN BOOLEAN MODE)
-      AND (0 IN %(category_ids)s OR category_id IN %(category_ids)s)
-      AND (%(min_price)s IS NULL OR price >= %(min_price)s)
-      AND (%(max_price)s IS NULL OR price <= %(max_price)s)
-      AND (%(in_stock)s IS NULL OR in_stock = %(in_stock)s)
-      AND (%(in_text)s IS NULL OR NOT EXISTS (
-          SELECT 1
-          FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word VARCHAR(120) PATH '$')) AS w
-          WHERE REPLACE(REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss'), 'ẞ', 'ss')
-                NOT LIKE CONCAT('%%', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
-             OR CONCAT(' ', REGEXP_REPLACE(
-                    REPLACE(REPLACE(CONCAT_WS(' ', name, description), 'ß', 'ss'), 'ẞ', 'ss'), '[^\\p{L}\\p{M}\\p{N}_]+\\p{M}*', ' '
-                )) NOT LIKE CONCAT('%% ', w.word, '%%') COLLATE utf8mb4_unicode_520_ci
-      ))
-      AND (%(after_id)s IS NULL OR CASE %(sort)s
-            WHEN 'newest' THEN created_at < %(after_time)s
-                OR (created_at = %(after_time)s AND id < %(after_id)s)
-            WHEN 'oldest' THEN created_at > %(after_time)s
-                OR (created_at = %(after_time)s AND id > %(after_id)s)
-            WHEN 'price' THEN price > %(after_price)s
-                OR (price = %(after_price)s AND id > %(after_id)s)
-            WHEN '-price' THEN price < %(after_price)s
-                OR (price = %(after_price)s AND id < %(after_id)s)
-          END)
+    SELECT hit.id, hit.relevance, hit.created_at, hit.price, hit.name
+    FROM (
+        SELECT
+            t.id, t.created_at, t.price, t.name,
+            CASE WHEN %(sort)s = 'relevance' THEN BIT_COUNT((
+                SELECT BIT_OR(w.word)
+                FROM JSON_TABLE(%(in_name)s, '$[*]' COLUMNS (
+                    word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[1]'
+                )) AS w
+                WHERE CONCAT(' ', REPLACE(t.name, '-', ' '), ' ') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
+            )) END AS relevance
+        FROM products AS t
+        WHERE t.is_active = 1
+          AND MATCH (t.name, t.description) AGAINST (%(words)s IN BOOLEAN MODE)
+          AND (0 IN %(category_ids)s OR t.category_id IN %(category_ids)s)
+          AND (%(min_price)s IS NULL OR t.price >= %(min_price)s)
+          AND (%(max_price)s IS NULL OR t.price <= %(max_price)s)
+          AND (%(in_stock)s IS NULL OR t.in_stock = %(in_stock)s)
+          AND (%(in_text)s IS NULL OR (
+              (FIND_IN_SET(t.category_id, %(stem_categories)s) OR CONCAT_WS(' ', t.name, t.description) LIKE %(stem)s)
+              AND ((
+                  SELECT BIT_OR(w.word)
+                  FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (
+                      word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[1]', category_id INT PATH '$[2]'
+                  )) AS w
+                  WHERE w.category_id = t.category_id
+                     OR CONCAT(' ', t.name, ' ', COALESCE(t.description, ''), ' ')
+                        LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
+              ) = %(all_words)s OR (
+                  SELECT BIT_OR(w.word)
+                  FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (
+                      word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[1]', category_id INT PATH '$[2]'
+                  )) AS w
+                  WHERE w.category_id = t.category_id
+                     OR CONCAT(' ', REGEXP_REPLACE(
+                            REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(CONCAT_WS(' ', t.name, t.description),
+                                'ß', 'ss'), 'ẞ', 'ss'), 'æ', 'ae'), 'Æ', 'ae'), 'œ', 'oe'), 'Œ', 'oe'),
+                            '[^\\p{L}\\p{M}\\p{N}_]+\\p{M}*', ' '
+                        ), ' ') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
+              ) = %(all_words)s)
+          ))
+    ) AS hit
+    WHERE (%(after_id)s IS NULL OR CASE %(sort)s
+        WHEN 'relevance' THEN hit.relevance < %(after_relevance)s OR (hit.relevance = %(after_relevance)s
+            AND (hit.created_at < %(after_time)s OR (hit.created_at = %(after_time)s AND hit.id < %(after_id)s)))
+        WHEN 'newest' THEN hit.created_at < %(after_time)s
+            OR (hit.created_at = %(after_time)s AND hit.id < %(after_id)s)
+        WHEN 'oldest' THEN hit.created_at > %(after_time)s
+            OR (hit.created_at = %(after_time)s AND hit.id > %(after_id)s)
+        WHEN 'price' THEN hit.price > %(after_price)s OR (hit.price = %(after_price)s AND hit.id > %(after_id)s)
+        WHEN '-price' THEN hit.price < %(after_price)s OR (hit.price = %(after_price)s AND hit.id < %(after_id)s)
+        WHEN 'name' THEN hit.name > %(after_name)s OR (hit.name = %(after_name)s AND hit.id > %(after_id)s)
+        WHEN '-name' THEN hit.name < %(after_name)s OR (hit.name = %(after_name)s AND hit.id < %(after_id)s)
+    END)
     ORDER BY
-        CASE WHEN %(sort)s = 'newest' THEN created_at END DESC,
-        CASE WHEN %(sort)s = 'oldest' THEN created_at END,
-        CASE WHEN %(sort)s = '-price' THEN price END DESC,
-        CASE WHEN %(sort)s = 'price' THEN price END,
-        CASE WHEN %(sort)s IN ('newest', '-price') THEN id END DESC,
-        id
+        hit.relevance DESC,
+        CASE WHEN %(sort)s IN ('newest', 'relevance') THEN hit.created_at END DESC,
+        CASE WHEN %(sort)s = 'oldest' THEN hit.created_at END,
+        CASE WHEN %(sort)s = '-price' THEN hit.price END DESC,
+        CASE WHEN %(sort)s = 'price' THEN hit.price END,
+        CASE WHEN %(sort)s = '-name' THEN hit.name END DESC,
+        CASE WHEN %(sort)s = 'name' THEN hit.name END,
+        CASE WHEN %(sort)s IN ('relevance', 'newest', '-price', '-name') THEN hit.id END DESC,
+        hit.id
     LIMIT %(limit)s OFFSET %(offset)s
 ) AS page
 JOIN products AS p ON p.id = page.id
 LEFT JOIN categories AS c ON c.id = p.category_id
 ORDER BY
-    CASE WHEN %(sort)s = 'newest' THEN page.created_at END DESC,
+    page.relevance DESC,
+    CASE WHEN %(sort)s IN ('newest', 'relevance') THEN page.created_at END DESC,
     CASE WHEN %(sort)s = 'oldest' THEN page.created_at END,
     CASE WHEN %(sort)s = '-price' THEN page.price END DESC,
     CASE WHEN %(sort)s = 'price' THEN page.price END,
-    CASE WHEN %(sort)s IN ('newest', '-price') THEN page.id END DESC,
+    CASE WHEN %(sort)s = '-name' THEN page.name END DESC,
+    CASE WHEN %(sort)s = 'name' THEN page.name END,
+    CASE WHEN %(sort)s IN ('relevance', 'newest', '-price', '-name') THEN page.id END DESC,
     page.id

@@ -108,22 +108,27 @@ def test_a_cursor_of_half_a_character_or_no_date_is_no_500(client, make, sort, v
         assert answer.status_int == (200 if sort != "newest" and value.startswith("2024") else 400)
 
 
+MOMENT = "2024-02-29 00:00:00"
+
+
 @pytest.mark.parametrize(
     ("position", "status"),
     [
-        (["7", 0], 200),
-        (["7", 0, None, None], 200),
-        (["7", 0, "2024-02-29 00:00:00", 5], 200),
-        (["7", 0, "2023-02-29 00:00:00", 5], 400),
-        (["7", 0, None, 5], 400),
-        (["7", 0, "2024-02-29 00:00:00", None], 400),
-        (["7", 0, "2024-02-29 00:00:00"], 400),
-        ([7, 0], 400),
-        (["7", True], 400),
-        (["7", -1], 400),
+        ([1, MOMENT, 7], 200),
+        ([1, MOMENT, 7, None, None], 200),
+        ([1, MOMENT, 7, MOMENT, 5], 200),
+        ([None, None, None, MOMENT, 5], 200),
+        ([1, "2023-02-29 00:00:00", 7], 400),
+        ([1, MOMENT, 7, None, 5], 400),
+        ([1, MOMENT, 7, MOMENT, None], 400),
+        ([1, MOMENT, 7, MOMENT], 400),
+        ([None, None, None], 400),
+        ([None, None, None, None, None], 400),
+        ([True, MOMENT, 7], 400),
+        ([-1, MOMENT, 7], 400),
     ],
 )
-def test_a_cursor_by_relevance_has_one_of_three_forms(client, make, position, status):
+def test_a_cursor_by_relevance_has_one_of_four_forms(client, make, position, status):
     make.products(2, name="lamp")
     cursor = base64.urlsafe_b64encode(json.dumps(["relevance", 2, 1, *position]).encode()).decode()
 
