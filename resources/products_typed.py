@@ -16,6 +16,7 @@ PLURALS = (  # how a word ends, and how it does in the other number; a final s g
     (r"ife\Z", "ives"),
     (r"([lr]|ea|ie|oa|oo)f\Z", r"\1ves"),
 )
+SHORTEST_PART = 4  # letters, of a word that is split: "the", "for" and "can" are everywhere
 IRREGULAR = (("man", "men"), ("woman", "women"), ("foot", "feet"), ("tooth", "teeth"), ("mouse", "mice"))
 
 
@@ -65,31 +66,45 @@ def forms(word: str) -> list[str]:
     return [form for form in other if len(form) > 1] if len(lower) == len(word) else []
 
 
-def searched(typed: list[str], shortest: int, longest: int) -> list[Word]:
-    """Return what to find for these words. `shortest`, `longest`: in characters, the words that the index has.
+def splits(word: str) -> list[tuple[str, str]]:
+    """Return the ways to split a word, or its other forms, in two parts that are long enough to mean something."""
+    places = range(SHORTEST_PART, len(word) - SHORTEST_PART + 1)
+    return list(dict.fromkeys((form[:n], form[n:]) for form in (word, *forms(word)) for n in places if form[n + 1 :]))
 
-    Two words beside each other are also found where they are written as one.
+
+def searched(typed: list[str], parts: list[list[tuple[str, str]]], shortest: int, longest: int) -> list[Word]:
+    """Return what to find for these words. `parts`: of each word, the ways to split it that make sense.
+
+    `shortest`, `longest`: in characters, the words that the index has. Two words beside each other are also found where
+    they are written as one; a word also where it is written as two.
     """
-    return [_word(word, before, shortest, longest) for word, before in zip(typed, ["", *typed], strict=False)]
+    befores = ["", *typed]
+    return [
+        _word(word, before, split, shortest, longest)
+        for word, before, split in zip(typed, befores, parts, strict=False)
+    ]
 
 
-def _word(word: str, before: str, shortest: int, longest: int) -> Word:
+def _word(word: str, before: str, split: list[tuple[str, str]], shortest: int, longest: int) -> Word:
     begins = _indexed(word, shortest, longest)
     beginnings, wholes = [word], forms(word)
     alike = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(word.lower(), *wholes, strict=False))
-    stem = re.sub("ss|ae|oe", "%", _pattern(word[: len(list(alike))]), flags=re.I)  # a text may have ß, æ, œ
+    common = word[: len(list(alike))]
     if before and _indexed(before + word, shortest, longest) == before + word:
         beginnings.append(before + word)
         wholes = wholes + [before + form for form in wholes]
     if begins:  # what one way does not find, the other must not
         wholes = [form for form in wholes if _indexed(form, shortest, longest) == form]
-    asked = " ".join([f"{begins}*", *(f"{joined}*" for joined in beginnings[1:]), *wholes])
+    asked = [f"{form}*" for form in (begins, *beginnings[1:])] + wholes + [f"(+{one} +{two}*)" for one, two in split]
+    beginnings += [f"{one} {two}" for one, two in split]
+    cuts = sorted({len(one) for one, _ in split if len(one) < len(common)})
+    stem = "%".join(_pattern(common[a:b]) for a, b in itertools.pairwise([0, *cuts, len(common)]))
     return Word(
-        asked=(f"+({asked})" if " " in asked else f"+{asked}") if begins else None,
-        settled=begins == word,
+        asked=(f"+({' '.join(asked)})" if asked[1:] else f"+{asked[0]}") if begins else None,
+        settled=begins == word and not split,
         short=not begins and len(word) < shortest,
         patterns=tuple([f"% {_pattern(form)}%" for form in beginnings] + [f"% {_pattern(form)} %" for form in wholes]),
-        stem=f"%{stem}%",
+        stem=f"%{re.sub('ss|ae|oe', '%', stem, flags=re.I)}%",  # a text may have ß, æ, œ
     )
 
 

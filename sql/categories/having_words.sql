@@ -3,7 +3,7 @@
 -- returns: many
 -- params:
 --   in_text  as in products/read_ids
--- sample: in_text='[[1, "% audio%", null], [2, "% lamps%", null], [2, "% lamp %", null]]'
+-- sample: in_text='[[1, null, "% audio%"], [2, null, "% lamps%"], [2, null, "% lamp %"]]'
 -- allow: full scan, temporary table and filesort on c (there are few categories)
 -- allow: full scan on document (the words)
 -- cache: asked for by every search
@@ -11,7 +11,7 @@
 --       could not be compared with a product's); COLLATE gives them the products' own.
 SELECT DISTINCT w.word, c.id
 FROM categories AS c
-JOIN JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[1]')) AS w
+JOIN JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[2]')) AS w
   ON CONCAT(' ', REGEXP_REPLACE(
          REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(c.name,
              'ß', 'ss'), 'ẞ', 'ss'), 'æ', 'ae'), 'Æ', 'ae'), 'œ', 'oe'), 'Œ', 'oe'),

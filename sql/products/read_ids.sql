@@ -7,13 +7,13 @@
 --   min_price        inclusive
 --   max_price        inclusive
 --   in_stock         1: only what is in stock
---   in_text          JSON array of [bit, pattern, category]: a word has a bit, and each of its forms is a pattern for
---                    LIKE on a text whose words have single spaces around them, '% lamp%' for those that begin so and
---                    '% lamp %' for the whole word (ss for ß, ae for æ, oe for œ, an underscore as \_); or the word
---                    is in the name of a category
+--   in_text          JSON array of [bit, category, pattern, stem]: a word has a bit, and is found in the name of a
+--                    category, or in one of its forms: as a pattern for LIKE on a text with single spaces around its
+--                    words, '% lamp%' for those that begin so and '% lamp %' for the whole word (ss for ß, ae for
+--                    æ, oe for œ, an underscore as \_). The stem is part of all its patterns: a quick test
 --   all_words        the sum of the bits
---   stem             what all forms of the rarest of these words have in common, for LIKE: a quick test, done first
---   stem_categories  the categories with that word in their names, as '3,5'
+--   stem             that of the rarest word, which is tested first
+--   stem_categories  the categories with the rarest word in their names, as '3,5'
 --   sort             newest (or relevance: the same), oldest, price, -price, name or -name
 --   after_id         the id of the last product seen; reading begins behind it
 --   after_time       what it had in the column of the order; of these three only the one of the order counts
@@ -24,25 +24,35 @@
 --   until_price
 --   until_name
 --   read             how many products are read through at the most
--- sample: in_text='[[1, "% lamps%", null], [1, "% lamp %", null], [1, null, 5], [2, "% case%", null]]', all_words=3,
---   stem='%case%',
+-- sample: in_text='[[1, null, "% lamps%", "%lamp%"], [1, 5], [2, null, "% case%", "%case%"]]',
+--   all_words=3, stem='%case%',
 --   read=3000, sort='relevance',
 --   category_ids=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
--- sample: in_text='[[1, "% small%", null]]', all_words=1, stem='%small%', read=3000, sort='newest'
--- sample: in_text='[[1, "% small%", null]]', all_words=1, stem='%small%', read=3000, sort='newest', after_id=5000,
+-- sample: in_text='[[1, null, "% small%", "%small%"]]', all_words=1, stem='%small%',
+--   read=3000, sort='newest'
+-- sample: in_text='[[1, null, "% small%", "%small%"]]', all_words=1, stem='%small%',
+--   read=3000, sort='newest', after_id=5000,
 --   after_time=(SELECT created_at FROM products WHERE id = 5000)
--- sample: in_text='[[1, "% small%", null]]', all_words=1, stem='%small%', read=3000, sort='newest', after_id=9000,
+-- sample: in_text='[[1, null, "% small%", "%small%"]]', all_words=1, stem='%small%',
+--   read=3000, sort='newest', after_id=9000,
 --   after_time=(SELECT created_at FROM products WHERE id = 9000), until_id=6000,
 --   until_time=(SELECT created_at FROM products WHERE id = 6000)
--- sample: in_text='[[1, "% small%", null]]', all_words=1, stem='%small%', read=3000, sort='oldest'
--- sample: in_text='[[1, "% small%", null]]', all_words=1, stem='%small%', read=3000, sort='price'
--- sample: in_text='[[1, "% small%", null]]', all_words=1, stem='%small%', read=3000, sort='price', after_id=5000,
+-- sample: in_text='[[1, null, "% small%", "%small%"]]', all_words=1, stem='%small%',
+--   read=3000, sort='oldest'
+-- sample: in_text='[[1, null, "% small%", "%small%"]]', all_words=1, stem='%small%',
+--   read=3000, sort='price'
+-- sample: in_text='[[1, null, "% small%", "%small%"]]', all_words=1, stem='%small%',
+--   read=3000, sort='price', after_id=5000,
 --   after_price=50
--- sample: in_text='[[1, "% small%", null]]', all_words=1, stem='%small%', read=3000, sort='-price'
--- sample: in_text='[[1, "% small%", null]]', all_words=1, stem='%small%', read=3000, sort='name'
--- sample: in_text='[[1, "% small%", null]]', all_words=1, stem='%small%', read=3000, sort='name', after_id=5000,
+-- sample: in_text='[[1, null, "% small%", "%small%"]]', all_words=1, stem='%small%',
+--   read=3000, sort='-price'
+-- sample: in_text='[[1, null, "% small%", "%small%"]]', all_words=1, stem='%small%',
+--   read=3000, sort='name'
+-- sample: in_text='[[1, null, "% small%", "%small%"]]', all_words=1, stem='%small%',
+--   read=3000, sort='name', after_id=5000,
 --   after_name='M', until_id=7000, until_name='N'
--- sample: in_text='[[1, "% small%", null]]', all_words=1, stem='%small%', read=3000, sort='-name'
+-- sample: in_text='[[1, null, "% small%", "%small%"]]', all_words=1, stem='%small%',
+--   read=3000, sort='-name'
 -- cache: as products/count
 -- plan: one of the list indexes gives the ids in its own order (the other five branches are seen to be impossible);
 --       their rows are read by primary key, about 3 µs each with the quick test. Most texts that pass it have a space
@@ -125,23 +135,18 @@ FROM (
 ) AS seen
 JOIN products AS t ON t.id = seen.id
 WHERE (FIND_IN_SET(t.category_id, %(stem_categories)s) OR CONCAT_WS(' ', t.name, t.description) LIKE %(stem)s)
-  AND ((
+  AND (
       SELECT BIT_OR(w.word)
       FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (
-          word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[1]', category_id INT PATH '$[2]'
+          word BIGINT PATH '$[0]', category_id INT PATH '$[1]', pattern VARCHAR(255) PATH '$[2]',
+          stem VARCHAR(255) PATH '$[3]'
       )) AS w
       WHERE w.category_id = t.category_id
-         OR CONCAT(' ', t.name, ' ', COALESCE(t.description, ''), ' ')
-            LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
-  ) = %(all_words)s OR (
-      SELECT BIT_OR(w.word)
-      FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (
-          word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[1]', category_id INT PATH '$[2]'
-      )) AS w
-      WHERE w.category_id = t.category_id
-         OR CONCAT(' ', REGEXP_REPLACE(
-                REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(CONCAT_WS(' ', t.name, t.description),
-                    'ß', 'ss'), 'ẞ', 'ss'), 'æ', 'ae'), 'Æ', 'ae'), 'œ', 'oe'), 'Œ', 'oe'),
-                '[^\\p{L}\\p{M}\\p{N}_]+\\p{M}*', ' '
-            ), ' ') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
-  ) = %(all_words)s)
+         OR CONCAT_WS(' ', '', t.name, t.description, '') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
+         OR (CONCAT_WS(' ', t.name, t.description) LIKE w.stem COLLATE utf8mb4_unicode_520_ci
+             AND CONCAT(' ', REGEXP_REPLACE(
+                 REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(CONCAT_WS(' ', t.name, t.description),
+                     'ß', 'ss'), 'ẞ', 'ss'), 'æ', 'ae'), 'Æ', 'ae'), 'œ', 'oe'), 'Œ', 'oe'),
+                 '[^\\p{L}\\p{M}\\p{N}_]+\\p{M}*', ' '
+             ), ' ') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci)
+  ) = %(all_words)s

@@ -13,9 +13,9 @@
 --   after_name
 --   limit            rows on the page
 --   offset           rows to skip
--- sample: ids='[1, 2, 3, 5, 8]', in_name='[[1, "% wireless%"]]', sort='relevance', limit=21, offset=0
--- sample: ids='[1, 2, 3, 5, 8]', in_name='[[1, "% wireless%"]]', sort='relevance', limit=21, offset=0, after_id=5,
---   after_relevance=1, after_time='2026-01-01 00:00:00'
+-- sample: ids='[1, 2, 3, 5, 8]', in_name='[[1, null, "% wireless%"]]', sort='relevance', limit=21, offset=0
+-- sample: ids='[1, 2, 3, 5, 8]', in_name='[[1, null, "% wireless%"]]', sort='relevance', limit=21, offset=0,
+--   after_id=5, after_relevance=1, after_time='2026-01-01 00:00:00'
 -- sample: ids='[1, 2, 3, 5, 8]', sort='name', limit=21, offset=0, after_id=5, after_name='M'
 -- sample: ids='[1, 2, 3, 5, 8]', sort='-price', limit=21, offset=0, after_id=5, after_price=50
 -- allow: temporary table and filesort on document (the hits, in whatever order is asked for)
@@ -35,9 +35,10 @@ FROM (
             CASE WHEN %(sort)s = 'relevance' THEN BIT_COUNT((
                 SELECT BIT_OR(w.word)
                 FROM JSON_TABLE(%(in_name)s, '$[*]' COLUMNS (
-                    word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[1]'
+                    word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[2]'
                 )) AS w
-                WHERE CONCAT(' ', REPLACE(t.name, '-', ' '), ' ') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
+                WHERE CONCAT_WS(' ', '', REPLACE(t.name, '-', ' '), '') LIKE w.pattern
+                    COLLATE utf8mb4_unicode_520_ci
             )) END AS relevance
         FROM JSON_TABLE(%(ids)s, '$[*]' COLUMNS (id INT PATH '$')) AS found
         JOIN products AS t ON t.id = found.id

@@ -29,8 +29,9 @@
 -- sample: words='+wireless*', sort='price', limit=21, offset=0
 -- sample: words='+wireless*', sort='-name', limit=21, offset=0
 -- sample: words='+(sneakers* sneaker)',
---   in_text='[[1, "% lamps%", null], [1, "% lamp %", null], [1, null, 5], [2, "% case%", null]]', all_words=3,
---   stem='%case%', in_name='[[1, "% wireless%"]]', sort='relevance', limit=21, offset=0,
+--   in_text='[[1, null, "% lamps%", "%lamp%"], [1, 5], [2, null, "% case%", "%case%"]]',
+--   all_words=3, stem='%case%',
+--   in_name='[[1, null, "% wireless%"]]', sort='relevance', limit=21, offset=0,
 --   category_ids=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
 -- allow: filesort on t (the hits, in whatever order is asked for)
 -- allow: temporary table on t in MariaDB (the same hits)
@@ -49,9 +50,10 @@ FROM (
             CASE WHEN %(sort)s = 'relevance' THEN BIT_COUNT((
                 SELECT BIT_OR(w.word)
                 FROM JSON_TABLE(%(in_name)s, '$[*]' COLUMNS (
-                    word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[1]'
+                    word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[2]'
                 )) AS w
-                WHERE CONCAT(' ', REPLACE(t.name, '-', ' '), ' ') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
+                WHERE CONCAT_WS(' ', '', REPLACE(t.name, '-', ' '), '') LIKE w.pattern
+                    COLLATE utf8mb4_unicode_520_ci
             )) END AS relevance
         FROM products AS t
         WHERE t.is_active = 1
@@ -62,26 +64,21 @@ FROM (
           AND (%(in_stock)s IS NULL OR t.in_stock = %(in_stock)s)
           AND (%(in_text)s IS NULL OR (
               (FIND_IN_SET(t.category_id, %(stem_categories)s) OR CONCAT_WS(' ', t.name, t.description) LIKE %(stem)s)
-              AND ((
+              AND (
                   SELECT BIT_OR(w.word)
                   FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (
-                      word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[1]', category_id INT PATH '$[2]'
+                      word BIGINT PATH '$[0]', category_id INT PATH '$[1]', pattern VARCHAR(255) PATH '$[2]',
+                      stem VARCHAR(255) PATH '$[3]'
                   )) AS w
                   WHERE w.category_id = t.category_id
-                     OR CONCAT(' ', t.name, ' ', COALESCE(t.description, ''), ' ')
-                        LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
-              ) = %(all_words)s OR (
-                  SELECT BIT_OR(w.word)
-                  FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (
-                      word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[1]', category_id INT PATH '$[2]'
-                  )) AS w
-                  WHERE w.category_id = t.category_id
-                     OR CONCAT(' ', REGEXP_REPLACE(
-                            REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(CONCAT_WS(' ', t.name, t.description),
-                                'ß', 'ss'), 'ẞ', 'ss'), 'æ', 'ae'), 'Æ', 'ae'), 'œ', 'oe'), 'Œ', 'oe'),
-                            '[^\\p{L}\\p{M}\\p{N}_]+\\p{M}*', ' '
-                        ), ' ') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
-              ) = %(all_words)s)
+                     OR CONCAT_WS(' ', '', t.name, t.description, '') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
+                     OR (CONCAT_WS(' ', t.name, t.description) LIKE w.stem COLLATE utf8mb4_unicode_520_ci
+                         AND CONCAT(' ', REGEXP_REPLACE(
+                             REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(CONCAT_WS(' ', t.name, t.description),
+                                 'ß', 'ss'), 'ẞ', 'ss'), 'æ', 'ae'), 'Æ', 'ae'), 'œ', 'oe'), 'Œ', 'oe'),
+                             '[^\\p{L}\\p{M}\\p{N}_]+\\p{M}*', ' '
+                         ), ' ') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci)
+              ) = %(all_words)s
           ))
     ) AS hit
     WHERE (%(after_id)s IS NULL OR CASE %(sort)s

@@ -4,7 +4,7 @@
 -- returns: many
 -- params:
 --   in_text  as in products/read_ids; a word counts where a space is in front of it
--- sample: in_text='[[1, "% wireless%", null], [2, "% case%", null], [2, null, 3]]'
+-- sample: in_text='[[1, null, "% wireless%"], [2, null, "% case%"], [2, 3]]'
 -- allow: temporary table and filesort on derived (the products of the sample)
 -- allow: temporary table and filesort on spread in MariaDB (the same)
 -- cache: estimate; it only has to tell common words from rare ones
@@ -17,10 +17,10 @@ FROM (
     SELECT spread.step, (
         SELECT BIT_OR(w.word)
         FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (
-            word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[1]', category_id INT PATH '$[2]'
+            word BIGINT PATH '$[0]', category_id INT PATH '$[1]', pattern VARCHAR(255) PATH '$[2]'
         )) AS w
         WHERE w.category_id = t.category_id
-           OR CONCAT(' ', t.name, ' ', COALESCE(t.description, ''), ' ') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
+           OR CONCAT_WS(' ', '', t.name, t.description, '') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
     ) AS words
     FROM (
         SELECT CAST(POW(2, GREATEST(0, FLOOR(LOG2(MAX(id) / 500)))) AS SIGNED) AS step FROM products

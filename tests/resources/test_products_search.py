@@ -27,10 +27,9 @@ def reading(monkeypatch):
 @pytest.fixture(params=["index", "reading", "both"])
 def way(request, monkeypatch):
     """Each way to find products by words; in `both`, the index is asked for one word, and the texts for the others."""
+    monkeypatch.setattr(products_search, "COMMON", 0 if request.param == "reading" else float("inf"))
     if request.param == "reading":
-        request.getfixturevalue("reading")
-    else:
-        monkeypatch.setattr(products_search, "COMMON", float("inf"))
+        monkeypatch.setattr(products_search, "SPARE", 0)
     if request.param == "both":
         monkeypatch.setattr(products_search, "PASSED", 10**9)
     return request.param
@@ -357,7 +356,7 @@ def large(accounts):
 @pytest.mark.slow
 @pytest.mark.parametrize(("word", "least", "most"), [("small", 0.30, 0.46), ("and", 0.78, 0.94), ("zzz", 0, 0)])
 def test_an_estimate_tells_common_words_from_rare_ones(large, accounts, word, least, most):
-    patterns = f'[[1, "% {word}%", null]]'
+    patterns = f'[[1, null, "% {word}%"]]'
 
     rows = seed.in_transaction(accounts.owner, lambda db: db.many("products/word_estimate", in_text=patterns))
 

@@ -3,7 +3,7 @@
 import pytest
 from helpers import execute
 from test_products import get, names
-from test_products_search import SORTS, everything, reading, way  # noqa: F401 - fixtures
+from test_products_search import SORTS, everything, way  # noqa: F401 - a fixture
 
 from resources import products_search
 from resources.products_typed import forms, searched, words_of
@@ -182,6 +182,23 @@ def test_each_pair_of_neighbours_may_be_joined(client, make, way):  # noqa: F811
     assert found == ["Smart watchstrap", "Smartwatch strap"]
 
 
+@pytest.mark.parametrize("typed", ["smartwatch", "SmartWatch", "smartwatches"])
+def test_a_joined_word_finds_the_split_one_where_names_have_both_parts(client, make, sql, way, typed):  # noqa: F811
+    sql("INSERT INTO known_words (word) VALUES ('smart'), ('watch')")
+    for name in ("Smartwatch", "Smart watch", "Two smart-watches", "Smart lamp for a watch", "Watch, smart"):
+        make.product(name)
+
+    found = names(client.get("/api/products", {"search": typed, "sort": "name"}))
+
+    assert found == ["Smart watch", "Smartwatch", "Two smart-watches"]
+
+
+def test_a_word_is_split_only_in_words_that_names_have(client, make, way):  # noqa: F811
+    make.product("Smart watch")
+
+    assert names(client.get("/api/products", {"search": "smartwatch"})) == []
+
+
 @pytest.mark.parametrize("typed", ["wi-fi", "Wi Fi", "wifi"])
 def test_parts_too_short_for_the_index_are_found_joined_too(client, make, way, typed):  # noqa: F811
     make.product("WiFi router")
@@ -198,7 +215,7 @@ def test_parts_too_short_for_the_index_are_found_joined_too(client, make, way, t
 def test_the_quick_test_passes_all_that_the_words_find(client, make, sql, accounts):
     """Texts with each form in each surrounding: what the patterns find, the stem finds too."""
     words = ["lamps", "glasses", "Straße", "STRASSE", "kaese", "Käse", "oeuvre", "snake_case", "knives", "batteries"]
-    for word in searched(words, 3, 84):
+    for word in searched(words, [[]] * len(words), 3, 84):
         for pattern in word.patterns:
             text = pattern.strip("% ").replace("\\_", "_")
             for shown in {
