@@ -21,7 +21,7 @@ from cachetools import FIFOCache
 REVALIDATE = "public, max-age=0, must-revalidate"  # clients store it, and ask by its ETag before each use
 COUNTS_SIZE = 4 * 1024 * 1024  # bytes, estimated, for each worker
 ESTIMATES_FOR = 600  # seconds; changes do not void an estimate
-ROW_SIZE = 600  # bytes that a row of a few columns takes as a dict, about
+ROW_SIZE = 600  # bytes that a row of a few columns takes as a dict, about, besides its texts
 FOLLOW_TIMEOUT = 5  # seconds to wait for another request that makes the same
 FOLLOWERS = 2  # requests of each worker that wait so for an answer; each occupies a thread meanwhile
 
@@ -165,4 +165,7 @@ class Cache:
 
 
 def _size_of_rows(rows: Any) -> int:
-    return ROW_SIZE * (1 + len(rows) if isinstance(rows, list) else 1)
+    """Return the bytes of a row (or None), or of a list of rows, about."""
+    if isinstance(rows, list):
+        return ROW_SIZE + sum(map(_size_of_rows, rows))
+    return ROW_SIZE + sum(len(value) for value in (rows or {}).values() if isinstance(value, str))

@@ -115,6 +115,17 @@ def test_it_holds_no_more_than_its_bytes_and_the_oldest_leave_first():
     assert [n for n in range(100) if cached.peek(n)] == [97, 98, 99]
 
 
+def test_cached_rows_are_counted_with_their_texts(monkeypatch):
+    monkeypatch.setattr(ours, "COUNTS_SIZE", 100_000)
+    counts = Cache(answers_for=0, counts_for=60, largest=0).counts
+
+    for n in range(10):
+        counts.fetch(n, lambda: {"ids": "1," * 15_000})
+    counts.fetch("rows", lambda: [{"ids": "1," * 15_000}, {"ids": None}])
+
+    assert [n for n in range(10) if counts.peek(n)] == [8, 9] and counts.peek("rows")
+
+
 def test_what_is_larger_than_all_of_it_is_given_and_not_cached():
     cached = memory(largest=1000)
     cached.fetch("small", lambda: "x")
