@@ -5,7 +5,7 @@
 --   in_text  as in products/read_ids
 -- sample: in_text='[[1, null, "% audio%"], [2, null, "% lamps%"], [2, null, "% lamp %"]]'
 -- allow: full scan, temporary table and filesort on c (there are few categories)
--- allow: full scan on document (the words)
+-- allow: full scan, temporary table and filesort on document (the words)
 -- cache: asked for by every search
 -- note: which collation the words of a JSON document have depends on the server's version (in MariaDB 10.11.18 they
 --       could not be compared with a product's); COLLATE gives them the products' own.

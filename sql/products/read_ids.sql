@@ -53,6 +53,7 @@
 --   after_name='M', until_id=7000, until_name='N'
 -- sample: in_text='[[1, null, "% small%", "%small%"]]', all_words=1, stem='%small%',
 --   read=3000, sort='-name'
+-- allow: filesort on products up to 5000 rows (what a narrow range of prices leaves)
 -- cache: as products/count
 -- plan: one of the list indexes gives the ids in its own order (the other five branches are seen to be impossible);
 --       their rows are read by primary key, about 3 µs each with the quick test. Most texts that pass it have a space
