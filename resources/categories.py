@@ -7,9 +7,9 @@ from core.cache import Cached
 from core.contract import fields
 from core.contract.forms import Problem
 from core.contract.shapes import Shape, described, field
-from core.contract.validation import Body
+from core.contract.validation import Body, Changes
 from core.db.database import Row, Session
-from core.errors import Conflict, DuplicateName, NotFound, ValidationError
+from core.errors import Conflict, DuplicateName, NotFound
 from core.identity.audit import Record
 from core.identity.auth import ADMIN, PUBLIC
 from core.json_text import dump
@@ -28,7 +28,7 @@ DELETED = Shape("DeletedCategory", deleted=field("integer", "The number of the c
 NAME = described(fields.line(100, "Home & Living"), "What the category is called: no other one may be called the same.")
 DESCRIPTION = described(fields.text("Furniture and light."), "What is in it, on one line or several; null for nothing.")
 NEW_CATEGORY = Body(name={**NAME, "required": True}, description=DESCRIPTION)
-CHANGED_CATEGORY = Body(name=NAME, description=DESCRIPTION)
+CHANGED_CATEGORY = Changes(name=NAME, description=DESCRIPTION)
 
 
 @app.get("/api/categories", auth=PUBLIC, cache=CATALOGUE, returns=CATEGORY.many, message="Categories listed.")
@@ -107,8 +107,6 @@ def update_category(db: Session, id: int, body: Row, user: Row, record: Record) 
 
     What is not sent stays as it is.
     """
-    if not body:
-        raise ValidationError(("name", "Send at least one of name and description."))
     before = locked(db, id)
     after = before | body
     if db.run("categories/update", id=id, **after):

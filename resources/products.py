@@ -6,7 +6,7 @@ from core.app import app
 from core.contract.etag import etag_of, matches
 from core.contract.fields import LARGEST_COUNT
 from core.contract.forms import Problem
-from core.contract.validation import Body, Headers
+from core.contract.validation import Body, Changes, Headers
 from core.db.database import Row, Session
 from core.errors import InsufficientStock, NotFound, PreconditionFailed, ValidationError
 from core.identity.audit import Record
@@ -27,7 +27,7 @@ NEW = {name: {"required": True} for name in REQUIRED} | {
     name: {"default": value} for name, value in DEFAULTS.items() if value is not None
 }
 NEW_PRODUCT = Body(**{name: {**rules, **NEW.get(name, {})} for name, rules in FIELDS.items()})
-CHANGED_PRODUCT = Body(**FIELDS)
+CHANGED_PRODUCT = Changes(**FIELDS)
 NO_PRODUCT = "There is no such product."
 UNITS = "Must be a whole number, not 0: how many more, or with a minus how many fewer."
 STOCK_CHANGE = Body(
@@ -122,8 +122,6 @@ def update_product(db: Session, id: int, body: Row, *, user: Row, record: Record
 
     The others stay as they are. With If-Match it is changed only if nobody was faster.
     """
-    if not body:
-        raise ValidationError(("name", f"Send at least one of {', '.join(FIELDS)}."))
     return change(db, id, body, user=user, record=record, if_match=if_match, action="changed")
 
 

@@ -108,6 +108,7 @@ def body_schema(schema: Schema, parts: Parts | None = None, chosen: str = "") ->
         "type": "object",
         "properties": {name: schema_of(rules, parts) for name, rules in fields.items()},
         **({"required": required} if required else {}),
+        **({"minProperties": schema.least} if schema.least else {}),
         "additionalProperties": False,
     }
 

@@ -68,6 +68,7 @@ class Schema:
 
     unknown = "Unknown field {field}"
     either: tuple[str, ...] = ()  # fields of which a document has exactly one
+    least = 0  # fields that a document has
 
     def __init__(self, **fields: dict[str, Any]) -> None:
         self.fields = fields
@@ -93,6 +94,8 @@ class Schema:
         problems = []
         if self.either and sum(field in document for field in self.either) != 1:
             problems.append((self.either[0], f"Send either {' or '.join(self.either)}."))
+        if len(document) < self.least:
+            problems.append((next(iter(self.fields)), f"Send at least one of {', '.join(self.fields)}."))
         for field, value in known.items():
             if isinstance(value, str) and len(value) > self._longest[field]:
                 problems.append((field, sentence(self.fields[field])))
@@ -174,6 +177,12 @@ class Body(Schema):
 
     def _check_raw(self, raw: bytes) -> dict[str, Any]:
         return self.check(parsed(raw))
+
+
+class Changes(Body):
+    """The fields of a change: at least one is sent."""
+
+    least = 1
 
 
 class OptionalBody(Body):
