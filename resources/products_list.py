@@ -15,6 +15,7 @@ from core.identity.budgets import ENTRIES, Budget, Priced
 from resources.products_fields import CATALOGUE, PRODUCT
 from resources.products_orders import ORDERS, RELEVANCE, behind, place_of
 from resources.products_search import EVERY, Found, Search
+from resources.products_suggest import MEANT, did_you_mean
 
 MOST_ON_A_PAGE = 100
 FEW = 5_000  # products that are sorted sooner than they are found in the order of the list
@@ -134,6 +135,7 @@ PAGE = Shape(
     items=field("list", "The products of this page, in the order asked for.", items=PRODUCT),
     pagination=field("dict", "Where in the whole result this page is.", shape=PAGINATION),
     facets=field("dict", "With facets=true: what could be chosen instead.", shape=FACETS, required=False),
+    did_you_mean={**MEANT, "required": False},
 )
 
 
@@ -169,7 +171,9 @@ def list_products(db: Session, query: Row, spend: Callable[[int], None]) -> Row:
     place = place_of(query, sort)
     found = search.page(filters, sort, place) if search.words else _list(priced, filters, sort, place)
     pagination = pagination_of(sort, place, len(found.items), found.total, exact=found.exact, behind=found.behind)
-    answer = {"items": found.items, "pagination": pagination}
+    answer: Row = {"items": found.items, "pagination": pagination}
+    if search.words and not found.total and not found.behind:
+        answer["did_you_mean"] = did_you_mean(db, query["search"])
     if query["facets"]:
         answer["facets"] = _facets(found.facets(), filters["category_ids"])
     return answer

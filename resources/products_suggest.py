@@ -56,6 +56,13 @@ TYPED = Query(
         },
     }
 )
+MEANT = field(
+    "string",
+    "Where nothing is found: what was typed, with words of names that are one letter away in place of those that no "
+    "name has. Something is found for it. Else null.",
+    "desk lamp",
+    nullable=True,
+)
 SUGGESTION = Shape(
     "Suggestion",
     kind=field("string", "What it is the name of.", "product", allowed=["product", "category"]),
@@ -65,13 +72,7 @@ SUGGESTION = Shape(
 SUGGESTIONS = Shape(
     "Suggestions",
     suggestions=field("list", "At most 10, each name once: categories first.", items=SUGGESTION),
-    did_you_mean=field(
-        "string",
-        "Where nothing is found: what was typed with words that are one letter away, and that something is found for. "
-        "Else null.",
-        "desk lamp",
-        nullable=True,
-    ),
+    did_you_mean=MEANT,
 )
 
 

@@ -408,6 +408,31 @@ def test_of_several_words_the_one_of_the_newest_product_was_meant(sell, suggest)
     assert suggest("lomp", whole=True)["did_you_mean"] == "lamp"
 
 
+@pytest.mark.parametrize(
+    ("search", "meant"), [("lampp", "lamp"), ("dsek lamp", "desk lamp"), ("zzzz", None), ("deskk qqqqq", None)]
+)
+def test_a_search_that_finds_nothing_says_what_was_perhaps_meant(client, sell, search, meant):
+    sell(*NAMES)
+
+    data = client.get("/api/products", {"search": search}).json["data"]
+
+    assert (data["items"], data["pagination"]["total"], data["did_you_mean"]) == ([], 0, meant)
+    assert meant is None or client.get("/api/products", {"search": meant}).json["data"]["items"]
+
+
+@pytest.mark.parametrize("query", ["search=lamp", "", "search=", "search=lampp&ids=1", "max_price=1"])
+def test_a_list_that_is_no_search_or_finds_something_does_not(client, sell, query):
+    sell(*NAMES)
+
+    assert "did_you_mean" not in client.get(f"/api/products?{query}").json.get("data", {})
+
+
+def test_a_search_that_only_its_filters_leave_empty_was_meant_as_it_is(client, sell):
+    sell(*NAMES)
+
+    assert client.get("/api/products?search=lamp&max_price=1").json["data"]["did_you_mean"] is None
+
+
 def plainly_away(word, other):
     """Whether two words are one letter away, by the definition."""
     if len(word) == len(other):
