@@ -117,9 +117,13 @@ def clear_cart(db: Session, session_id: str, user: Row | None, shop: Shop, if_ma
 
     One that is empty already is no error.
     """
-    if cart_lines.lock(db, "cart/lock_known", session_id, user, if_match):
-        db.run("cart/clear", session_id=session_id)
-    return {"cart": cart_lines.read(db, session_id, user, shop)}
+    names = ("cart/lock_known", "cart/clear", "cart/show")
+    version, _, rows = db.together(*names, session_id=session_id, user_id=user and user["id"])
+    cart = cart_lines.answer(rows, session_id, user, shop)
+    if rows and not version:  # another request has made the cart between these statements: it must be locked, too
+        return clear_cart(db, session_id, user, shop, if_match)
+    cart_lines.require_match(if_match, version)
+    return {"cart": cart}
 
 
 def own_session_id(db: Session, user_id: int) -> str:

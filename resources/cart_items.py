@@ -107,12 +107,16 @@ def add_cart_item(
     The answer is the line, with the whole cart beside its fields.
     """
     product_id, quantity = body["product_id"], body["quantity"]
-    cart_lines.lock(db, "cart/lock", session_id, user, if_match)
-    added = {"session_id": session_id, "product_id": product_id, "quantity": quantity}
-    while product_id > LARGEST_ID or not db.run("cart/add", **added):
-        if error := refusal(stock_of(db, session_id, [product_id]).get(product_id), quantity):
-            raise error  # otherwise somebody has put more into stock, between the two statements
-    cart = cart_lines.read(db, session_id, user, shop)
+    if product_id > LARGEST_ID:
+        raise NotFound(UNKNOWN)
+    added = {"product_id": product_id, "quantity": quantity}
+    count, rows = cart_lines.lock(db, session_id, user, "cart/add", "cart/show", if_match=if_match, **added)
+    while not count:
+        stock = db.many("cart/stock", session_id=session_id, product_ids=json.dumps([product_id]))
+        if error := refusal(stock[0] if stock else None, quantity):
+            raise error
+        count, rows = db.together("cart/add", "cart/show", session_id=session_id, **added)  # there is more by now
+    cart = cart_lines.answer(rows, session_id, user, shop)
     if cart["line_count"] > MOST_LINES:
         raise CartFull(FULL)
     return cart_lines.changed_item(cart, product_id)
@@ -147,8 +151,9 @@ def add_cart_items(
 
     A refusal lists each item that cannot be had: items[3], a code, and the quantity that could have been had.
     """
-    cart_lines.lock(db, "cart/lock", session_id, user, if_match)
-    found = stock_of(db, session_id, [item["product_id"] for item in body["items"]])
+    asked = json.dumps(sorted({item["product_id"] for item in body["items"] if item["product_id"] <= LARGEST_ID}))
+    [stock] = cart_lines.lock(db, session_id, user, "cart/stock", if_match=if_match, product_ids=asked)
+    found = {product["id"]: product for product in stock}
     refusals: list[tuple[str, ApiError]] = []
     lines: dict[int, Row] = {}
     for place, item in enumerate(body["items"]):
@@ -162,8 +167,9 @@ def add_cart_items(
         lines[product_id] = line
     if refusals:
         raise ItemsRefused(refusals)
-    db.run("cart/set_many", session_id=session_id, lines=json.dumps(list(lines.values())))
-    cart = cart_lines.read(db, session_id, user, shop)
+    lines_set = json.dumps(list(lines.values()))
+    _, rows = db.together("cart/set_many", "cart/show", session_id=session_id, lines=lines_set)
+    cart = cart_lines.answer(rows, session_id, user, shop)
     if cart["line_count"] > MOST_LINES:
         raise CartFull(FULL)
     return {"cart": cart}
@@ -195,8 +201,18 @@ def update_cart_item(
     quantity = body["quantity"]
     if quantity == 0:
         return remove_cart_item(db, session_id, product_id, user, shop=shop, if_match=if_match)
-    lock_known(db, session_id, user, if_match)
-    return set_quantity(db, session_id, product_id, quantity, user=user, shop=shop)
+    change = {"product_id": product_id, "quantity": quantity}
+    _, rows = cart_lines.lock(db, session_id, user, "cart/set", "cart/show", if_match=if_match, **change)
+    cart = cart_lines.answer(rows, session_id, user, shop)
+    item = next((item for item in cart["items"] if item["product_id"] == product_id), None)
+    if item is None:
+        raise NotFound(NOT_IN_CART)
+    in_stock = item["product"]["stock_quantity"]
+    if not item["product"]["is_active"]:
+        raise ProductWithdrawn()
+    if quantity > in_stock or quantity != item["quantity"]:
+        raise InsufficientStock(in_stock, min(in_stock, MOST_PIECES), item["quantity"])
+    return {**item, "cart": cart}
 
 
 @app.put(
@@ -234,10 +250,11 @@ def remove_cart_item(
 
     What is not in it is a 404.
     """
-    lock_known(db, session_id, user, if_match)
-    if not db.run("cart/remove", session_id=session_id, product_id=product_id):
+    removed = {"product_id": product_id}
+    count, rows = cart_lines.lock(db, session_id, user, "cart/remove", "cart/show", if_match=if_match, **removed)
+    if not count:
         raise NotFound(NOT_IN_CART)
-    return {"cart": cart_lines.read(db, session_id, user, shop)}
+    return {"cart": cart_lines.answer(rows, session_id, user, shop)}
 
 
 @app.delete(
@@ -259,27 +276,6 @@ def remove_cart_item_by_session_id(
     return remove_cart_item(db, session_id, product_id, user, shop=shop, if_match=if_match)
 
 
-def lock_known(db: Session, session_id: str, user: Row | None, if_match: str | None) -> None:
-    """Lock a cart that must be there, as a line of it is asked for; raise NotFound."""
-    if not cart_lines.lock(db, "cart/lock_known", session_id, user, if_match):
-        raise NotFound(NOT_IN_CART)
-
-
-def set_quantity(db: Session, session_id: str, product_id: int, quantity: int, *, user: Row | None, shop: Shop) -> Row:
-    """Set the quantity of a line of a locked cart, and return the line as it is answered."""
-    db.run("cart/set", session_id=session_id, product_id=product_id, quantity=quantity)
-    cart = cart_lines.read(db, session_id, user, shop)
-    item = next((item for item in cart["items"] if item["product_id"] == product_id), None)
-    if item is None:
-        raise NotFound(NOT_IN_CART)
-    in_stock = item["product"]["stock_quantity"]
-    if not item["product"]["is_active"]:
-        raise ProductWithdrawn()
-    if quantity > in_stock or quantity != item["quantity"]:
-        raise InsufficientStock(in_stock, min(in_stock, MOST_PIECES), item["quantity"])
-    return {**item, "cart": cart}
-
-
 def product_of(db: Session, session_id: str, item_id: int, user: Row | None, shop: Shop) -> int:
     """Return the product that a line of this cart holds; raise NotFound."""
     line = db.one("cart/find", session_id=session_id, id=item_id)
@@ -287,12 +283,6 @@ def product_of(db: Session, session_id: str, item_id: int, user: Row | None, sho
         cart_lines.read(db, session_id, user, shop)  # another account's cart is a 403
         raise NotFound("There is no such item in this cart.")
     return line["product_id"]
-
-
-def stock_of(db: Session, session_id: str, product_ids: list[int]) -> dict[int, Row]:
-    """Return what can be had of these products: rows of cart/stock by product, without unknown ones."""
-    known = sorted({id for id in product_ids if id <= LARGEST_ID})
-    return {row["id"]: row for row in db.many("cart/stock", session_id=session_id, product_ids=json.dumps(known))}
 
 
 def refusal(product: Row | None, quantity: int) -> ApiError | None:

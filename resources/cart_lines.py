@@ -96,51 +96,53 @@ SET_ITEM = Shape("SetCartItem", **ITEM_FIELDS, cart=WHOLE).at_least("cart")  # w
 
 
 def read(db: Session, session_id: str, user: Row | None, shop: Shop) -> Row:
-    """Return the cart (a CART), and give the answer its ETag. Raises Forbidden for another account's."""
-    cart = cart_of(session_id, rows_of(db, session_id, user), shop.currency)
+    """Return the cart as it is answered (a CART). Raises Forbidden for another account's."""
+    return answer(db.many("cart/show", session_id=session_id), session_id, user, shop)
+
+
+def answer(rows: list[Row], session_id: str, user: Row | None, shop: Shop) -> Row:
+    """Return the cart as it is answered, and set its ETag. `rows`: of cart/show. Raises Forbidden as `read` does."""
+    require_owner(rows, user)
+    cart = cart_of(session_id, rows, shop.currency)
     response.set_header("ETag", etag_of(cart["version"]))
     return cart
 
 
-def lines(db: Session, session_id: str, user: Row | None) -> list[Row]:
-    """Return the lines of a cart by their ids, as rows of cart/show. Raises Forbidden for another account's."""
-    return sorted((row for row in rows_of(db, session_id, user) if row["id"] is not None), key=itemgetter("id"))
+def lock(
+    db: Session, session_id: str, user: Row | None, *names: str, if_match: str | None = None, **params: Any
+) -> list[Any]:
+    """Lock the cart for a change, and make it if it is not there; return what the statements `names` give.
+
+    They are sent together with the lock: if this raises, they have run in vain. Raises Forbidden for another account's
+    cart, and PreconditionFailed if `if_match` names another version than the one before.
+    """
+    user_id = user and user["id"]
+    version, *results = db.together("cart/lock", *names, session_id=session_id, user_id=user_id, **params)
+    if not version:
+        raise Forbidden(FOREIGN)
+    require_match(if_match, version)
+    return results
 
 
-def rows_of(db: Session, session_id: str, user: Row | None) -> list[Row]:
-    """Return the rows of cart/show. Raises Forbidden for another account's cart."""
-    rows = db.many("cart/show", session_id=session_id)
+def require_owner(rows: list[Row], user: Row | None) -> None:
+    """Raise Forbidden for another account's cart. `rows`: of cart/show."""
     owner = rows[0]["user_id"] if rows else None
     if owner is not None and (user is None or user["id"] != owner):
         raise Forbidden(FOREIGN)
-    return rows
 
 
-def lock(db: Session, statement: str, session_id: str, user: Row | None, if_match: str | None = None) -> int:
-    """Lock the cart for a change; return its new version.
-
-    `statement`: cart/lock, which makes a cart that is not there; or cart/lock_known, which leaves it at that: then the
-    version is 0. Raises Forbidden for another account's cart, and PreconditionFailed if `if_match` names another
-    version than the one before.
-    """
-    version = db.add(statement, session_id=session_id, user_id=user and user["id"])
-    if not version and (rows_of(db, session_id, user) or statement == "cart/lock"):
-        return lock(db, statement, session_id, user, if_match)  # it was made only now
-    if if_match is not None and not names(if_match, max(0, version - 1)):
+def require_match(if_match: str | None, version: int) -> None:
+    """Raise PreconditionFailed if If-Match names another version than the one before `version` (RFC 9110, 13.1.1)."""
+    known = etag_of(max(0, version - 1))
+    if if_match is not None and if_match.strip() != "*" and known not in map(str.strip, if_match.split(",")):
         raise PreconditionFailed(
             "The cart was changed since you read it. Read it again, and send the change with its new ETag."
         )
-    return version
 
 
 def etag_of(version: int) -> str:
     """Return the ETag of a cart with this version."""
     return f'"{version}"'
-
-
-def names(if_match: str, version: int) -> bool:
-    """Whether If-Match names this version, or any (RFC 9110, 13.1.1)."""
-    return if_match.strip() == "*" or etag_of(version) in (tag.strip() for tag in if_match.split(","))
 
 
 def cart_of(session_id: str, rows: list[Row], currency: str) -> Row:

@@ -1,6 +1,7 @@
 """The cart of an account takes over the cart of a guest: at POST /api/cart/merge, and at a login that names it."""
 
 import json
+from operator import itemgetter
 
 from core.app import app
 from core.contract.shapes import Shape, field
@@ -67,13 +68,12 @@ def take_over(db: Session, guest: str, own: str, user: Row) -> list[Row]:
 
     Both carts are locked in the order of their ids, so that no two requests wait for each other.
     """
-    if not cart_lines.lines(db, guest, user):
+    if not lines_of(db.many("cart/show", session_id=guest), user):
         return []
-    for session_id in sorted((guest, own)):
-        cart_lines.lock(db, "cart/lock_known", session_id, user)
-    mine = {line["product_id"]: line for line in cart_lines.lines(db, own, user)}
+    shown = {id: cart_lines.lock(db, id, user, "cart/show")[0] for id in sorted((guest, own))}
+    mine = {line["product_id"]: line for line in lines_of(shown[own], user)}
     changed, adjustments, count = [], [], len(mine)
-    for line in cart_lines.lines(db, guest, user):
+    for line in lines_of(shown[guest], user):
         product_id, present = line["product_id"], mine.get(line["product_id"])
         better = present if present and present["quantity"] >= line["quantity"] else line
         wanted, code = better["quantity"], None
@@ -94,3 +94,9 @@ def take_over(db: Session, guest: str, own: str, user: Row) -> list[Row]:
         db.run("cart/set_many", session_id=own, lines=json.dumps(changed))
     db.run("cart/clear", session_id=guest)
     return adjustments
+
+
+def lines_of(rows: list[Row], user: Row) -> list[Row]:
+    """Return the lines of a cart, oldest first. `rows`: of cart/show. Raises Forbidden for another account's."""
+    cart_lines.require_owner(rows, user)
+    return sorted((row for row in rows if row["id"] is not None), key=itemgetter("id"))

@@ -62,7 +62,7 @@ class Database:
         self.timeout = timeout  # seconds, see drivers.connect
         self._cache = cache or Cache(0, 0, 0)
         self._report = report  # gets what clients are not told
-        opener = functools.partial(connect, url, timeout)
+        opener = functools.partial(connect, url, timeout, scripts=True)
         opener.dbapi = drivers  # type: ignore[attr-defined] # DBUtils reads the module's thread safety here
         self._pool = PersistentDB(opener, failures=_NoFailover, ping=0, closeable=True, threadlocal=threading.local)
         self._down_until = 0.0
@@ -133,7 +133,7 @@ class Database:
     def _session(self, statement_timeout: float | None, again: bool) -> Iterator[Session]:
         """Give a Session on this thread's connection, or on one for itself; roll back if the block raises."""
         if statement_timeout:
-            connection = connect(self.url, self.timeout, statement_timeout)
+            connection = connect(self.url, self.timeout, statement_timeout, scripts=True)
             try:
                 with connection.cursor() as cursor:
                     yield Session(cursor, self.statements, again=again)

@@ -57,7 +57,7 @@ def connect(url: DatabaseUrl, timeout: float, statement_timeout: float | None = 
 
     Each statement is committed by itself until `begin()`; at READ COMMITTED a lone SELECT loses nothing by that.
     `timeout` bounds connecting and each read and write, in seconds; `statement_timeout` replaces it for reads (commands
-    that run long statements); `scripts` allows several statements in one text (migrations).
+    that run long statements); `scripts` allows several statements in one text (migrations, session.BEGIN).
     """
     longest = statement_timeout or timeout
     connection = (_mysqldb if url.driver == "mysqldb" else _pymysql)(url, timeout, longest, scripts)

@@ -1,8 +1,9 @@
 """`db`, what handlers and commands run statements with; and the server's own check of a statement (PREPARE)."""
 
+import functools
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.cache import Cache
 from core.db.drivers import DatabaseError, number
@@ -10,6 +11,7 @@ from core.db.mysql_errors import LOST, REFUSED, RETRYABLE, TOO_LONG, TOO_MANY
 from core.db.statement import Problem, Statement
 from core.db.statements import Statements
 
+BEGIN = "BEGIN; "  # sent with the first statement: where the server refuses it, it does not run what stands behind it
 Row = dict[str, Any]  # of a result, by the names of its columns
 
 
@@ -47,13 +49,31 @@ class Session:
 
     def run(self, name: str, /, **params: Any) -> int:
         """Change rows; return how many changed. An UPDATE to the same values and a refused upsert count 0."""
-        self._execute(self._statement(name, "count", params), params)
+        self._send((self._statement(name, "count", params),), params)
         return self._cursor.rowcount
 
     def add(self, name: str, /, **params: Any) -> int:
         """Insert one row and return its id; or what the statement says by LAST_INSERT_ID(…)."""
-        self._execute(self._statement(name, "id", params), params)
+        self._send((self._statement(name, "id", params),), params)
         return self._cursor.lastrowid
+
+    def together(self, *names: str, **params: Any) -> list[Any]:
+        """Run statements that are one thought in one round trip; return what each gives, in order.
+
+        For each what `one`, `many`, `run` or `add` would return, by its header; nothing of it comes from the cache.
+        Parameters of the same name have the same value. The first statement that fails ends it. What it buys: an add to
+        a cart, whose answer is the whole cart, takes 2 round trips instead of 5, and two thirds of the CPU.
+        """
+        statements = tuple(self._statements.get(name, self._problem_of) for name in names)
+        if params.keys() != _joined(statements).params:
+            raise TypeError(f"{', '.join(names)} were called with {sorted(params)}")
+        self._send(statements, params)
+        results = []
+        for place, statement in enumerate(statements):
+            if place:
+                self._cursor.nextset()
+            results.append(self._result_of(statement))
+        return results
 
     def commit(self) -> None:
         """Commit what was begun. After an error the change may be stored all the same: `committing` stays True."""
@@ -74,7 +94,7 @@ class Session:
         statement = self._statement(name, returns, params)
 
         def read() -> Any:
-            self._execute(statement, params)
+            self._send((statement,), params)
             return fetch()
 
         memory, key = self._memory_of(statement, params)
@@ -85,15 +105,44 @@ class Session:
         memory = None if self.begun else self._cached.get(statement.cached or "")
         return memory, (statement.text, *(params[name] for name in statement.params))
 
-    def _execute(self, statement: Statement, params: dict[str, Any]) -> None:
-        if not self.begun and not statement.reads_only:
-            self._cursor.connection.begin()
-            self.begun = True
-        self.changed |= statement.changes
-        self._cursor.execute(statement.text, params)
+    def _result_of(self, statement: Statement) -> Any:
+        if statement.returns == "many":
+            return list(self._cursor.fetchall())
+        if statement.returns == "one":
+            return self._cursor.fetchone()
+        return self._cursor.rowcount if statement.returns == "count" else self._cursor.lastrowid
+
+    def _send(self, statements: tuple[Statement, ...], params: dict[str, Any]) -> None:
+        """Execute the statements; the cursor is then at the result of the first one."""
+        joined = _joined(statements)
+        self.changed |= joined.changes
+        if self.begun or joined.reads_only:
+            self._cursor.execute(joined.text, params)
+            return
+        self.begun = True
+        self._cursor.execute(BEGIN + joined.text, params)
+        self._cursor.nextset()
 
     def _problem_of(self, statement: Statement) -> Problem | None:
         return problem_of(self._cursor, statement)
+
+
+class _Joined(NamedTuple):
+    text: str
+    params: frozenset[str]
+    changes: frozenset[str]
+    reads_only: bool
+
+
+@functools.lru_cache(1024)  # a statement that was edited is another one
+def _joined(statements: tuple[Statement, ...]) -> _Joined:
+    """Return what statements that are sent together have in common."""
+    return _Joined(
+        "; ".join(statement.text for statement in statements),
+        frozenset().union(*(statement.params for statement in statements)),
+        frozenset().union(*(statement.changes for statement in statements)),
+        all(statement.reads_only for statement in statements),
+    )
 
 
 def _copied(rows: Any) -> Any:

@@ -113,7 +113,6 @@ def test_the_command_says_how_many(accounts, make, sql):
 @pytest.mark.parametrize(
     ("statement", "key"),
     [
-        ("cart/purge", "ix_carts_guests"),
         ("idempotency_keys/purge", "ix_idempotency_keys_created"),
         ("sessions/purge_expired", "ix_sessions_expires"),
         ("sessions/purge_idle", "ix_sessions_last_used"),

@@ -45,7 +45,7 @@ def suggest(client):
 @pytest.fixture
 def database(accounts, sql):
     """A Session on a connection of its own."""
-    with contextlib.closing(connect(accounts.owner, 10)) as connection, connection.cursor() as cursor:
+    with contextlib.closing(connect(accounts.owner, 10, scripts=True)) as connection, connection.cursor() as cursor:
         yield Session(cursor, Statements(ROOT / "sql"))
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import itertools
+import shutil
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ from helpers import as_url, connections_of, eventually, execute, free_port
 
 from core import config
 from core.cache import Cache, Generation
-from core.db import database, drivers
+from core.db import database, drivers, session
 from core.db.database import Database, DatabaseError
 from core.db.statements import Statements
 from core.errors import Conflict, ServiceUnavailable
@@ -488,3 +489,55 @@ def test_a_login_that_is_refused_is_a_503_that_says_nothing_of_it(accounts, sql)
 def test_the_error_of_a_bug_is_raised_as_it_is(db):
     with pytest.raises(DatabaseError):
         db.transaction(lambda session: session._cursor.execute("SELECT FROM WHERE"))
+
+
+def test_a_failure_between_begin_and_the_first_statement_leaves_nothing_behind(db, make, sql, monkeypatch):
+    """They are sent together. The server stops at the first that fails, whichever it is."""
+    tea = make.product()
+    monkeypatch.setattr(session, "BEGIN", "BEGIN WITH NO SUCH WORDS; ")  # a server that refuses it
+    with pytest.raises(DatabaseError):
+        db.transaction(add(1, tea))
+    monkeypatch.setattr(session, "BEGIN", "BEGIN; SELECT 1 FROM nowhere; ")  # one that fails behind it
+    with pytest.raises(ServiceUnavailable):
+        db.transaction(add(1, tea))
+    monkeypatch.undo()
+
+    assert quantities(sql) == []
+    db.transaction(add(1, tea))
+    assert quantities(sql) == [1]  # on the same connection: nothing is left of them
+
+
+def test_statements_that_are_sent_together_give_what_each_would(db, make):
+    tea = make.product(stock=5)
+    added = {"session_id": "t", "product_id": tea, "quantity": 2, "user_id": None}
+
+    version, count, rows = db.transaction(lambda s: s.together("cart/lock", "cart/add", "cart/show", **added))
+    again = db.transaction(lambda s: s.together("cart/lock", "cart/add", "cart/show", **{**added, "quantity": 9}))
+
+    assert (version, count, [row["quantity"] for row in rows]) == (2, 1, [2])
+    assert (again[0], again[1], [row["quantity"] for row in again[2]]) == (3, 0, [2])
+
+
+@pytest.mark.parametrize("wrong", [("cart/lock", "cart/fails", "cart/add"), ("cart/add", "cart/fails")])
+def test_of_statements_that_are_sent_together_a_failing_one_ends_all_and_leaves_nothing(db, make, sql, wrong, tmp_path):
+    tea = make.product()
+    shutil.copytree(ROOT / "sql", tmp_path / "sql")
+    (tmp_path / "sql/cart/fails.sql").write_text(
+        "-- Fails.\n-- used by: every route\n-- returns: count\nUPDATE carts SET version = 1 / 0 WHERE version > 0\n"
+    )
+    failing = Database(db.url, Statements(tmp_path / "sql"), 2.0)
+    params = {"session_id": "t", "product_id": tea, "quantity": 1}
+    given = params | ({"user_id": None} if "cart/lock" in wrong else {})
+
+    with pytest.raises(DatabaseError):
+        failing.transaction(lambda s: s.together(*wrong, **given))
+
+    assert quantities(sql) == []
+    assert sql("SELECT version FROM carts") == [{"version": 1}]
+    assert failing.transaction(lambda s: s.together("cart/add", "cart/show", **params))[0] == 1  # same connection
+
+
+def test_parameters_of_statements_that_are_sent_together_are_all_of_theirs_and_no_others(db, make):
+    for params in ({"session_id": "t"}, {"session_id": "t", "user_id": None, "odd": 1}):
+        with pytest.raises(TypeError, match="cart/lock, cart/show were called with"):
+            db.transaction(lambda s: s.together("cart/lock", "cart/show", **params))  # noqa: B023 - runs at once
