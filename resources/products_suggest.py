@@ -33,7 +33,7 @@ CATEGORY_PLACES, NAME_PLACES = 3, 4  # of these, if the other kinds need theirs
 READ_NAMES = 200  # products that are looked at by name: some may have one name
 READ = 500  # products that are looked at by a word, if there are further words
 FIRST = 30  # of those that are found by a word: some may have one name
-MOST_WORDS = 6  # typed words that count
+MOST_WORDS = 6  # typed words that are looked up; further ones are only looked for in the names that are found
 LONGEST_WORD = 40  # characters, as product_words has them
 MOST_BEGUN = 30  # words that begin as a typed one does
 MOST_FOLLOWED = 5  # of these, whose products are looked at
@@ -119,6 +119,8 @@ def did_you_mean(db: Session, text: str) -> str | None:
     One letter away: one more, one less, another one, or two neighbours swapped. Something is found for what it returns.
     """
     words = _typed(text)
+    if len(words) > MOST_WORDS:
+        return None
     wrong = [word for word in words if len(word) >= SHORTEST_MISSPELLED and not _known(db, word)]
     if not 1 <= len(wrong) <= MOST_MISSPELLED:
         return None
@@ -130,16 +132,16 @@ def did_you_mean(db: Session, text: str) -> str | None:
 def _typed(text: str) -> list[str]:
     """Return the words of a text as product_words has them."""
     words = [word.lower()[:LONGEST_WORD] for word in words_of(text.replace("_", " "))]
-    return list(dict.fromkeys(words))[:MOST_WORDS]
+    return list(dict.fromkeys(words))
 
 
 def _with_words(db: Session, words: list[str]) -> list[Row]:
     """Return products whose names have words that begin with all of these: some for each whole word, in turn."""
-    begun = {word: _begun(db, word, MOST_BEGUN) for word in words}
+    begun = {word: _begun(db, word, MOST_BEGUN) for word in words[:MOST_WORDS]}
     if not all(begun.values()):
         return []
     # The newer the newest product with a word, the more products have it. What was cut off may be any number.
-    rare = [word for word in words if len(begun[word]) < MOST_BEGUN] or [max(words, key=len)]
+    rare = [word for word in begun if len(begun[word]) < MOST_BEGUN] or [max(begun, key=len)]
     rarest = min(rare, key=lambda word: max(row["newest_id"] for row in begun[word]))
     followed = sorted(begun[rarest], key=lambda row: -row["newest_id"])[:MOST_FOLLOWED]
     others = [word for word in words if word != rarest]

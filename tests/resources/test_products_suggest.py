@@ -156,6 +156,15 @@ def test_there_are_at_most_ten_and_each_kind_has_its_places(sell, suggest, make)
     assert found[7]["name"] == "Desk Lamp L"  # the newest of those that have the word
 
 
+def test_every_word_counts_however_many_are_typed(sell, suggest):
+    name = "One Two Three Four Five Six Seven Eight"
+    sell(name)
+
+    assert suggest("eight seven six five four three two one") == [name]
+    assert suggest("one two three four five six seven eigth", whole=True) == {"suggestions": [], "did_you_mean": None}
+    assert suggest("one two three four five sxi", whole=True)["did_you_mean"] == "one two three four five six"
+
+
 def test_places_that_others_leave_free_are_taken(suggest, make):
     for number in range(12):
         make.category(f"Lamps {number:02}")
