@@ -121,6 +121,16 @@ class Browser:
             self.one(".auth-btn-wrapper [aria-label=Logout]", form)
         self.click(self.one(".close-modal"))
 
+    def settle(self):
+        """Wait until the page has not grown for half a second."""
+        heights = []
+
+        def unchanged():
+            heights.append(self.run("return document.documentElement.scrollHeight"))
+            return len(heights) > 10 and len(set(heights[-10:])) == 1
+
+        self.until(unchanged)
+
     def fetch(self, url, **options):
         """Fetch as the page's own script would; return what it can see, or the name of its error."""
         return self.driver.execute_async_script(

@@ -62,6 +62,8 @@ const ATTRIBUTES = [
   ["textarea.body-param__text", "aria-label", () => "Request body"],
   [".responses-table[role=region]", "aria-label", (table) => `Answers of ${table.id}`],
   [".examples-select-element", "aria-label", () => "Example"],
+  [".json-schema-2020-12-accordion", "aria-label", (button) => button.textContent || "Schema"],
+  [".copy-to-clipboard", "role", () => "group"],
   [".close-modal", "aria-label", () => "Close"],
   [".auth-btn-wrapper button", "aria-label", (button) => button.textContent],
   [".auth-container h6", "aria-level", () => "5"],
