@@ -23,7 +23,8 @@ SESSION_RULES: dict[str, Any] = {
     "regex": SESSION_ID + r"\Z",
     "meta": {
         "issue": SESSION_ISSUE,
-        "description": "The session id of the cart. Who knows the id of a guest's cart has that cart.",
+        "description": "The session id of the cart, from `createCart`: needed, here or by Authorize. Who knows the id "
+        "of a guest's cart has that cart.",
         "example": "my-cart",
         "scheme": "cart",
     },
