@@ -1,13 +1,13 @@
 """Search: the cheapest way to find the products that have every word that a person typed.
 
-By the full-text index: where few have the words, judging by a sample. All hits are found at once (0.3 µs for each
-product that has one of the words, 3 µs for each that has all of them), so their number is exact.
+By the full-text index: where few have the words, judging by a sample. All hits are found at once (0.5 µs for each
+product that has one of the words, 4 µs for each that has all of them), so their number is exact.
 
-By reading: where many have them. The first products in the order asked for are read, about 3 µs each, hits or not: a
-word that one of a hundred has fills a page within 2,000 to 6,000 products. It is the only way for words that are not
+By reading: where many have them. The first products in the order asked for are read, about 4 µs each, hits or not: a
+word that one of a hundred has fills a page within 1,500 to 3,000 products. It is the only way for words that are not
 in the index: too short or too long for it. The total is a lower bound. If those read have too few hits (a brand, sorted
-by name), the index sorts all; if it cannot be asked, a page may have fewer products than it should, and the next page
-reads on behind the last product that was read.
+by name), the index sorts all; if it cannot be asked, or would take too long, a page may have fewer products than it
+should, and the next page reads on behind the last product that was read.
 
 What each costs at a million products, and how to measure it again: docs/performance.md.
 """
@@ -27,6 +27,7 @@ MOST_INDEXED = 16  # words; 100 characters have up to 25 words, and each one cos
 MOST_SHORT = 3  # of words that are all too short for the index
 MOST_HITS = 4_000  # ids that are found at once
 COMMON = 4_000  # rows that finding all hits by the index may cost; reading costs as much then
+MOST_ASKED = 100_000  # rows that the index may cost where reading finds too little: 0.4 s
 PASSED = 0.1  # rows: what a product costs in the index that has one word, and maybe not the others
 ESTIMATED = 1_000  # rows that an estimate looks at
 SPARE = 1.5  # times as many rows are read as should have enough hits
@@ -80,7 +81,8 @@ class Search:
             self._sample = db.many(ESTIMATED, "products/word_estimate", **_only(self._test(), "in_text"))
         # Asked for all words that follow the rarest, or for one alone together with the categories that it names.
         by_number = sorted((word for word in indexed if not self._categories[word]), key=lambda w: self._having([w]))
-        self._sortable = self._cheapest(list(itertools.accumulate([[word] for word in by_number])))
+        sortable = self._cheapest(list(itertools.accumulate([[word] for word in by_number])))
+        self._sortable = sortable if self._cost(sortable) < MOST_ASKED else []
         self._asked = self._cheapest([self._sortable, *([word] for word in indexed if self._categories[word])])
 
     def _parts(self, typed: list[str]) -> list[list[tuple[str, str]]]:
@@ -109,7 +111,7 @@ class Search:
 
     def _is_rare(self, wanted: int) -> bool:
         """Whether the index finds all hits sooner than reading finds as many as are wanted."""
-        return bool(self._asked) and self._cost(self._asked) < max(COMMON, self._rows_for(wanted))
+        return bool(self._asked) and self._cost(self._asked) < max(COMMON, min(MOST_ASKED, self._rows_for(wanted)))
 
     def _having(self, words: list[Word]) -> int:
         """Return about how many products have all of these words."""
@@ -120,8 +122,9 @@ class Search:
         return 1 << self.words.index(word)
 
     def _cost(self, words: list[Word]) -> float:
-        """Return what the index takes to find these words, in rows."""
-        return sum(map(self._having, [[word] for word in words])) * PASSED + self._having(words)
+        """Return what it takes to find these words by the index and the others in the texts of the hits, in rows."""
+        others = len(self.words) - len(words)
+        return sum(self._having([word]) for word in words) * PASSED + self._having(words) * (1 + others / 2)
 
     def _cheapest(self, choices: list[list[Word]]) -> list[Word]:
         return min(filter(None, choices), key=self._cost, default=[])
@@ -190,7 +193,7 @@ class Search:
     def _in_order(self, filters: Row, sort: str, place: Place) -> Found:
         """Return the page by reading in the order asked for; if that finds too little, by the index."""
         wanted = place["offset"] + place["per_page"] + 1
-        read, left = self._window_of(LEAST_READ, wanted), max(MOST_READ, self._having(self.words))
+        read, left = self._window_of(LEAST_READ, wanted), max(MOST_READ, min(MOST_ASKED, self._having(self.words)))
         if self._sortable and read > left:
             return self._sorted(filters, sort, place, 0)
         read = min(read, left)

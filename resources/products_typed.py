@@ -9,7 +9,7 @@ AS_TWO = (("ß", "ss"), ("ẞ", "ss"), ("æ", "ae"), ("Æ", "ae"), ("œ", "oe"),
 PARTING = set("ß\u02ec\u0374\u17b4\u17b5")  # see _indexed; ß, because the index parts words at the capital one
 PLURALS = (  # how a word ends, and how it does in the other number; a final s goes by itself
     (r"ies\Z", "y"),
-    (r"([sxzo]|ch|sh)es\Z", r"\1"),
+    (r"([sxz]|ch|sh|\w{3}o)es\Z", r"\1"),
     (r"ives\Z", "ife"),
     (r"([lr]|ea|ie|oa|oo)ves\Z", r"\1f"),
     (r"([b-df-hj-np-tv-z])y\Z", r"\1ies"),

@@ -32,6 +32,7 @@ def way(request, monkeypatch):
         monkeypatch.setattr(products_search, "SPARE", 0)
     if request.param == "both":
         monkeypatch.setattr(products_search, "PASSED", 10**9)
+    monkeypatch.setattr(products_search, "MOST_ASKED", float("inf"))
     return request.param
 
 
@@ -233,6 +234,21 @@ def test_a_common_word_beside_a_rare_one_is_looked_for_in_the_text(client, make,
     assert [item["name"] for item in found["items"]] == ["Red lamp", "Redder lamp"]
     assert found["pagination"]["total"] == 2
     assert "total_is_exact" not in found["pagination"]
+
+
+def test_where_the_index_would_take_too_long_too_pages_continue_behind_what_was_read(
+    client, catalogue, reading, monkeypatch
+):
+    query = {"search": "red", "sort": "price", "per_page": 4}
+    everywhere = everything(client, query)[0]
+    monkeypatch.setattr(products_search, "MOST_ASKED", 0)
+    for bound in ("RANKED", "LEAST_READ", "MOST_READ"):
+        monkeypatch.setattr(products_search, bound, 5)
+
+    found, totals = everything(client, query)
+
+    assert found == everywhere and len(totals) > 4
+    assert sorted(everything(client, {**query, "sort": "relevance"})[0]) == sorted(everywhere)
 
 
 @pytest.mark.parametrize("sort", SORTS)
