@@ -133,13 +133,14 @@ class Search:
         """Return the parameters by which a statement looks for words in texts; without words: all of them."""
         words = self.words if words is None else words
         if not words:
-            return dict.fromkeys(("in_text", "all_words", "stem", "stem_categories"))
+            return dict.fromkeys(("in_text", "all_words", "stem", "stem_as_one", "stem_categories"))
         rarest = min(words, key=lambda word: (self._having([word]), -len(word.stem)))
         named = [[self._bit(word), id] for word in words for id in self._categories[word]]
         return {
             "in_text": _patterns(self.words, words, named),
             "all_words": sum(self._bit(word) for word in words),
-            "stem": rarest.stem,
+            "stem": rarest.quick[0],
+            "stem_as_one": rarest.quick[1],
             "stem_categories": ",".join(map(str, self._categories[rarest])),
         }
 

@@ -6,6 +6,7 @@ import unicodedata
 from typing import NamedTuple
 
 AS_TWO = (("ß", "ss"), ("ẞ", "ss"), ("æ", "ae"), ("Æ", "ae"), ("œ", "oe"), ("Œ", "oe"))  # what the statements replace
+AS_ONE = (("ß", "ss"), ("æ", "ae"), ("œ", "oe"))
 PARTING = set("ß\u02ec\u0374\u17b4\u17b5")  # see _indexed; ß, because the index parts words at the capital one
 PLURALS = (  # how a word ends, and how it does in the other number; a final s goes by itself
     (r"ies\Z", "y"),
@@ -25,7 +26,8 @@ class Word(NamedTuple):
 
     `asked`: for the full-text index in boolean mode; None: it does not have the word. `settled`: whether the index
     decides, or the hits' texts have to be looked at. `short`: whether it is too short for the index. `patterns`: for
-    LIKE, see sql/products/read_ids.sql. `stem`: what all patterns have in common, as a pattern.
+    LIKE, see sql/products/read_ids.sql. `stem`: what all patterns have in common, as a pattern. `quick`: the same, and
+    sharper: the one or the other.
     """
 
     asked: str | None
@@ -33,6 +35,7 @@ class Word(NamedTuple):
     short: bool
     patterns: tuple[str, ...]
     stem: str
+    quick: tuple[str, str | None]
 
 
 def words_of(text: str) -> list[str]:
@@ -99,12 +102,18 @@ def _word(word: str, before: str, split: list[tuple[str, str]], shortest: int, l
     beginnings += [f"{one} {two}" for one, two in split]
     cuts = sorted({len(one) for one, _ in split if len(one) < len(common)})
     stem = "%".join(_pattern(common[a:b]) for a, b in itertools.pairwise([0, *cuts, len(common)]))
+    loose, twos = re.subn("|".join(two for _, two in AS_ONE), "%", stem, flags=re.I)  # a text may have ß, æ, œ
+    as_one = stem.lower()
+    for one, two in AS_ONE:
+        as_one = as_one.replace(two, one)
+    quick = (f"%{stem}%", f"%{as_one}%" if twos else None) if twos < 2 else (f"%{loose}%", None)
     return Word(
         asked=(f"+({' '.join(asked)})" if asked[1:] else f"+{asked[0]}") if begins else None,
         settled=begins == word and not split,
         short=not begins and len(word) < shortest,
         patterns=tuple([f"% {_pattern(form)}%" for form in beginnings] + [f"% {_pattern(form)} %" for form in wholes]),
-        stem=f"%{re.sub('ss|ae|oe', '%', stem, flags=re.I)}%",  # a text may have ß, æ, œ
+        stem=f"%{loose}%",
+        quick=quick,
     )
 
 

@@ -13,6 +13,7 @@
 --                    æ, oe for œ, an underscore as \_). The stem is part of all its patterns: a quick test
 --   all_words        the sum of the bits
 --   stem             that of the rarest word, which is tested first
+--   stem_as_one      the same where it is written with ß, æ or œ; NULL: it cannot be
 --   stem_categories  the categories with the rarest word in their names, as '3,5'
 --   sort             newest (or relevance: the same), oldest, price, -price, name or -name
 --   after_id         the id of the last product seen; reading begins behind it
@@ -135,7 +136,8 @@ FROM (
     ORDER BY name DESC, id DESC LIMIT %(read)s)
 ) AS seen
 JOIN products AS t ON t.id = seen.id
-WHERE (FIND_IN_SET(t.category_id, %(stem_categories)s) OR CONCAT_WS(' ', t.name, t.description) LIKE %(stem)s)
+WHERE (FIND_IN_SET(t.category_id, %(stem_categories)s) OR CONCAT_WS(' ', t.name, t.description) LIKE %(stem)s
+       OR CONCAT_WS(' ', t.name, t.description) LIKE %(stem_as_one)s)
   AND (
       SELECT BIT_OR(w.word)
       FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (

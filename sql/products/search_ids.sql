@@ -8,10 +8,11 @@
 --   in_stock         1: only what is in stock
 --   words            for boolean mode, each as +word* or +(word* form): letters, numbers, marks and _ only (other
 --                    characters are its operators)
---   in_text          as in products/read_ids, like the next three: further words, looked for in the text of the hits;
+--   in_text          as in products/read_ids, like the next four: further words, looked for in the text of the hits;
 --                    NULL: none
 --   all_words
 --   stem
+--   stem_as_one
 --   stem_categories
 --   limit            ids at the most; if so many come, there may be more
 -- sample: words='+wireless*', limit=5000
@@ -36,7 +37,8 @@ FROM (
       AND (%(max_price)s IS NULL OR t.price <= %(max_price)s)
       AND (%(in_stock)s IS NULL OR t.in_stock = %(in_stock)s)
       AND (%(in_text)s IS NULL OR (
-          (FIND_IN_SET(t.category_id, %(stem_categories)s) OR CONCAT_WS(' ', t.name, t.description) LIKE %(stem)s)
+          (FIND_IN_SET(t.category_id, %(stem_categories)s) OR CONCAT_WS(' ', t.name, t.description) LIKE %(stem)s
+               OR CONCAT_WS(' ', t.name, t.description) LIKE %(stem_as_one)s)
           AND (
               SELECT BIT_OR(w.word)
               FROM JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (
