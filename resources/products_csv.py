@@ -15,6 +15,7 @@ from typing import Any
 from bottle import response
 
 from core.app import LARGEST_ID, app
+from core.contract.idempotency import Once
 from core.contract.shapes import Shape, field
 from core.contract.validation import Query, Upload
 from core.db.database import Database, Row, Session
@@ -61,7 +62,9 @@ RESULT = Shape(
     compress=True,
     message="Products imported.",
 )
-def import_products(db: Session, database: Database, upload: bytes, query: Row, *, user: Row, record: Record) -> Row:
+def import_products(
+    db: Session, database: Database, upload: bytes, query: Row, *, user: Row, record: Record, once: Once
+) -> Row:
     """Add and change products from a CSV table: all of it or nothing.
 
     The first row names the columns, in any order: id, name, description, price, image_url, category (a name) or
@@ -71,22 +74,29 @@ def import_products(db: Session, database: Database, upload: bytes, query: Row, 
     list the first 1000 problems by row, as a spreadsheet counts them, and the total.
 
     What is checked is stored part by part, so that the shop goes on meanwhile: for some seconds others see some of it.
-    Where the shop breaks down amid that, the next import stores the rest and answers 409, once.
+    Where the shop breaks down amid that, the next import stores the rest. It answers 409, once; or, with the
+    Idempotency-Key of the one that broke off, what that one would have answered.
     """
     # The locks of `db` last until the end: other imports wait, and no category is deleted. It locks no product.
     problems = Problems()
     rows = read(upload, problems)
     db.one("imports/lock")
-    if store(database, record):
-        raise Conflict("An earlier import had been cut short; the rest of it is stored now. Look, then import again.")
-    find_categories(db, rows, problems)
-    find_products(db, rows, problems)
-    problems.require_none()
-    if not query["dry_run"]:
-        database.transaction(lambda db: decide(db, user, rows))
-        store(database, record)
-    changed = sum("id" in row for _, row in rows)
-    return {"created": len(rows) - changed, "updated": changed, "dry_run": query["dry_run"]}
+    cut_short = store(database, record)
+
+    def decided(deciding: Session) -> Row:
+        if cut_short:
+            raise Conflict("An earlier import was cut short; the rest of it is stored now. Look, then import again.")
+        find_categories(db, rows, problems)
+        find_products(db, rows, problems)
+        problems.require_none()
+        if not query["dry_run"]:
+            decide(deciding, user, rows)
+        changed = sum("id" in row for _, row in rows)
+        return {"created": len(rows) - changed, "updated": changed, "dry_run": query["dry_run"]}
+
+    result = database.transaction(lambda deciding: once(deciding, decided))
+    store(database, record)
+    return result
 
 
 @app.get(

@@ -9,9 +9,11 @@ What is stored is encrypted under SECRET_KEY and the key, because it may hold a 
 lines takes 4 KB instead of 40.
 """
 
+import functools
 import hashlib
 import hmac
 import inspect
+import json
 import re
 import secrets
 import zlib
@@ -43,6 +45,10 @@ KEYS = Limit("idempotency-key", "3000/6 hours")  # for each address: each key ta
 NONCE = 12  # bytes, as AES-GCM has it
 
 
+Work = Callable[[Session], Any]
+Once = Callable[[Session, Work], Any]  # what a handler that names `once` gets
+
+
 class Idempotency:
     """The plugin that honours Idempotency-Key on every POST.
 
@@ -65,22 +71,25 @@ class Idempotency:
                 raise LookupError(f"{route.method} {route.rule}: its handler names no db to store a key in")
 
     def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
-        """Wrap the handlers of POST."""
+        """Wrap the handlers of POST.
+
+        One whose effect is decided in another transaction than its own names `once`, and calls `once(db, work)` there.
+        """
         if route.method != "POST":
             return callback
+        if "once" in inspect.signature(route.callback).parameters:
+            return lambda **arguments: callback(once=functools.partial(self._once, arguments), **arguments)
+        return lambda db, **arguments: self._once(arguments, db, lambda db: callback(db=db, **arguments))
 
-        def once(db: Session, **arguments: Any) -> Any:
-            header = request.environ.get("HTTP_IDEMPOTENCY_KEY")
-            if header is None:
-                return callback(db=db, **arguments)
-            return self._once(db, key_of(header), callback, arguments)
-
-        return once
-
-    def _once(self, db: Session, key: str, callback: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    def _once(self, arguments: dict[str, Any], db: Session, work: Work) -> Any:
+        """Return what `work(db)` returns; or what it returned when a request with this key did it."""
+        environ = request.environ
+        header = environ.get("HTTP_IDEMPOTENCY_KEY")
+        if header is None:
+            return work(db)
+        key = key_of(header)
         if not db.again:
             self._limits.spend(KEYS, 1)
-        environ = request.environ
         session_id, user_id = arguments.get("session_id"), environ.get("bodega.user_id")
         stranger = environ["bodega.address"] if session_id is None and user_id is None else None
         id = self._digest("id", user_id, session_id, stranger, environ["PATH_INFO"], key)
@@ -89,7 +98,7 @@ class Idempotency:
         fingerprint = self._digest("sent", environ.get("QUERY_STRING", ""), body, upload)
         if not self._claim(db, id, fingerprint):
             return self._stored(db, id, fingerprint)
-        data = dump(callback(db=db, **arguments))
+        data = dump(work(db))
         headers = {name: value for name in STORED_HEADERS if (value := response.get_header(name))}
         db.run(self._store, id=id, answer=self._sealed(id, dump(headers) + b"\n" + data))
         return raw(data)
@@ -114,8 +123,8 @@ class Idempotency:
         return raw(data)
 
     def _digest(self, use: str, *parts: Any) -> bytes:
-        text = orjson.dumps([use, *parts], str, orjson.OPT_SORT_KEYS)  # however the fields were ordered
-        return hmac.digest(self._secret, text, "sha256")
+        text = json.dumps([use, *parts], default=str, sort_keys=True)  # however the fields were ordered
+        return hmac.digest(self._secret, text.encode(), "sha256")
 
     def _cipher(self, id: bytes) -> AESGCM:
         return AESGCM(hmac.digest(self._secret, b"cipher" + id, "sha256"))

@@ -76,6 +76,22 @@ def test_a_refusal_may_be_tried_again_under_the_same_key(client, make, sql):
     assert "Idempotent-Replayed" not in again.headers
 
 
+def test_a_number_of_any_size_may_stand_in_the_body(client):
+    assert add(client, 10**30, "k-1").status_int == 404
+
+
+def test_an_import_honours_its_key_too(client, root, sql):
+    headers = {**root, "Content-Type": "text/csv", "Idempotency-Key": "k-1"}
+    answers = [client.post("/api/products/import", "name,price\nTea,1\n", headers=headers) for _ in range(2)]
+    other = client.post("/api/products/import", "name,price\nTea,2\n", headers=headers)
+
+    assert [answer.status_int for answer in answers] == [200, 200]
+    assert answers[1].body == answers[0].body
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
+    assert (other.status_int, other.json["error"]["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert sql("SELECT COUNT(*) AS n FROM products") == [{"n": 1}]
+
+
 def test_a_key_may_stand_in_quotes(client, make):
     tea = make.product()
 
