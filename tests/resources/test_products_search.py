@@ -404,6 +404,23 @@ def test_a_word_that_a_third_has_is_found_without_the_index_of_words(large, monk
     assert all(" small" in f" {item['name']} {item['description']}".lower() for item in found["items"])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("sort", [*SORTS, "relevance"])
+@pytest.mark.parametrize("typed", ["small", "and", "small and", "cream", "tinkerbox cream", "in of", "velora tent"])
+def test_a_search_reads_few_rows_however_many_products_have_its_words(large, accounts, typed, sort):
+    get(large, {"search": typed, "sort": sort, "min_price": "0.01"})  # the sample is cached
+
+    before = rows_read(accounts)
+    get(large, {"search": typed, "sort": sort, "min_price": "0.02"})
+
+    assert rows_read(accounts) - before < 30_000  # to read all 20,000 products takes some 80,000
+
+
+def rows_read(accounts):
+    """Return how many rows and index entries the database has read since its start."""
+    return sum(int(row["Value"]) for row in execute(accounts.owner, "SHOW GLOBAL STATUS LIKE 'Handler_read%'"))
+
+
 def those_with(accounts, *words):
     """Return the ids of the products on sale that have words beginning with all of these."""
     found = set()
