@@ -70,6 +70,7 @@ from resources import (  # noqa: F401
     categories,
     cart,
     cart_items,
+    cart_batch,
     cart_merge,
     users,
     users_sessions,

@@ -11,7 +11,6 @@ from core.errors import (
     CartFull,
     Forbidden,
     InsufficientStock,
-    ItemsRefused,
     NotFound,
     PreconditionFailed,
     ProductWithdrawn,
@@ -35,7 +34,6 @@ TAG = "Cart"
 # thirty full carts. So one address can store 360,000 lines in the 30 days of CART_TTL: 370 MB with the longest session
 # ids. It is one window only, because each window costs some of an add's time.
 FILLING = Limit("cart-add", "3000/6 hours")
-FILLING_MANY = Limit("cart-batch", "100/6 hours")  # of 100 lines each: three times as much as FILLING
 PRODUCT_ID: dict[str, Any] = {
     "type": "integer",
     "required": True,
@@ -50,16 +48,6 @@ MORE: dict[str, Any] = {
     "meta": {"description": "How many pieces; if the product is in the cart already, how many more.", "example": 3},
 }
 NEW_ITEM = Body(product_id=PRODUCT_ID, quantity=MORE)
-NEW_ITEMS = Body(
-    items={
-        "type": "list",
-        "required": True,
-        "minlength": 1,
-        "maxlength": MOST_LINES,
-        "each": NEW_ITEM,
-        "meta": {"issue": "Must be a list of 1 to 100 items.", "description": "What to add, 1 to 100 items."},
-    }
-)
 NEW_QUANTITY = Body(
     quantity={
         "type": "integer",
@@ -120,59 +108,6 @@ def add_cart_item(
     if cart["line_count"] > MOST_LINES:
         raise CartFull(FULL)
     return cart_lines.changed_item(cart, product_id)
-
-
-@app.post(
-    "/api/cart/items/batch",
-    auth=PUBLIC,
-    limit=FILLING_MANY,
-    headers=CHANGE,
-    body=NEW_ITEMS,
-    status=201,
-    message="Added to the cart.",
-    returns=CHANGED_CART,
-    raises=REFUSALS,
-)
-@app.post(
-    "/api/cart/<session_id:session>/items/batch",
-    auth=PUBLIC,
-    limit=FILLING_MANY,
-    headers=CHANGE_IN_PATH,
-    body=NEW_ITEMS,
-    status=201,
-    message="Added to the cart.",
-    returns=CHANGED_CART,
-    raises=REFUSALS,
-)
-def add_cart_items(
-    db: Session, session_id: str, body: Row, user: Row | None, *, shop: Shop, if_match: str | None = None
-) -> Row:
-    """Put several products into the cart: all of them or none.
-
-    A refusal lists each item that cannot be had: items[3], a code, and the quantity that could have been had.
-    """
-    asked = json.dumps(sorted({item["product_id"] for item in body["items"] if item["product_id"] <= LARGEST_ID}))
-    [stock] = cart_lines.lock(db, session_id, user, "cart/stock", if_match=if_match, product_ids=asked)
-    found = {product["id"]: product for product in stock}
-    refusals: list[tuple[str, ApiError]] = []
-    lines: dict[int, Row] = {}
-    for place, item in enumerate(body["items"]):
-        product_id, quantity = item["product_id"], item["quantity"]
-        product = found.get(product_id)
-        if (error := refusal(product, quantity)) or not product:
-            refusals.append((f"items[{place}]", error or NotFound(UNKNOWN)))
-            continue
-        product["in_cart"] += quantity  # the same product may come again
-        line = {"product_id": product_id, "quantity": product["in_cart"], "price": str(product["price"])}
-        lines[product_id] = line
-    if refusals:
-        raise ItemsRefused(refusals)
-    lines_set = json.dumps(list(lines.values()))
-    _, rows = db.together("cart/set_many", "cart/show", session_id=session_id, lines=lines_set)
-    cart = cart_lines.answer(rows, session_id, user, shop)
-    if cart["line_count"] > MOST_LINES:
-        raise CartFull(FULL)
-    return {"cart": cart}
 
 
 @app.put(
