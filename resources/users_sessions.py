@@ -1,4 +1,4 @@
-"""Accounts: logging in and out."""
+"""Accounts: logging in and out, and the logins that there are."""
 
 import re
 from collections.abc import Callable
@@ -47,6 +47,10 @@ CREDENTIALS = Body(
         },
     },
 ).with_either("username", "email")
+EXPIRES_AT = field("datetime", "When the login ends at the latest, however much it is used.", "2026-02-07T12:00:00Z")
+IDLE_EXPIRES_AT = field(
+    "datetime", "When it ends if it is not used until then; each use puts that off.", "2026-02-01T12:00:00Z"
+)
 SESSION = Shape(
     "Session",
     user=field("dict", "The account that is logged in now.", shape=ACCOUNT),
@@ -55,7 +59,8 @@ SESSION = Shape(
         "What later requests send as `Authorization: Bearer …`. It is shown this once.",
         "pVz0d1yfK1mXyJ3b0Yc2J1l8b6gk9mUQ4yq6yQ0m3mE",
     ),
-    expires_at=field("datetime", "When the token ends at the latest.", "2026-02-07T12:00:00Z"),
+    expires_at=EXPIRES_AT,
+    idle_expires_at=IDLE_EXPIRES_AT,
     cart=field("dict", "With session_id: the account's cart after the merge.", refers="Cart", required=False),
     adjustments=field(
         "list",
@@ -63,6 +68,21 @@ SESSION = Shape(
         items={"type": "dict", "refers": "CartAdjustment"},
         required=False,
     ),
+)
+LOGIN = Shape(
+    "Login",
+    id=field("integer", "The number of the login, by which `endOwnSession` ends it.", 7),
+    created_at=field("datetime", "When it was.", "2026-01-31T12:00:00Z"),
+    last_used_at=field("datetime", "When it was used last, to five minutes.", "2026-01-31T12:00:00Z"),
+    expires_at=EXPIRES_AT,
+    idle_expires_at=IDLE_EXPIRES_AT,
+    address=field(
+        "string",
+        "The address that it came from; of IPv6 the network, /64. Null where it was not recorded.",
+        "203.0.113.9",
+        nullable=True,
+    ),
+    is_current=field("boolean", "Whether it is the login that asks.", True),
 )
 ENDED = Shape("EndedSessions", ended=field("integer", "How many logins were ended.", 1))
 WHERE = Query(
@@ -73,6 +93,8 @@ WHERE = Query(
     }
 )
 
+LONGEST_ADDRESS = 45  # characters: an IPv4 address in an IPv6 one
+MOST_LISTED = 100
 LOGGING_IN = Limit("login", "60/minute; 1000/hour")
 
 
@@ -116,14 +138,15 @@ def login(
         db.run("users/rehash", id=found["id"], verified=stored, renewed=renewed)
     token, token_hash = tokens.new()
     checked = {"user_id": found["id"], "email": found["email"], "verified": renewed}
-    if not db.run("sessions/add", token_hash=token_hash, ttl=tokens.ttl, **checked):
+    address = request.environ["bodega.address"][:LONGEST_ADDRESS]
+    if not db.run("sessions/add", token_hash=token_hash, ttl=tokens.ttl, address=address, **checked):
         audit.note("login", outcome="failure", user_id=found["id"])
         raise errors.InvalidCredentials()  # the account was changed while the password was checked
     delays.login_succeeded(guess)
     audit.note("login", user_id=found["id"])
-    expires = db.one("sessions/get", token_hash=token_hash)["expires_at"]
+    ends = db.one("sessions/ends", token_hash=token_hash, idle=tokens.idle)
     merged = merge_carts(db, body["session_id"], found, shop) if "session_id" in body else {}
-    return {"user": db.one("users/get", id=found["id"]), "token": token, "expires_at": expires, **merged}
+    return {"user": db.one("users/get", id=found["id"]), "token": token, **ends, **merged}
 
 
 @app.post("/api/users/logout", auth=USER, query=WHERE, returns=ENDED, message="Logged out.")
@@ -138,6 +161,28 @@ def logout(db: Session, user: Row, query: Row) -> Row:
         ended = db.run("sessions/end", token_hash=user["token"])
     audit.note("logout", user_id=user["id"])
     return {"ended": ended}
+
+
+@app.get("/api/users/me/sessions", auth=USER, returns=LOGIN.many, compress=True, message="Logins listed.")
+def list_own_sessions(db: Session, user: Row, tokens: Tokens) -> list[Row]:
+    """List the logins of one's own account.
+
+    They are those that have not ended, the newest first, and at most 100. None shows its token.
+    """
+    rows = db.many("sessions/list", user_id=user["id"], token_hash=user["token"], idle=tokens.idle, limit=MOST_LISTED)
+    return [{**row, "is_current": bool(row["is_current"])} for row in rows]
+
+
+@app.delete("/api/users/me/sessions/<id:id>", auth=USER, returns=ENDED, message="Login ended.")
+def end_own_session(db: Session, id: int, user: Row) -> Row:
+    """End one login of one's own account.
+
+    Its token is dead at once. The login that asks may end itself, as `logout` does.
+    """
+    if not db.run("sessions/end_own", id=id, user_id=user["id"]):
+        raise errors.NotFound("Your account has no such login.")
+    audit.note("session_end", user_id=user["id"])
+    return {"ended": 1}
 
 
 def find_user(db: Session, token_hash: str, tokens: Tokens) -> Row | None:

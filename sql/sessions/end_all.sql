@@ -7,7 +7,7 @@
 -- sample: user_id=(SELECT COALESCE(MAX(user_id), 1) FROM sessions)
 -- sample: user_id=(SELECT COALESCE(MAX(user_id), 1) FROM sessions), but=(SELECT COALESCE(MAX(token_hash), '0a') FROM
 --     sessions)
--- plan: fk_sessions_user
+-- plan: ix_sessions_user
 DELETE FROM sessions
 WHERE user_id = %(user_id)s
   AND (%(but)s IS NULL OR token_hash <> %(but)s)

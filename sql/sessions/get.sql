@@ -1,10 +1,10 @@
--- Until when a session lasts.
--- used by: POST /api/users/login, PUT and DELETE /api/users/{id}
+-- Whether a session is there, and its number.
+-- used by: PUT and DELETE /api/users/{id}
 -- returns: one
 -- params:
 --   token_hash  64 hexadecimal digits
 -- sample: token_hash=(SELECT COALESCE(MAX(token_hash), '0a') FROM sessions)
 -- plan: primary key
-SELECT expires_at
+SELECT id
 FROM sessions
 WHERE token_hash = %(token_hash)s

@@ -4,6 +4,6 @@
 -- params:
 --   id
 -- sample: id=(SELECT COALESCE(MAX(id), 1) FROM users)
--- plan: primary key; sessions by fk_sessions_user
+-- plan: primary key; sessions by ix_sessions_user
 DELETE FROM users
 WHERE id = %(id)s

@@ -105,7 +105,7 @@ def test_logging_in_by_name_or_address_in_any_case(client, alice):
         answer = client.post_json("/api/users/login", who | {"password": PASSWORD})
 
         assert answer.status_int == 200
-        assert set(answer.json["data"]) == {"user", "token", "expires_at"}
+        assert set(answer.json["data"]) == {"user", "token", "expires_at", "idle_expires_at"}
         assert answer.json["data"]["user"]["id"] == alice[0]
         assert answer.json["data"]["expires_at"].endswith("Z")
 
@@ -336,6 +336,7 @@ def everyone(client, sql):
     ids = {name: register(client, name).json["data"]["id"] for name in ("ann", "ben", "keeper", "late", "left", "gone")}
     sql("UPDATE users SET role = 'admin' WHERE username = 'keeper'")
     tokens = {name: login(client, name) for name in ids}
+    ids["anns_login"] = sql("SELECT id FROM sessions WHERE user_id = %s", [ids["ann"]])[0]["id"]
     sql("UPDATE sessions SET expires_at = '2020-01-01 00:00:00' WHERE user_id = %s", [ids["late"]])
     client.post("/api/users/logout", headers=bearer(tokens["left"]))
     client.delete(f"/api/users/{ids['gone']}", headers=bearer(tokens["gone"]))
@@ -353,6 +354,8 @@ MATRIX = {
     ("POST", "/api/users/logout"): (401, 200, 200, 200),
     ("DELETE", "/api/users/{ann}"): (401, 200, 403, 200),
     ("DELETE", "/api/users/{ann}/sessions"): (401, 403, 403, 200),
+    ("GET", "/api/users/me/sessions"): (401, 200, 200, 200),
+    ("DELETE", "/api/users/me/sessions/{anns_login}"): (401, 200, 404, 404),
     ("POST", "/api/products"): (401, 403, 403, 415),
     ("PUT", "/api/products/{ann}"): (401, 403, 403, 400),
     ("DELETE", "/api/products/{ann}"): (401, 403, 403, 404),
@@ -384,7 +387,13 @@ def test_who_may_do_what(client, sql, route, who):
 
 
 def test_the_matrix_has_every_route_that_is_not_public(shop):
-    closed = {(r.method, r.rule.replace("<id:id>", "{ann}")) for r in app.routes if r.config["auth"] != PUBLIC}
+    named = {"/me/sessions/<id:id>": "/me/sessions/{anns_login}", "<id:id>": "{ann}"}
+    closed = set()
+    for route in (route for route in app.routes if route.config["auth"] != PUBLIC):
+        path = route.rule
+        for rule, shown in named.items():
+            path = path.replace(rule, shown)
+        closed.add((route.method, path))
 
     assert closed <= set(MATRIX)
 

@@ -224,11 +224,8 @@ def test_a_body_is_taken_exactly_if_its_schema_in_the_document_takes_it(name):
 
 # True of a running shop
 
-ENDING = (
-    "deleteAccount",
-    "logout",
-    "endSessions",
-)  # end the session that they are asked with: each with a token of its own
+# These end the session that they are asked with: each has a token of its own.
+ENDING = ("deleteAccount", "logout", "endOwnSession", "endSessions")
 
 
 @pytest.fixture
@@ -242,7 +239,8 @@ def stocked(start, accounts, make, sql):
 
     def token(role):
         sql("DELETE FROM users")
-        sql("ALTER TABLE users AUTO_INCREMENT = 1")  # so that its own id is tried
+        for table in ("users", "sessions"):
+            sql(f"ALTER TABLE {table} AUTO_INCREMENT = 1")  # so that its own ids are tried
         who = {"username": "somebody", "email": "somebody@shop.example", "password": "Correct-Horse-7"}
         assert real.request("/api/users/register", "POST", who).status == 201
         sql("UPDATE users SET role = %s", [role])

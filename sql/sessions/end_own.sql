@@ -1,0 +1,11 @@
+-- End one session, by its number, if it is this account's.
+-- used by: DELETE /api/users/me/sessions/{id}
+-- returns: count
+-- params:
+--   id       its number
+--   user_id  whose it must be
+-- sample: id=(SELECT COALESCE(MAX(id), 1) FROM sessions), user_id=(SELECT COALESCE(MAX(user_id), 1) FROM sessions)
+-- plan: uq_sessions_id
+DELETE FROM sessions
+WHERE id = %(id)s
+  AND user_id = %(user_id)s
