@@ -42,7 +42,7 @@ LOCKED = {
     "seed/lock_products": (lambda db, ids: db.one("seed/lock_products"), ("products", (0, 1, 2, 3), (WRITE, READ))),
     "sessions/add": (
         lambda db, ids: db.run(
-            "sessions/add", token_hash="0a", user_id=ids["users"][0], email="u0", verified="*", ttl=60
+            "sessions/add", token_hash="0a", user_id=ids["users"][0], email="u0", verified="*", ttl=60, address="::1"
         ),
         ("users", (0,), (WRITE, READ)),
     ),
