@@ -43,7 +43,7 @@ class Config:
     database_timeout: float = 2.0
     database_connections: int = MOST_CONNECTIONS
     secret_key: str | None = dataclasses.field(default=None, repr=False)
-    cors_origins: tuple[str, ...] = ("http://localhost:3000",)
+    cors_origins: tuple[str, ...] = ("http://localhost:3000", "http://localhost:5173")
     host: str = "127.0.0.1"
     port: int = 8080
     workers: int = 1

@@ -1,14 +1,20 @@
 """Which web pages of other origins may read the answers (CORS, https://fetch.spec.whatwg.org)."""
 
+import logging
 from collections.abc import Collection, Iterable
 
-# If-Match is there because a page cannot change a product safely without it.
-ALLOWED_HEADERS = "Content-Type, Authorization, Session-ID, Idempotency-Key, If-None-Match, X-Request-ID, If-Match"
+log = logging.getLogger("bodega.serve")
+
+ALLOWED_HEADERS = (
+    "Content-Type, Authorization, Session-ID, Order-Token, Idempotency-Key, If-Match, If-None-Match, Cache-Control, "
+    "X-Request-ID, traceparent"
+)
 EXPOSED_HEADERS = (
-    "ETag, X-Request-ID, Retry-After, Location, RateLimit, RateLimit-Policy, "
-    "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset"
+    "ETag, Link, Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-ID, Idempotent-Replayed, Server-Timing"
 )
 PREFLIGHT_LIFE = "600"  # seconds that a browser may cache the answer; every browser accepts ten minutes
+MOST_TOLD = 20  # unlisted origins that the log names; strangers could send any number of them
+LONGEST_TOLD = 100  # characters of one
 
 
 class Cors:
@@ -17,15 +23,29 @@ class Cors:
     def __init__(self, origins: Collection[str]) -> None:
         self.everyone = "*" in origins
         self.origins = frozenset(origins)
+        self._told: set[str] = set()
 
-    def headers(self, origin: str | None) -> list[tuple[str, str]]:
-        """Return the headers of an ordinary answer for a request's Origin (None when it had none)."""
+    def headers(self, origin: str | None, host: str | None) -> list[tuple[str, str]]:
+        """Return the headers of an ordinary answer for a request's Origin (None when it had none).
+
+        An origin that is not listed gets none, and the log says so, once in each worker. `host`: the request's own;
+        a page of it is no other origin.
+        """
         exposed = ("Access-Control-Expose-Headers", EXPOSED_HEADERS)
         if self.everyone:
             return [("Access-Control-Allow-Origin", "*"), exposed] if origin else []
         if origin in self.origins:
             return [("Access-Control-Allow-Origin", origin), exposed, ("Vary", "Origin")]
+        if origin and origin.partition("://")[2] != host:
+            self._tell(origin[:LONGEST_TOLD])
         return [("Vary", "Origin")]  # caches must not give one origin's answer to another
+
+    def _tell(self, origin: str) -> None:
+        if origin not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(origin)
+            log.warning(
+                "Pages of %r may not read the answers: it is not in CORS_ORIGINS. Add it if it is yours.", origin
+            )
 
     def preflight(self, origin: str | None, methods: Iterable[str]) -> list[tuple[str, str]]:
         """Return the further headers of the answer to a preflight; none for an origin that may not read it."""

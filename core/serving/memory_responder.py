@@ -49,7 +49,7 @@ class Lookup:
         self.method = parser.command
         self.key = (parser.path, parser.query, coding_of(headers.get("ACCEPT_ENCODING")))
         self.if_none_match = headers.get("IF_NONE_MATCH")
-        (_, request_id), *common = middleware.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
+        (_, request_id), *common = middleware.headers(*map(headers.get, ("X_REQUEST_ID", "ORIGIN", "HOST")))
         self.request_id = request_id if request_id == headers.get("X_REQUEST_ID") else None
         self.common = tuple(common)
 

@@ -58,7 +58,7 @@ class Middleware:
         """Answer one request (PEP 3333)."""
         started = time.perf_counter()
         sent = ["500"]
-        extra = self.headers(environ.get("HTTP_X_REQUEST_ID"), environ.get("HTTP_ORIGIN"))
+        extra = self.headers(*map(environ.get, ("HTTP_X_REQUEST_ID", "HTTP_ORIGIN", "HTTP_HOST")))
         environ[ENVIRON_ID] = extra[0][1]
         environ[ENVIRON_HEADERS] = extra
 
@@ -77,11 +77,11 @@ class Middleware:
         logs.access("request", environ[ENVIRON_ID], sent[0], method=method, path=path, seconds=seconds, **who)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else body
 
-    def headers(self, request_id: str | None, origin: str | None) -> Headers:
+    def headers(self, request_id: str | None, origin: str | None, host: str | None) -> Headers:
         """Return the headers that every answer carries; the first is X-Request-ID."""
         if not request_id or not REQUEST_ID.match(request_id):
             request_id = secrets.token_hex(8)
-        return [("X-Request-ID", request_id), *PROTECTION, *self.cors.headers(origin)]
+        return [("X-Request-ID", request_id), *PROTECTION, *self.cors.headers(origin, host)]
 
     @property
     def uploads(self) -> dict[tuple[str, str], int]:

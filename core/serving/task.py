@@ -182,7 +182,7 @@ class Refusal(ErrorTask):
             error = errors.ValidationError(("request", MALFORMED))
         body = failure(error)
         headers = getattr(self.request, "headers", {})
-        common = self.channel.server.middleware.headers(headers.get("X_REQUEST_ID"), headers.get("ORIGIN"))
+        common = self.channel.server.middleware.headers(*map(headers.get, ("X_REQUEST_ID", "ORIGIN", "HOST")))
         own = [(name, value) for name, value in error.headerlist if name != "Content-Type"]
         self.status = error.status_line
         self.response_headers += [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), *own, *common]

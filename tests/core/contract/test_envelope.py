@@ -9,6 +9,7 @@ from helpers import ORIGIN
 from webtest import TestApp
 
 from core.app import new_app
+from core.config import Config
 from core.contract.envelope import Envelope
 from core.contract.validation import Body, Query, Schema, Validation
 from core.errors import ValidationError
@@ -90,7 +91,10 @@ def test_every_answer_has_the_envelope_and_the_headers(client, method, path, sta
     assert answer.headers["X-Request-ID"] == "id-1"
     assert_protected(answer)
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
-    assert "ETag" in answer.headers["Access-Control-Expose-Headers"]
+    assert answer.headers["Access-Control-Expose-Headers"] == (
+        "ETag, Link, Location, Retry-After, RateLimit, RateLimit-Policy, X-Request-ID, "
+        "Idempotent-Replayed, Server-Timing"
+    )
     assert answer.headers["Vary"].split(", ")[0] == "Origin"
     if code:
         assert set(answer.json) == {"success", "error"} and answer.json["success"] is False
@@ -144,7 +148,8 @@ def test_a_preflight_names_the_methods_that_the_path_has(client):
     assert (answer.status_int, answer.body) == (204, b"")
     assert answer.headers["Access-Control-Allow-Methods"] == "GET, HEAD, POST, DELETE, OPTIONS"
     assert answer.headers["Access-Control-Allow-Headers"] == (
-        "Content-Type, Authorization, Session-ID, Idempotency-Key, If-None-Match, X-Request-ID, If-Match"
+        "Content-Type, Authorization, Session-ID, Order-Token, Idempotency-Key, If-Match, If-None-Match, "
+        "Cache-Control, X-Request-ID, traceparent"
     )
     assert preflight(client, "/api/nothing", ORIGIN).status_int == 404
 
@@ -159,8 +164,36 @@ def test_an_origin_that_is_not_listed_gets_no_cors_header(client):
         assert not [name for name in answer.headers if name.startswith("Access-Control")]
 
 
+def test_the_log_names_an_origin_that_is_not_listed_once(caplog):
+    cors = Cors((ORIGIN,))
+
+    for _ in range(3):
+        cors.headers("http://evil.example\nlevel=info", "shop.example")
+        cors.headers(ORIGIN, "shop.example")
+        cors.headers("https://shop.example", "shop.example")  # a page of the shop's own, as /docs is
+        cors.headers(None, "shop.example")
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "Pages of 'http://evil.example\\nlevel=info' may not read the answers. "
+        "If they are yours, add it to CORS_ORIGINS."
+    ]
+
+
+def test_no_number_of_origins_fills_the_log(caplog):
+    cors = Cors(())
+
+    for number in range(500):
+        cors.headers(f"http://{number}.example", None)
+
+    assert len(caplog.records) == 20
+
+
+def test_pages_of_the_usual_development_servers_may_read_the_answers():
+    assert Config.cors_origins == ("http://localhost:3000", "http://localhost:5173")
+
+
 def test_a_star_allows_every_origin_and_needs_no_vary():
-    headers = dict(Cors(("*",)).headers("http://anybody.example"))
+    headers = dict(Cors(("*",)).headers("http://anybody.example", "shop.example"))
 
     assert headers["Access-Control-Allow-Origin"] == "*"
     assert "Vary" not in headers
