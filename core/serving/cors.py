@@ -43,9 +43,7 @@ class Cors:
     def _tell(self, origin: str) -> None:
         if origin not in self._told and len(self._told) < MOST_TOLD:
             self._told.add(origin)
-            log.warning(
-                "Pages of %r may not read the answers: it is not in CORS_ORIGINS. Add it if it is yours.", origin
-            )
+            log.warning("Pages of %r may not read the answers. If they are yours, add it to CORS_ORIGINS.", origin)
 
     def preflight(self, origin: str | None, methods: Iterable[str]) -> list[tuple[str, str]]:
         """Return the further headers of the answer to a preflight; none for an origin that may not read it."""
