@@ -28,6 +28,7 @@ MOST_SHORT = 3  # of words that are all too short for the index
 MOST_HITS = 4_000  # ids that are found at once
 COMMON = 4_000  # rows that finding all hits by the index may cost; reading costs as much then
 MOST_ASKED = 100_000  # rows that the index may cost where reading finds too little: 0.4 s
+UNSETTLED = 8  # a word for which the index gives texts that do not have it costs as much as so many others
 PASSED = 0.1  # rows: what a product costs in the index that has one word, and maybe not the others
 ESTIMATED = 1_000  # rows that an estimate looks at
 SPARE = 1.5  # times as many rows are read as should have enough hits
@@ -78,7 +79,10 @@ class Search:
             self._categories[self.words[row["word"].bit_length() - 1]].append(row["id"])
         self._sample: list[Row] = []
         if indexed:
-            self._sample = db.many(ESTIMATED, "products/word_estimate", **_only(self._test(), "in_text"))
+            # What the index gives beyond that, by a second bit of each word: see _given.
+            apart = [[1 << len(self.words) + n, None, like] for n, word in enumerate(self.words) for like in word.apart]
+            in_text = json.dumps(json.loads(self._test()["in_text"]) + apart)
+            self._sample = db.many(ESTIMATED, "products/word_estimate", in_text=in_text)
         # Asked for all words that follow the rarest, or for one alone together with the categories that it names.
         by_number = sorted((word for word in indexed if not self._categories[word]), key=lambda w: self._having([w]))
         sortable = self._cheapest(list(itertools.accumulate([[word] for word in by_number])))
@@ -123,8 +127,13 @@ class Search:
 
     def _cost(self, words: list[Word]) -> float:
         """Return what it takes to find these words by the index and the others in the texts of the hits, in rows."""
-        others = len(self.words) - len(words)
-        return sum(self._having([word]) for word in words) * PASSED + self._having(words) * (1 + others / 2)
+        others = len(self.words) - len(words) + UNSETTLED * sum(not word.settled for word in words)
+        return sum(self._given([word]) for word in words) * PASSED + self._given(words) * (1 + others / 2)
+
+    def _given(self, words: list[Word]) -> int:
+        """Return about how many products the index gives for these words. It does not see what stands beside a word."""
+        ways = [self._bit(word) * (1 | 1 << len(self.words)) for word in words]
+        return sum(row["products"] for row in self._sample if all((row["words"] or 0) & way for way in ways))
 
     def _cheapest(self, choices: list[list[Word]]) -> list[Word]:
         return min(filter(None, choices), key=self._cost, default=[])

@@ -27,7 +27,7 @@ class Word(NamedTuple):
     `asked`: for the full-text index in boolean mode; None: it does not have the word. `settled`: whether the index
     decides, or the hits' texts have to be looked at. `short`: whether it is too short for the index. `patterns`: for
     LIKE, see sql/products/read_ids.sql. `stem`: what all patterns have in common, as a pattern. `quick`: the same, and
-    sharper: the one or the other.
+    sharper: the one or the other. `apart`: patterns of what the index gives for the word and `patterns` may not have.
     """
 
     asked: str | None
@@ -36,6 +36,7 @@ class Word(NamedTuple):
     patterns: tuple[str, ...]
     stem: str
     quick: tuple[str, str | None]
+    apart: tuple[str, ...]
 
 
 def words_of(text: str) -> list[str]:
@@ -107,6 +108,7 @@ def _word(word: str, before: str, split: list[tuple[str, str]], shortest: int, l
     for one, two in AS_ONE:
         as_one = as_one.replace(two, one)
     quick = (f"%{stem}%", f"%{as_one}%" if twos else None) if twos < 2 else (f"%{loose}%", None)
+    both = [f"% {_pattern(a)}% {_pattern(b)}%" for pair in split for a, b in (pair, pair[::-1])]
     return Word(
         asked=(f"+({' '.join(asked)})" if asked[1:] else f"+{asked[0]}") if begins else None,
         settled=begins == word and not split,
@@ -114,6 +116,7 @@ def _word(word: str, before: str, split: list[tuple[str, str]], shortest: int, l
         patterns=tuple([f"% {_pattern(form)}%" for form in beginnings] + [f"% {_pattern(form)} %" for form in wholes]),
         stem=f"%{loose}%",
         quick=quick,
+        apart=tuple(([f"% {_pattern(begins)}%"] if begins and begins != word else []) + both),
     )
 
 

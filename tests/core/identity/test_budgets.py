@@ -160,6 +160,8 @@ def test_a_place_is_given_back_whatever_becomes_of_the_request():
         ("search=a+e+i", 10_000, 12_000),
         ("search=a+e+i&facets=true", 20_000, 24_000),
         ("search=small&facets=true", 4_000, 8_000),
+        ("search=and%F0%A0%80%80", 16_000, 120_000),  # the index gives all that have "and"; no text has that letter
+        ("search=signaturegreen", 2_000, 120_000),  # and all that have both parts, wherever they stand
         ("sort=name&page=900", 0, 0),  # passing over 18,000 entries of an index takes 2 ms
     ],
 )
