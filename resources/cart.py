@@ -29,6 +29,9 @@ OPENED = Shape(
 )
 
 
+DELETED = {"fk_carts_user": AuthenticationRequired}  # the account goes at the same moment
+
+
 def _session_in_path(text: str) -> str:
     if not re.fullmatch(SESSION_ID, text):
         raise ValidationError(("session_id", SESSION_ISSUE))
@@ -64,6 +67,7 @@ add_filter(app, "item", r"[0-9]+", _line_id, LINE)
     status=201,
     message="Cart opened. Send its session_id as the header Session-ID.",
     raises=(AuthenticationRequired,),
+    clashes=DELETED,
 )
 def create_cart(db: Session, user: Row | None) -> Row:
     """Issue a session id that cannot be guessed; nothing is stored yet.

@@ -10,7 +10,7 @@ from core.errors import Forbidden
 from core.identity.auth import USER
 from core.shop import Shop
 from resources import cart_lines
-from resources.cart import own_session_id
+from resources.cart import DELETED, own_session_id
 from resources.cart_lines import INSUFFICIENT, MOST_LINES, SESSION, WHOLE, WITHDRAWN
 
 TAG = "Cart"
@@ -40,6 +40,7 @@ MERGED = Shape(
     headers=SESSION,
     returns=MERGED,
     raises=(Forbidden,),
+    clashes=DELETED,
     sends=("ETag",),
     message="Carts merged.",
 )

@@ -42,6 +42,7 @@ KEY_SCHEMA = {
 }
 STORED_HEADERS = ("Location", "ETag", "Cache-Control")  # that handlers set
 KEYS = Limit("idempotency-key", "3000/6 hours")  # for each address: each key takes up to 5 KB for a day or two
+ASKER = "bodega.idempotency.asker"  # in the environ: who asked, before the handler ran
 NONCE = 12  # bytes, as AES-GCM has it
 
 
@@ -88,19 +89,21 @@ class Idempotency:
         if header is None:
             return work(db)
         key = key_of(header)
-        if not db.again:
-            self._limits.spend(KEYS, 1)
-        session_id, user_id = arguments.get("session_id"), environ.get("bodega.user_id")
+        session_id = arguments.get("session_id")
+        user_id = environ.setdefault(ASKER, environ.get("bodega.user_id"))  # a login sets the latter, and may run again
         stranger = environ["bodega.address"] if session_id is None and user_id is None else None
-        id = self._digest("id", user_id, session_id, stranger, environ["PATH_INFO"], key)
+        whose = (user_id, session_id, stranger, environ["PATH_INFO"], key)
+        id, cipher = self._digest("id", *whose), AESGCM(self._digest("cipher", *whose))
         upload = hashlib.sha256(arguments.get("upload", b"")).hexdigest()
         body = [arguments.get("body"), arguments.get("problems")]  # the latter are of fields that the former lacks
         fingerprint = self._digest("sent", environ.get("QUERY_STRING", ""), body, upload)
         if not self._claim(db, id, fingerprint):
-            return self._stored(db, id, fingerprint)
+            return self._stored(db, id, fingerprint, cipher)
+        if not db.again:
+            self._limits.spend(KEYS, 1)
         data = dump(work(db))
         headers = {name: value for name in STORED_HEADERS if (value := response.get_header(name))}
-        db.run(self._store, id=id, answer=self._sealed(id, dump(headers) + b"\n" + data))
+        db.run(self._store, id=id, answer=_sealed(cipher, dump(headers) + b"\n" + data))
         return raw(data)
 
     def _claim(self, db: Session, id: bytes, fingerprint: bytes) -> bool:
@@ -112,11 +115,11 @@ class Idempotency:
                 raise InProgress() from error
             raise
 
-    def _stored(self, db: Session, id: bytes, fingerprint: bytes) -> Any:
+    def _stored(self, db: Session, id: bytes, fingerprint: bytes, cipher: AESGCM) -> Any:
         row = db.one(self._get, id=id)
         if not hmac.compare_digest(row["fingerprint"], fingerprint):
             raise IdempotencyKeyReused()
-        headers, _, data = self._opened(id, row["answer"]).partition(b"\n")
+        headers, _, data = _opened(cipher, row["answer"]).partition(b"\n")
         for name, value in orjson.loads(headers).items():
             response.set_header(name, value)
         response.set_header("Idempotent-Replayed", "true")
@@ -126,15 +129,14 @@ class Idempotency:
         text = json.dumps([use, *parts], default=str, sort_keys=True)  # however the fields were ordered
         return hmac.digest(self._secret, text.encode(), "sha256")
 
-    def _cipher(self, id: bytes) -> AESGCM:
-        return AESGCM(hmac.digest(self._secret, b"cipher" + id, "sha256"))
 
-    def _sealed(self, id: bytes, answer: bytes) -> bytes:
-        nonce = secrets.token_bytes(NONCE)
-        return nonce + self._cipher(id).encrypt(nonce, zlib.compress(answer, 1), None)
+def _sealed(cipher: AESGCM, answer: bytes) -> bytes:
+    nonce = secrets.token_bytes(NONCE)
+    return nonce + cipher.encrypt(nonce, zlib.compress(answer, 1), None)
 
-    def _opened(self, id: bytes, sealed: bytes) -> bytes:
-        return zlib.decompress(self._cipher(id).decrypt(sealed[:NONCE], sealed[NONCE:], None))
+
+def _opened(cipher: AESGCM, sealed: bytes) -> bytes:
+    return zlib.decompress(cipher.decrypt(sealed[:NONCE], sealed[NONCE:], None))
 
 
 def key_of(header: str) -> str:

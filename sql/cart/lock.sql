@@ -1,6 +1,7 @@
 -- Begin a change of a cart, or make the cart: lock its row, and count its version up. The version is what comes back as
 -- the id; 0 for a cart that belongs to another account, which stays as it is.
--- used by: POST /api/cart/items, POST /api/cart/items/batch, POST /api/cart/merge
+-- used by: POST /api/cart/items, POST /api/cart/items/batch, PUT and DELETE /api/cart/items/{product_id},
+--     POST /api/cart/merge
 -- returns: id
 -- params:
 --   session_id  whose cart

@@ -1,6 +1,6 @@
 -- Set the quantity of a line, if the stock suffices and the product is on sale.
 -- Counts 1 if it changed; 0 if there is no such line, the stock is too small, or the quantity was the same already.
--- used by: PUT /api/cart/items/{product_id}, after cart/lock_known
+-- used by: PUT /api/cart/items/{product_id}, after cart/lock
 -- returns: count
 -- params:
 --   session_id  whose cart

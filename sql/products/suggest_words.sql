@@ -8,9 +8,10 @@
 --   limit  at most so many words
 -- sample: first='la', last='laz', limit=100
 -- sample: first='c', last='cz', limit=100
+-- allow: filesort on derived (at most 1000 words)
 -- plan: a range of known_words, and for each word the end of its range in product_words, however many products have it.
 --       Without w.word DESC, MySQL would read and sort all of that range. Words that no product has any more are left
---       out, 3 µs each.
+--       out, 3 µs each: so the first 1000 words are looked at, and no more.
 SELECT
     k.word,
     (
@@ -20,9 +21,14 @@ SELECT
         ORDER BY w.word DESC, w.product_id DESC
         LIMIT 1
     ) AS newest_id
-FROM known_words AS k
-WHERE k.word >= %(first)s
-  AND k.word < %(last)s
+FROM (
+    SELECT word
+    FROM known_words
+    WHERE word >= %(first)s
+      AND word < %(last)s
+    ORDER BY word
+    LIMIT 1000
+) AS k
 HAVING newest_id IS NOT NULL
 ORDER BY k.word
 LIMIT %(limit)s

@@ -5,6 +5,8 @@ import collections
 import pytest
 from helpers import PASSWORD, at_once, bearer, login, register
 
+from core.db.database import Session
+
 GUEST = "guest-cart"
 
 
@@ -227,6 +229,23 @@ def test_a_malformed_session_id_at_login_is_named(client, log_in):
     refused = client.post_json("/api/users/login", body)
 
     assert (refused.status_int, refused.json["error"]["details"]["field"]) == (400, "session_id")
+
+
+@pytest.mark.parametrize("path", ["/api/cart", "/api/cart/merge"])
+def test_an_account_that_is_deleted_at_the_same_moment_is_not_logged_in(client, log_in, monkeypatch, sql, path):
+    alice = log_in("alice")
+    plainly = Session.run
+
+    def deleted(session, statement, /, **params):
+        if statement == "cart/add_own":
+            sql("DELETE FROM users")
+        return plainly(session, statement, **params)
+
+    monkeypatch.setattr(Session, "run", deleted)
+
+    refused = client.post(path, headers={**bearer(alice), "Session-ID": GUEST})
+
+    assert (refused.status_int, refused.json["error"]["code"]) == (401, "AUTHENTICATION_REQUIRED")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import dataclasses
 import http.client
 import json
 import os
@@ -13,7 +14,9 @@ import uuid
 import pytest
 from bottle import Bottle
 from helpers import LONG, PASSWORD, SETTINGS, as_url, at_once, bearer, eventually, login, register, workers
+from limits import parse_many
 
+from core.contract import idempotency
 from core.contract.idempotency import Idempotency
 from core.db import drivers
 from core.identity.limits import Limits
@@ -177,6 +180,41 @@ def test_a_key_costs_its_address_something(wired, make):
     answer = add(limited, tea, "k-1")
 
     assert '"idempotency-key";q=3000' in answer.headers["RateLimit-Policy"]
+
+
+def test_a_replay_costs_nothing(wired, make, monkeypatch):
+    monkeypatch.setattr(idempotency.KEYS, "items", parse_many("2/minute"))
+    tea = make.product()
+    limited = wired(dataclasses.replace(SETTINGS, rate_limits=True))
+    plainly = limited.do_request
+    limited.do_request = lambda req, status=None, expect_errors=None: plainly(req, status or "*", True)
+
+    statuses = [add(limited, tea, key).status_int for key in ("k-1", "k-2", "k-1", "k-1", "k-3", "k-2")]
+
+    assert statuses == [201, 201, 201, 201, 429, 201]
+
+
+@pytest.mark.slow
+def test_a_login_that_runs_again_after_a_lock_wait_honours_its_key(client, accounts, make, sql):
+    id = register(client).json["data"]["id"]
+    make.cart("own")
+    sql("UPDATE carts SET user_id = %s", [id])
+    make.cart("guest", make.product())
+    body = {"username": "alice", "password": PASSWORD, "session_id": "guest"}
+    ask = lambda: client.post_json("/api/users/login", body, headers={"Idempotency-Key": "k-1"})  # noqa: E731
+
+    with drivers.connect(accounts.owner, 10) as connection, connection.cursor() as cursor:
+        connection.begin()
+        cursor.execute("SELECT version FROM carts WHERE session_id = 'own' FOR UPDATE")
+        waiting = threading.Timer(1.5, connection.rollback)  # the first try gives up after a second
+        waiting.start()
+        first = ask()
+        waiting.join()
+    second = ask()
+
+    assert (first.status_int, second.headers["Idempotent-Replayed"]) == (200, "true")
+    assert second.json["data"]["token"] == first.json["data"]["token"]
+    assert sql("SELECT COUNT(*) AS n FROM sessions") == [{"n": 1}]
 
 
 def test_a_post_without_a_transaction_stops_the_start():
