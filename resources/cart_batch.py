@@ -5,12 +5,12 @@ import json
 from core.app import LARGEST_ID, app
 from core.contract.validation import Body
 from core.db.database import Row, Session
-from core.errors import ApiError, CartFull, ItemsRefused, NotFound
+from core.errors import ApiError, ItemsRefused, NotFound
 from core.identity.auth import PUBLIC
 from core.identity.limits import Limit
 from core.shop import Shop
 from resources import cart_lines
-from resources.cart_items import FULL, NEW_ITEM, REFUSALS, UNKNOWN, refusal
+from resources.cart_items import NEW_ITEM, REFUSALS, UNKNOWN, refusal
 from resources.cart_lines import CHANGE, CHANGE_IN_PATH, CHANGED_CART, MOST_LINES
 
 TAG = "Cart"
@@ -74,7 +74,4 @@ def add_cart_items(
         raise ItemsRefused(refusals)
     lines_set = json.dumps(list(lines.values()))
     _, rows = db.together("cart/set_many", "cart/show", session_id=session_id, lines=lines_set)
-    cart = cart_lines.answer(rows, session_id, user, shop)
-    if cart["line_count"] > MOST_LINES:
-        raise CartFull(FULL)
-    return {"cart": cart}
+    return {"cart": cart_lines.answer_filled(rows, session_id, user, shop)}

@@ -26,6 +26,7 @@ from resources.cart_lines import (
     CHANGED_ITEM,
     MOST_LINES,
     MOST_PIECES,
+    NOT_IN_CART,
     SET_ITEM,
 )
 
@@ -57,9 +58,7 @@ NEW_QUANTITY = Body(
         "meta": {"description": "How many pieces from now on; 0 removes the line.", "example": 3},
     }
 )
-FULL = f"A cart holds at most {MOST_LINES} different products. Remove one first."
 UNKNOWN = "There is no such product, or it is no longer sold."
-NOT_IN_CART = "This product is not in the cart."
 REFUSALS = (Forbidden, NotFound, InsufficientStock, CartFull, PreconditionFailed)
 CHANGE_REFUSALS = (Forbidden, NotFound, InsufficientStock, ProductWithdrawn, PreconditionFailed)
 
@@ -104,10 +103,7 @@ def add_cart_item(
         if error := refusal(stock[0] if stock else None, quantity):
             raise error
         count, rows = db.together("cart/add", "cart/show", session_id=session_id, **added)  # there is more by now
-    cart = cart_lines.answer(rows, session_id, user, shop)
-    if cart["line_count"] > MOST_LINES:
-        raise CartFull(FULL)
-    return cart_lines.changed_item(cart, product_id)
+    return cart_lines.changed_item(cart_lines.answer_filled(rows, session_id, user, shop), product_id)
 
 
 @app.put(
@@ -138,16 +134,13 @@ def update_cart_item(
         return remove_cart_item(db, session_id, product_id, user, shop=shop, if_match=if_match)
     change = {"product_id": product_id, "quantity": quantity}
     _, rows = cart_lines.lock(db, session_id, user, "cart/set", "cart/show", if_match=if_match, **change)
-    cart = cart_lines.answer(rows, session_id, user, shop)
-    item = next((item for item in cart["items"] if item["product_id"] == product_id), None)
-    if item is None:
-        raise NotFound(NOT_IN_CART)
+    item = cart_lines.changed_item(cart_lines.answer(rows, session_id, user, shop), product_id)
     in_stock = item["product"]["stock_quantity"]
     if not item["product"]["is_active"]:
         raise ProductWithdrawn()
     if quantity > in_stock or quantity != item["quantity"]:
         raise InsufficientStock(in_stock, min(in_stock, MOST_PIECES), item["quantity"])
-    return {**item, "cart": cart}
+    return item
 
 
 @app.put(

@@ -6,13 +6,15 @@ from typing import Any
 
 from bottle import response
 
+from core.contract.etag import names
 from core.contract.shapes import Shape, field
 from core.contract.validation import Headers
 from core.db.database import Row, Session
-from core.errors import Forbidden, InsufficientStock, PreconditionFailed
+from core.errors import CartFull, Forbidden, InsufficientStock, NotFound, PreconditionFailed
 from core.shop import Shop
 
 FOREIGN = "This cart belongs to an account. Log in with that account, and send its token."
+NOT_IN_CART = "This product is not in the cart."
 MOST_LINES = 100
 MOST_PIECES = 999  # that one request may ask for
 SESSION_ID = r"[A-Za-z0-9._~-]{1,255}"
@@ -110,19 +112,27 @@ def answer(rows: list[Row], session_id: str, user: Row | None, shop: Shop) -> Ro
 
 
 def lock(
-    db: Session, session_id: str, user: Row | None, *names: str, if_match: str | None = None, **params: Any
+    db: Session, session_id: str, user: Row | None, *statements: str, if_match: str | None = None, **params: Any
 ) -> list[Any]:
-    """Lock the cart for a change, and make it if it is not there; return what the statements `names` give.
+    """Lock the cart for a change, and make it if it is not there; return what the `statements` give.
 
     They are sent together with the lock: if this raises, they have run in vain. Raises Forbidden for another account's
     cart, and PreconditionFailed if `if_match` names another version than the one before.
     """
     user_id = user and user["id"]
-    version, *results = db.together("cart/lock", *names, session_id=session_id, user_id=user_id, **params)
+    version, *results = db.together("cart/lock", *statements, session_id=session_id, user_id=user_id, **params)
     if not version:
         raise Forbidden(FOREIGN)
     require_match(if_match, version)
     return results
+
+
+def answer_filled(rows: list[Row], session_id: str, user: Row | None, shop: Shop) -> Row:
+    """Do what `answer` does; raise CartFull if there are too many lines after an add."""
+    cart = answer(rows, session_id, user, shop)
+    if cart["line_count"] > MOST_LINES:
+        raise CartFull(f"A cart holds at most {MOST_LINES} different products. Remove one first.")
+    return cart
 
 
 def require_owner(rows: list[Row], user: Row | None) -> None:
@@ -134,8 +144,7 @@ def require_owner(rows: list[Row], user: Row | None) -> None:
 
 def require_match(if_match: str | None, version: int) -> None:
     """Raise PreconditionFailed if If-Match names another version than the one before `version` (RFC 9110, 13.1.1)."""
-    known = etag_of(max(0, version - 1))
-    if if_match is not None and if_match.strip() != "*" and known not in map(str.strip, if_match.split(",")):
+    if if_match is not None and not names(if_match, etag_of(max(0, version - 1))):
         raise PreconditionFailed(
             "The cart was changed since you read it. Read it again, and send the change with its new ETag."
         )
@@ -148,7 +157,7 @@ def etag_of(version: int) -> str:
 
 def cart_of(session_id: str, rows: list[Row], currency: str) -> Row:
     """Return a cart as it is answered. `rows`: of cart/show."""
-    items = sorted((item_of(row) for row in rows if row["id"] is not None), key=itemgetter("id"))
+    items = [item_of(row) for row in lines_of(rows)]
     return {
         "session_id": session_id,
         "version": rows[0]["version"] if rows else 0,
@@ -158,6 +167,11 @@ def cart_of(session_id: str, rows: list[Row], currency: str) -> Row:
         "line_count": len(items),
         "total": sum((item["line_total"] for item in items if item["available"]), Decimal("0.00")),  # exact: 28 digits
     }
+
+
+def lines_of(rows: list[Row]) -> list[Row]:
+    """Return the rows that are lines, in the order in which they were added. `rows`: of cart/show."""
+    return sorted((row for row in rows if row["id"] is not None), key=itemgetter("id"))
 
 
 def item_of(row: Row) -> Row:
@@ -196,5 +210,8 @@ def issue_of(row: Row) -> Row | None:
 
 
 def changed_item(cart: Row, product_id: int) -> Row:
-    """Return the line of a product with the whole cart beside its fields (a CHANGED_ITEM)."""
-    return {**next(item for item in cart["items"] if item["product_id"] == product_id), "cart": cart}
+    """Return the line of a product with the whole cart beside its fields (a CHANGED_ITEM); raise NotFound."""
+    for item in cart["items"]:
+        if item["product_id"] == product_id:
+            return {**item, "cart": cart}
+    raise NotFound(NOT_IN_CART)

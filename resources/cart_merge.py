@@ -1,7 +1,6 @@
 """The cart of an account takes over the cart of a guest: at POST /api/cart/merge, and at a login that names it."""
 
 import json
-from operator import itemgetter
 
 from core.app import app
 from core.contract.shapes import Shape, field
@@ -69,12 +68,14 @@ def take_over(db: Session, guest: str, own: str, user: Row) -> list[Row]:
 
     Both carts are locked in the order of their ids, so that no two requests wait for each other.
     """
-    if not lines_of(db.many("cart/show", session_id=guest), user):
+    rows = db.many("cart/show", session_id=guest)
+    cart_lines.require_owner(rows, user)
+    if not cart_lines.lines_of(rows):
         return []
     shown = {id: cart_lines.lock(db, id, user, "cart/show")[0] for id in sorted((guest, own))}
-    mine = {line["product_id"]: line for line in lines_of(shown[own], user)}
+    mine = {line["product_id"]: line for line in cart_lines.lines_of(shown[own])}
     changed, adjustments, count = [], [], len(mine)
-    for line in lines_of(shown[guest], user):
+    for line in cart_lines.lines_of(shown[guest]):
         product_id, present = line["product_id"], mine.get(line["product_id"])
         better = present if present and present["quantity"] >= line["quantity"] else line
         wanted, code = better["quantity"], None
@@ -95,9 +96,3 @@ def take_over(db: Session, guest: str, own: str, user: Row) -> list[Row]:
         db.run("cart/set_many", session_id=own, lines=json.dumps(changed))
     db.run("cart/clear", session_id=guest)
     return adjustments
-
-
-def lines_of(rows: list[Row], user: Row) -> list[Row]:
-    """Return the lines of a cart, oldest first. `rows`: of cart/show. Raises Forbidden for another account's."""
-    cart_lines.require_owner(rows, user)
-    return sorted((row for row in rows if row["id"] is not None), key=itemgetter("id"))

@@ -50,12 +50,17 @@ def etag_of(data: Any) -> str:
 
 
 def matches(if_match: str, data: Any) -> bool:
-    """Whether If-Match names this data: by its strong ETag, or by * (RFC 9110, 13.1.1). Weak tags never match.
+    """Whether If-Match names this data, see `names`.
 
     The client may have read either form of it, and a browser always reads the gzipped one.
     """
     tag = etag_of(data)
-    return if_match.strip() == "*" or not {tag, gzipped(tag)}.isdisjoint(one.strip() for one in if_match.split(","))
+    return names(if_match, tag, gzipped(tag))
+
+
+def names(if_match: str, *etags: str) -> bool:
+    """Whether If-Match names one of these strong ETags, or is * (RFC 9110, 13.1.1). Weak tags never match."""
+    return if_match.strip() == "*" or not {*etags}.isdisjoint(one.strip() for one in if_match.split(","))
 
 
 def is_known(etag: str, if_none_match: str) -> bool:
