@@ -45,21 +45,21 @@ def existing_id(text: str, largest: int = LARGEST_ID) -> int:
 
 
 def clashes_of(route: Route) -> dict[str, type[ApiError]]:
-    """Return what a route declares of constraints: `clashes={"uq_users_email": DuplicateEmail}`.
-
-    Bottle's ConfigDict flattens a dict to keys such as "clashes.uq_users_email".
-    """
-    prefix = "clashes."
-    return {key.removeprefix(prefix): route.config[key] for key in route.config if key.startswith(prefix)}
+    """Return what a route declares of constraints: `clashes={"uq_users_email": DuplicateEmail}`."""
+    return _declared(route, "clashes.")
 
 
 def bounds_of(bottle: Bottle) -> dict[str, int]:
-    """Return what the routes declare for GET /api/shop: `bounds={"cart_lines": 100}`, flattened as `clashes` is."""
-    prefix = "bounds."
+    """Return what the routes declare for GET /api/shop: `bounds={"cart_lines": 100}`."""
     found: dict[str, int] = {}
     for route in bottle.routes:
-        found |= {key.removeprefix(prefix): route.config[key] for key in route.config if key.startswith(prefix)}
+        found |= _declared(route, "bounds.")
     return found
+
+
+def _declared(route: Route, prefix: str) -> dict[str, Any]:
+    """Return a dict that a route declares. Bottle's ConfigDict flattens it to keys such as "clashes.uq_users_email"."""
+    return {key.removeprefix(prefix): route.config[key] for key in route.config if key.startswith(prefix)}
 
 
 def methods_of(bottle: Bottle, path: str) -> list[str]:

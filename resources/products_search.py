@@ -33,10 +33,8 @@ PASSED = 0.1  # rows: what a product costs in the index that has one word, and m
 ESTIMATED = 1_000  # rows that an estimate looks at
 SPARE = 1.5  # times as many rows are read as should have enough hits
 LEAST_READ, MOST_READ = 1_000, 7_000  # rows that are read, if the index could be asked too
-RANKED, FEWEST_RANKED = (
-    2_000,
-    30,
-)  # rows, the newest, of which the hits are ranked by relevance; if few, the index ranks
+RANKED = 2_000  # rows, the newest, of which the hits are ranked by relevance
+FEWEST_RANKED = 30  # hits; if there are fewer among these, the index ranks
 READ_UNINDEXED = 6_000  # rows that are read for a word that has no other way
 COME_SINCE = 1_000  # rows that others may add to a window while it is read
 EVERY = (0,)  # category_ids: do not filter on them
@@ -119,8 +117,7 @@ class Search:
 
     def _having(self, words: list[Word]) -> int:
         """Return about how many products have all of these words."""
-        bits = sum(self._bit(word) for word in words)
-        return sum(row["products"] for row in self._sample if (row["words"] or 0) & bits == bits)
+        return self._sampled([self._bit(word) for word in words])
 
     def _bit(self, word: Word) -> int:
         return 1 << self.words.index(word)
@@ -132,7 +129,10 @@ class Search:
 
     def _given(self, words: list[Word]) -> int:
         """Return about how many products the index gives for these words. It does not see what stands beside a word."""
-        ways = [self._bit(word) * (1 | 1 << len(self.words)) for word in words]
+        return self._sampled([self._bit(word) * (1 | 1 << len(self.words)) for word in words])
+
+    def _sampled(self, ways: list[int]) -> int:
+        """Return about how many products have, of each way, one of the bits."""
         return sum(row["products"] for row in self._sample if all((row["words"] or 0) & way for way in ways))
 
     def _cheapest(self, choices: list[list[Word]]) -> list[Word]:

@@ -126,10 +126,9 @@ class Schema:
             if not isinstance(document, dict):
                 problems.append((where, "Must be an object."))
                 continue
-            try:
-                checked.append(self._lists[field].check(document))
-            except ValidationError as error:
-                problems += [(f"{where}.{wrong['field']}", wrong["issue"]) for wrong in error.details["errors"]]
+            fields, wrong = self._lists[field].examine(document)
+            checked.append(fields)
+            problems += [(f"{where}.{name}", issue) for name, issue in wrong]
         return (given if problems else checked), problems
 
     def _unknown(self, field: str) -> tuple[str, str]:
