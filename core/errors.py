@@ -194,6 +194,43 @@ class CartFull(ApiError):
     message = "The cart is full. Remove a line first."
 
 
+class CartEmpty(ApiError):
+    """There is nothing in the cart that could be ordered."""
+
+    default_status = 409
+    code = "CART_EMPTY"
+    message = "The cart is empty. Put something into it first."
+
+
+class CartChanged(ApiError):
+    """The cart is not what the customer has agreed to any more. `cart`: as it is now."""
+
+    default_status = 409
+    code = "CART_CHANGED"
+    message = "The cart is not what you saw: look at it again, then order at its present total."
+
+    def __init__(self, cart: dict[str, Any]) -> None:
+        super().__init__(details={"cart": cart})
+
+
+class OrderState(ApiError):
+    """The order is in a state that does not allow this. `order`: its status and payment_status are told."""
+
+    default_status = 409
+    code = "ORDER_STATE"
+
+    def __init__(self, message: str, order: dict[str, Any]) -> None:
+        super().__init__(message, {name: order[name] for name in ("status", "payment_status")})
+
+
+class PaymentDeclined(ApiError):
+    """The provider says that this payment will not be made."""
+
+    default_status = 402
+    code = "PAYMENT_DECLINED"
+    message = "The payment was declined. Try another way to pay."
+
+
 class ItemsRefused(ApiError):
     """Some items of a batch cannot be had; nothing was changed. It takes code and status of the first of them.
 
@@ -217,6 +254,14 @@ class PreconditionFailed(ApiError):
     default_status = 412
     code = "PRECONDITION_FAILED"
     message = "This has been changed since you read it. Read it again, and send the change with its new ETag."
+
+
+class IdempotencyKeyRequired(ApiError):
+    """This request must not be sent without a key: sent twice, it would have its effect twice."""
+
+    default_status = 400
+    code = "IDEMPOTENCY_KEY_REQUIRED"
+    message = "Send an Idempotency-Key: a new UUID, and the same one when you repeat this request."
 
 
 class IdempotencyKeyReused(ApiError):

@@ -4,6 +4,7 @@ from bottle import response
 
 from core import errors
 from core.app import app
+from core.contract.email_address import address_of
 from core.contract.forms import Problem
 from core.contract.shapes import Shape, field
 from core.contract.validation import Body, OptionalBody
@@ -14,7 +15,7 @@ from core.identity.limits import Limit
 from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
 from core.shop import Shop
-from resources.users_rules import ACCOUNT, EMAIL, PASSWORD, USERNAME, address_of, problems_of
+from resources.users_rules import ACCOUNT, EMAIL, PASSWORD, USERNAME, problems_of
 from resources.users_sessions import CURRENT_PASSWORD, ENDED, guess_of, reauthenticated
 
 TAG = "Accounts"

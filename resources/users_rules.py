@@ -1,11 +1,9 @@
 """Names, addresses and passwords of accounts: what may be chosen, and in which form it is stored."""
 
-import contextlib
 import re
 from typing import Any
 
-from email_validator import EmailNotValidError, validate_email
-
+from core.contract.email_address import EMAIL_ISSUE, LONGEST_EMAIL, address_of
 from core.contract.forms import Problem
 from core.contract.shapes import Shape, field
 from core.db.database import Row, Session
@@ -35,8 +33,6 @@ USERNAME: dict[str, Any] = {
         "example": "alice",
     },
 }
-EMAIL_ISSUE = "Must be a valid e-mail address of at most 255 characters."
-LONGEST_EMAIL = 255
 EMAIL: dict[str, Any] = {
     "type": "string",
     "maxlength": LONGEST_EMAIL,
@@ -98,16 +94,6 @@ def problems_of(db: Session, body: Row, shop: Shop, present: Row | None = None) 
 def normal(typed: str) -> str:
     """Return an e-mail address as it would be stored; for what is none, something that nobody has."""
     return address_of(typed) or "nobody " + typed[:200].lower()
-
-
-def address_of(typed: str) -> str | None:
-    """Return an e-mail address in the form in which it is stored; None for what is none."""
-    with contextlib.suppress(EmailNotValidError):
-        if len(typed) <= LONGEST_EMAIL:  # before it is normalised, which takes quadratic time
-            found = validate_email(typed, check_deliverability=False, test_environment=True).normalized.lower()
-            if len(found) <= LONGEST_EMAIL:
-                return found
-    return None
 
 
 def _is_reserved(name: str, shop: Shop) -> bool:

@@ -30,6 +30,11 @@ IN_C = pytest.mark.skipif(
 
 ORIGIN = "http://front.example"
 TABLES = (
+    "refunds",
+    "payments",
+    "orders",
+    "outbox",
+    "webhooks",
     "audit_entries",
     "idempotency_keys",
     "carts",

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from core.db.database import DatabaseError, Session
 from core.db.drivers import number
 from core.db.mysql_errors import LOCK_WAIT
-from core.errors import IdempotencyKeyReused, InProgress, ValidationError
+from core.errors import IdempotencyKeyRequired, IdempotencyKeyReused, InProgress, ValidationError
 from core.identity.limits import Limit, Limits
 from core.json_text import dump, raw
 
@@ -75,9 +75,12 @@ class Idempotency:
         """Wrap the handlers of POST.
 
         One whose effect is decided in another transaction than its own names `once`, and calls `once(db, work)` there.
+        A route that declares `requires_key=True` refuses a request without a key.
         """
         if route.method != "POST":
             return callback
+        if route.config.get("requires_key"):
+            callback = _requiring_key(callback)
         if "once" in inspect.signature(route.callback).parameters:
             return lambda **arguments: callback(once=functools.partial(self._once, arguments), **arguments)
         return lambda db, **arguments: self._once(arguments, db, lambda db: callback(db=db, **arguments))
@@ -128,6 +131,15 @@ class Idempotency:
     def _digest(self, use: str, *parts: Any) -> bytes:
         text = json.dumps([use, *parts], default=str, sort_keys=True)  # however the fields were ordered
         return hmac.digest(self._secret, text.encode(), "sha256")
+
+
+def _requiring_key(callback: Callable[..., Any]) -> Callable[..., Any]:
+    def required(**arguments: Any) -> Any:
+        if "HTTP_IDEMPOTENCY_KEY" not in request.environ:
+            raise IdempotencyKeyRequired()
+        return callback(**arguments)
+
+    return required
 
 
 def _sealed(cipher: AESGCM, answer: bytes) -> bytes:
