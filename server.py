@@ -145,6 +145,8 @@ def shop(
         Idempotency(
             settings.secret_key,
             limits,
+            delays,
+            settings.threads,
             add="idempotency_keys/add",
             get="idempotency_keys/get",
             store="idempotency_keys/store",

@@ -2,13 +2,15 @@
 
 The key's row is written in the transaction of the effect, so there is neither without the other, whatever breaks. Of
 simultaneous requests with one key, one inserts the row, and the others wait for its transaction: for half of
-DATABASE_TIMEOUT, twice. Only successes are stored. After a refusal the key may be used again. The draft of a standard:
-draft-ietf-httpapi-idempotency-key-header.
+DATABASE_TIMEOUT, twice. Few may wait, see `Turns`. Only successes are stored. After a refusal the key may be used
+again. The draft of a standard: draft-ietf-httpapi-idempotency-key-header.
 
 What is stored is encrypted under SECRET_KEY and the key, because it may hold a token, and compressed: the cart of 100
-lines takes 4 KB instead of 40.
+lines takes 4 KB instead of 40. Whether a body is the one that was sent with the key tells of a login, and of a
+registration, whether the password is right. So another body counts as a failed login there.
 """
 
+import contextlib
 import functools
 import hashlib
 import hmac
@@ -16,8 +18,10 @@ import inspect
 import json
 import re
 import secrets
+import threading
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -29,6 +33,7 @@ from core.db.drivers import number
 from core.db.mysql_errors import LOCK_WAIT
 from core.errors import IdempotencyKeyRequired, IdempotencyKeyReused, InProgress, ValidationError
 from core.identity.limits import Limit, Limits
+from core.identity.login_delays import Guess, LoginDelays
 from core.json_text import dump, raw
 
 KEY = re.compile(r'(?P<bare>[!#-~]{1,255})\Z|"(?P<quoted>[ !#-~]{1,255})"\Z')
@@ -44,6 +49,7 @@ STORED_HEADERS = ("Location", "ETag", "Cache-Control")  # that handlers set
 KEYS = Limit("idempotency-key", "3000/6 hours")  # for each address: each key takes up to 5 KB for a day or two
 ASKER = "bodega.idempotency.asker"  # in the environ: who asked, before the handler ran
 NONCE = 12  # bytes, as AES-GCM has it
+STALLED = 0.25  # seconds in which no place to wait becomes free; an addition to a cart takes some milliseconds
 
 
 Work = Callable[[Session], Any]
@@ -53,17 +59,21 @@ Once = Callable[[Session, Work], Any]  # what a handler that names `once` gets
 class Idempotency:
     """The plugin that honours Idempotency-Key on every POST.
 
-    `secret`: SECRET_KEY. `add`, `get`, `store`: the statements for the row of a key. A key belongs to the account and
-    the cart that the request is for; of neither, to the address. It stands inside of the transaction.
+    `secret`: SECRET_KEY. `threads`: those of this worker. `add`, `get`, `store`: the statements for the row of a key.
+    A key belongs to the account and the cart that the request is for; of neither, to the address. It stands inside of
+    the transaction.
     """
 
     name = "idempotency"
     api = 2
 
-    def __init__(self, secret: str, limits: Limits, *, add: str, get: str, store: str) -> None:
+    def __init__(
+        self, secret: str, limits: Limits, delays: LoginDelays, threads: int, *, add: str, get: str, store: str
+    ) -> None:
         self._secret = hashlib.sha256(b"bodega.idempotency." + secret.encode()).digest()
         self._add, self._get, self._store = add, get, store
-        self._limits = limits
+        self._limits, self._delays = limits, delays
+        self._turns = Turns(max(1, threads // 4))
 
     def setup(self, app: Bottle) -> None:
         """Raise LookupError for a POST whose handler has no transaction that the key could be stored in."""
@@ -100,14 +110,15 @@ class Idempotency:
         upload = hashlib.sha256(arguments.get("upload", b"")).hexdigest()
         body = [arguments.get("body"), arguments.get("problems")]  # the latter are of fields that the former lacks
         fingerprint = self._digest("sent", environ.get("QUERY_STRING", ""), body, upload)
-        if not self._claim(db, id, fingerprint):
-            return self._stored(db, id, fingerprint, cipher)
-        if not db.again:
-            self._limits.spend(KEYS, 1)
-        data = dump(work(db))
-        headers = {name: value for name in STORED_HEADERS if (value := response.get_header(name))}
-        db.run(self._store, id=id, answer=_sealed(cipher, dump(headers) + b"\n" + data))
-        return raw(data)
+        with self._turns.turn(id, db.again):
+            if not self._claim(db, id, fingerprint):
+                return self._stored(db, id, fingerprint, cipher, stranger)
+            if not db.again:
+                self._limits.spend(KEYS, 1)
+            data = dump(work(db))
+            headers = {name: value for name in STORED_HEADERS if (value := response.get_header(name))}
+            db.run(self._store, id=id, answer=_sealed(cipher, dump(headers) + b"\n" + data))
+            return raw(data)
 
     def _claim(self, db: Session, id: bytes, fingerprint: bytes) -> bool:
         """Insert the row of the key; return False if it is there. Raises InProgress if others hold it too long."""
@@ -118,9 +129,14 @@ class Idempotency:
                 raise InProgress() from error
             raise
 
-    def _stored(self, db: Session, id: bytes, fingerprint: bytes, cipher: AESGCM) -> Any:
+    def _stored(self, db: Session, id: bytes, fingerprint: bytes, cipher: AESGCM, stranger: str | None) -> Any:
         row = db.one(self._get, id=id)
+        guess = None if stranger is None else Guess(id.hex(), id.hex(), stranger)
+        if guess:  # neither is told while the delay lasts: that it is the same body, nor that it is another one
+            self._delays.before_login(guess)
         if not hmac.compare_digest(row["fingerprint"], fingerprint):
+            if guess:
+                self._delays.login_failed(guess)
             raise IdempotencyKeyReused()
         headers, _, data = _opened(cipher, row["answer"]).partition(b"\n")
         for name, value in orjson.loads(headers).items():
@@ -140,6 +156,46 @@ def _requiring_key(callback: Callable[..., Any]) -> Callable[..., Any]:
         return callback(**arguments)
 
     return required
+
+
+class Turns:
+    """How many requests of a process wait for one with the same key: each of them occupies a serving thread.
+
+    `places`: so many at once. Where all are taken, the next one waits for a place, as long as places become free: of
+    twenty requests that take milliseconds each, all get the answer. Where none has become free for STALLED seconds,
+    because the first one makes the hash of a password, further ones are refused at once. What it buys: while forty
+    logins with one key wait for a hash, a worker of eight threads answers others with five of them, and with none
+    before.
+    """
+
+    def __init__(self, places: int) -> None:
+        self._places = places
+        self._taken_since = 0.0  # when the last place was taken
+        self._under_way: list[bytes] = []
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def turn(self, id: bytes, again: bool = False) -> Iterator[None]:
+        """Take a place if another request with this key is under way; raise InProgress where there is none.
+
+        `again`: it has had a turn before, and waits on whatever places there are.
+        """
+        with self._changed:
+            waits = id in self._under_way
+            if waits:
+                stalled = self._taken_since + STALLED - time.monotonic()
+                if not again and not self._changed.wait_for(lambda: self._places > 0, stalled):
+                    raise InProgress()
+                self._places -= 1
+                self._taken_since = time.monotonic()
+            self._under_way.append(id)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._under_way.remove(id)
+                self._places += waits
+                self._changed.notify()
 
 
 def _sealed(cipher: AESGCM, answer: bytes) -> bytes:

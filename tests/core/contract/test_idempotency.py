@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import threading
+import time
 import uuid
 
 import pytest
@@ -17,9 +18,11 @@ from helpers import LONG, PASSWORD, SETTINGS, as_url, at_once, bearer, eventuall
 from limits import parse_many
 
 from core.contract import idempotency
-from core.contract.idempotency import Idempotency
+from core.contract.idempotency import Idempotency, Turns
 from core.db import drivers
+from core.errors import InProgress
 from core.identity.limits import Limits
+from core.identity.login_delays import LoginDelays
 
 SESSION = {"Session-ID": "a-cart"}
 
@@ -194,6 +197,99 @@ def test_a_replay_costs_nothing(wired, make, monkeypatch):
     assert statuses == [201, 201, 201, 201, 429, 201]
 
 
+def as_stranger(wired, path, **fields):
+    """Return what sends a form with one key to the shop as it is outside, where tries are counted: its status."""
+    limited = wired(dataclasses.replace(SETTINGS, rate_limits=True))
+    form = {"username": "alice", "password": PASSWORD, **fields}
+
+    def send(**changed):
+        headers = {"Idempotency-Key": "k-1"}
+        return limited.post_json(f"/api/users/{path}", {**form, **changed}, headers=headers, status="*").status_int
+
+    return send
+
+
+@pytest.mark.parametrize("path, fields", [("login", {}), ("register", {"email": "alice@example.com"})])
+def test_guessing_the_body_of_a_key_is_slowed_down_like_guessing_a_password(wired, sql, path, fields):
+    send = as_stranger(wired, path, **fields)
+    if path == "login":
+        as_stranger(wired, "register", email="alice@example.com")()
+    assert send() == send()
+
+    guesses = [send(password=f"Wrong-Horse-{n}") for n in range(7)]
+
+    assert guesses == [422] * 5 + [429] * 2
+    assert send() == 429  # the right one is not told either
+
+
+def test_a_key_of_a_cart_is_no_password_and_another_body_stays_422(wired, make):
+    tea = make.product(stock=1000)
+    limited = wired(dataclasses.replace(SETTINGS, rate_limits=True))
+    plainly = limited.do_request
+    limited.do_request = lambda req, status=None, expect_errors=None: plainly(req, status or "*", True)
+    add(limited, tea, "k-1")
+
+    assert {add(limited, tea, "k-1", quantity).status_int for quantity in range(2, 12)} == {422}
+    assert add(limited, tea, "k-1").headers["Idempotent-Replayed"] == "true"
+
+
+def taken(turns, key, until, entered):
+    """Take a turn in a thread of its own, until an event; return what became of it: a list, empty so far."""
+    ends = []
+
+    def take():
+        try:
+            with turns.turn(key):
+                entered.release()
+                until.wait(LONG)
+            ends.append("done")
+        except InProgress:
+            ends.append("refused")
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    return ends, thread
+
+
+def test_few_wait_for_one_key_and_the_others_are_refused_at_once():
+    turns, until, entered = Turns(2), threading.Event(), threading.Semaphore(0)
+    with contextlib.ExitStack() as others:
+        others.callback(until.set)
+        waiting = [taken(turns, b"k", until, entered) for _ in range(3)]
+        for _ in waiting:
+            entered.acquire(timeout=LONG)
+        with pytest.raises(InProgress), turns.turn(b"k"):  # this one has waited until the places had stalled
+            pass
+
+        began = time.monotonic()
+        with pytest.raises(InProgress), turns.turn(b"k"):
+            pass
+
+        assert time.monotonic() - began < 0.1
+        with turns.turn(b"another key"):  # it waits for nobody
+            pass
+    for ends, thread in waiting:
+        thread.join(LONG)
+        assert ends == ["done"]
+    with turns.turn(b"k"), turns.turn(b"k"), turns.turn(b"k"):  # all places are free again
+        pass
+
+
+def test_one_more_has_the_place_that_becomes_free_in_time():
+    turns, until, entered = Turns(1), threading.Event(), threading.Semaphore(0)
+    waiting = [taken(turns, b"k", until, entered) for _ in range(2)]
+    for _ in waiting:
+        entered.acquire(timeout=LONG)
+
+    threading.Timer(idempotency.STALLED / 5, until.set).start()
+    with turns.turn(b"k"):
+        pass
+
+    for ends, thread in waiting:
+        thread.join(LONG)
+        assert ends == ["done"]
+
+
 @pytest.mark.slow
 def test_a_login_that_runs_again_after_a_lock_wait_honours_its_key(client, accounts, make, sql):
     id = register(client).json["data"]["id"]
@@ -222,7 +318,8 @@ def test_a_post_without_a_transaction_stops_the_start():
     odd.route("/odd", "POST", lambda: None)
 
     with pytest.raises(LookupError, match="POST /odd: its handler names no db"):
-        odd.install(Idempotency("secret", Limits(None, enabled=False), add="a", get="b", store="c"))
+        limits, delays = Limits(None, enabled=False), LoginDelays(None, enabled=False)
+        odd.install(Idempotency("secret", limits, delays, 8, add="a", get="b", store="c"))
 
 
 def post(served, product, key, session="race"):
@@ -232,7 +329,11 @@ def post(served, product, key, session="race"):
 
 
 @pytest.mark.slow
-def test_of_twenty_identical_requests_at_once_one_has_an_effect_and_all_get_its_answer(served, make, sql):
+@pytest.mark.parametrize("words", [(), ("--workers", "1"), ("--workers", "2", "--threads", "4")])
+def test_of_twenty_identical_requests_at_once_one_has_an_effect_and_all_get_its_answer(
+    start, accounts, make, sql, words
+):
+    served = start(*words, DATABASE_URL=as_url(accounts.application))
     tea = make.product(stock=1000)
 
     for round in range(5):
@@ -242,6 +343,52 @@ def test_of_twenty_identical_requests_at_once_one_has_an_effect_and_all_get_its_
         assert len({answer.body for answer in answers}) == 1
         assert sum("Idempotent-Replayed" in answer.headers for answer in answers) == 19
         assert sql("SELECT quantity FROM cart_items") == [{"quantity": round + 1}]
+
+
+@pytest.mark.slow
+def test_of_twenty_identical_registrations_and_logins_at_once_all_get_one_answer(start, accounts, sql):
+    served = start(DATABASE_URL=as_url(accounts.application))
+    account = {"username": "alice", "password": PASSWORD}
+
+    for path, fields in (("register", {"email": "alice@example.com"}), ("login", {})):
+        ask = lambda: served.request(f"/api/users/{path}", "POST", {**account, **fields}, Idempotency_Key="k")  # noqa: B023, E731
+        answers = at_once([ask] * 20)
+
+        assert len({(answer.status, answer.body) for answer in answers}) == 1
+        assert answers[0].status in (200, 201)
+    assert sql("SELECT COUNT(*) AS n FROM sessions") == [{"n": 1}]
+
+
+@pytest.mark.slow
+def test_who_waits_for_a_key_leaves_threads_for_everybody_else(start, accounts, make):
+    """What holds the key here is a lock; in the wild it is a login that makes its hash."""
+    served = start("--workers", "1", DATABASE_URL=as_url(accounts.application), CACHE_TTL="0")
+    tea = make.product(stock=1000)
+    assert post(served, tea, "k-1")().status == 201
+
+    def timed(job):
+        began = time.monotonic()
+        return job(), time.monotonic() - began
+
+    def visitor():
+        time.sleep(idempotency.STALLED + 0.25)
+        return served.request(f"/api/products/{tea}")
+
+    with drivers.connect(accounts.owner, 10) as connection, connection.cursor() as cursor:
+        connection.begin()
+        cursor.execute("SELECT id FROM idempotency_keys FOR UPDATE")
+        jobs = [lambda job=job: timed(job) for job in [post(served, tea, "k-1")] * 40 + [visitor] * 3]
+        answers = at_once(jobs)
+        connection.rollback()
+    same, visits = answers[:40], answers[40:]
+
+    assert {(a.status, a.json["error"]["code"], a.headers["Retry-After"]) for a, _ in same} == {
+        (409, "IN_PROGRESS", "1")
+    }
+    waited = sorted(seconds for _, seconds in same)
+    assert waited[-3] > 1.5  # one has the key's turn, two have places
+    assert waited[-4] < 1.3
+    assert all(answer.status == 200 and seconds < 1.3 for answer, seconds in visits)
 
 
 @pytest.mark.slow
