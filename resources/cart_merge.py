@@ -5,12 +5,12 @@ import json
 from core.app import app
 from core.contract.shapes import Shape, field
 from core.db.database import Row, Session
-from core.errors import Forbidden
+from core.errors import Forbidden, PreconditionFailed
 from core.identity.auth import USER
 from core.shop import Shop
 from resources import cart_lines
 from resources.cart import DELETED, own_session_id
-from resources.cart_lines import INSUFFICIENT, MOST_LINES, SESSION, WHOLE, WITHDRAWN
+from resources.cart_lines import CHANGE, INSUFFICIENT, MOST_LINES, WHOLE, WITHDRAWN
 
 TAG = "Cart"
 CART_FULL = "CART_FULL"
@@ -36,23 +36,26 @@ MERGED = Shape(
 @app.post(
     "/api/cart/merge",
     auth=USER,
-    headers=SESSION,
+    headers=CHANGE,
     returns=MERGED,
-    raises=(Forbidden,),
+    raises=(Forbidden, PreconditionFailed),
     clashes=DELETED,
     sends=("ETag",),
     message="Carts merged.",
 )
-def merge_cart(db: Session, session_id: str, user: Row, shop: Shop) -> Row:
+def merge_cart(db: Session, session_id: str, user: Row, shop: Shop, if_match: str | None = None) -> Row:
     """Take the cart of a guest over into the account's own cart.
 
     Session-ID names the guest's cart. Of each product the account's cart then has the greater of both quantities, but
     no more than the stock; `adjustments` says what was cut. The guest's cart is empty afterwards, so repeating it
-    changes nothing.
+    changes nothing. If-Match has the ETag of the account's cart.
     """
     own = own_session_id(db, user["id"])
-    adjustments = take_over(db, session_id, own, user) if session_id != own else []
-    return {"cart": cart_lines.read(db, own, user, shop), "adjustments": adjustments}
+    adjustments = take_over(db, session_id, own, user, if_match) if session_id != own else None
+    cart = cart_lines.read(db, own, user, shop)
+    if adjustments is None:
+        cart_lines.require_match(if_match, cart["version"] + 1)  # as if it were changed
+    return {"cart": cart, "adjustments": adjustments or []}
 
 
 def merge_at_login(db: Session, session_id: str, user: Row, shop: Shop) -> Row:
@@ -63,16 +66,20 @@ def merge_at_login(db: Session, session_id: str, user: Row, shop: Shop) -> Row:
         return {"cart": cart_lines.read(db, own_session_id(db, user["id"]), user, shop), "adjustments": []}
 
 
-def take_over(db: Session, guest: str, own: str, user: Row) -> list[Row]:
-    """Move the lines of a guest's cart into the account's own, and return the adjustments.
+def take_over(db: Session, guest: str, own: str, user: Row, if_match: str | None) -> list[Row] | None:
+    """Move the lines of a guest's cart into the account's own, and return the adjustments; None if there are no lines.
 
-    Both carts are locked in the order of their ids, so that no two requests wait for each other.
+    Both carts are locked in the order of their ids, so that no two requests wait for each other. `if_match` is about
+    the account's.
     """
     rows = db.many("cart/show", session_id=guest)
     cart_lines.require_owner(rows, user)
     if not cart_lines.lines_of(rows):
-        return []
-    shown = {id: cart_lines.lock(db, id, user, "cart/show")[0] for id in sorted((guest, own))}
+        return None
+    shown = {
+        id: cart_lines.lock(db, id, user, "cart/show", if_match=if_match if id == own else None)[0]
+        for id in sorted((guest, own))
+    }
     mine = {line["product_id"]: line for line in cart_lines.lines_of(shown[own])}
     changed, adjustments, count = [], [], len(mine)
     for line in cart_lines.lines_of(shown[guest]):

@@ -33,9 +33,9 @@ def put(client, session, product, quantity, token=None):
     assert answer.status_int == 201, answer.text
 
 
-def merge(client, token, guest=GUEST):
+def merge(client, token, guest=GUEST, **headers):
     """Merge a guest's cart into the account's."""
-    return client.post("/api/cart/merge", headers={**bearer(token), "Session-ID": guest})
+    return client.post("/api/cart/merge", headers={**bearer(token), "Session-ID": guest, **headers})
 
 
 def quantities(cart):
@@ -246,6 +246,49 @@ def test_an_account_that_is_deleted_at_the_same_moment_is_not_logged_in(client, 
     refused = client.post(path, headers={**bearer(alice), "Session-ID": GUEST})
 
     assert (refused.status_int, refused.json["error"]["code"]) == (401, "AUTHENTICATION_REQUIRED")
+
+
+def test_if_match_on_a_merge_is_the_etag_of_the_accounts_cart(client, log_in, make):
+    alice = log_in("alice")
+    tea, cup = make.products(2)
+    session = own_cart(client, alice)
+    before = client.get(f"/api/cart/{session}", headers=bearer(alice)).headers["ETag"]
+    put(client, session, cup, 1, alice)
+    put(client, GUEST, tea, 2)
+    now = client.get(f"/api/cart/{session}", headers=bearer(alice)).headers["ETag"]
+
+    refused = merge(client, alice, **{"If-Match": before})
+    kept = client.get("/api/cart", headers={"Session-ID": GUEST}).json["data"]
+    merged = merge(client, alice, **{"If-Match": now})
+
+    assert (refused.status_int, refused.json["error"]["code"]) == (412, "PRECONDITION_FAILED")
+    assert quantities(kept) == {tea: 2}
+    assert (merged.status_int, quantities(merged.json["data"]["cart"])) == (200, {cup: 1, tea: 2})
+    assert merged.headers["ETag"] == f'"{merged.json["data"]["cart"]["version"]}"'
+    for guest in (GUEST, "nobodys", session):  # there is nothing to take over
+        assert merge(client, alice, guest, **{"If-Match": now}).status_int == 412
+        assert merge(client, alice, guest, **{"If-Match": merged.headers["ETag"]}).status_int == 200
+        assert merge(client, alice, guest, **{"If-Match": "*"}).headers["ETag"] == merged.headers["ETag"]
+
+
+@pytest.mark.slow
+def test_of_simultaneous_writes_with_one_if_match_one_is_done_a_merge_too(served, client, log_in, make, sql):
+    alice = log_in("alice")
+    tea, cup = make.products(2, stock=1000)
+    session = own_cart(client, alice)
+    body = {"product_id": cup, "quantity": 1}
+
+    for round in range(5):
+        put(client, GUEST, tea, round + 1)
+        [row] = sql("SELECT version FROM carts WHERE session_id = %s", [session])
+        tagged = {**bearer(alice), "If_Match": f'"{row["version"]}"'}
+        merging = lambda: served.request("/api/cart/merge", "POST", Session_ID=GUEST, **tagged)  # noqa: B023, E731
+        adding = lambda: served.request("/api/cart/items", "POST", body, Session_ID=session, **tagged)  # noqa: B023, E731
+        statuses = [answer.status for answer in at_once([merging, adding] * 6)]
+
+        assert statuses.count(412) == 11
+        assert merge(client, alice).status_int == 200
+    assert sql("SELECT COUNT(*) AS n FROM cart_items WHERE session_id = %s", [GUEST]) == [{"n": 0}]
 
 
 @pytest.mark.slow
