@@ -58,6 +58,7 @@ from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
 from core.serving.cors import Cors
 from core.serving.middleware import Middleware
+from resources import cart_lines
 
 # Their routes, in the order of the API document: a shopper's.
 # isort: off
@@ -72,6 +73,7 @@ from resources import (  # noqa: F401
     cart_items,
     cart_batch,
     cart_merge,
+    orders,
     users,
     users_sessions,
     audit,
@@ -137,6 +139,8 @@ def shop(
             delays=delays,
             shop=settings.shop,
             merge_carts=cart_merge.merge_at_login,
+            read_cart=cart_lines.read,
+            order_hold=settings.order_hold,
         ),
         Validation(),
         readiness,

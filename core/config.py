@@ -52,10 +52,11 @@ class Config:
     data_dir: pathlib.Path = ROOT / ".data"
     shop: Shop = dataclasses.field(default_factory=Shop)
     bcrypt_cost: int = 12
-    session_ttl: int = 7 * 24 * 3600  # seconds, like the three below
+    session_ttl: int = 7 * 24 * 3600  # seconds, like those below
     session_idle: int = 24 * 3600
     reauth_after: int = 15 * 60
     cart_ttl: int = 30 * 24 * 3600
+    order_hold: int = 30 * 60
     cache_ttl: float = 5.0  # seconds that answers are cached; 0: not at all
     cache_size: int = 16 * 1024 * 1024  # bytes of them, for each worker
     count_cache_ttl: float = 5.0  # seconds that counts are cached
@@ -112,6 +113,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
         session_idle=read("SESSION_IDLE", Config.session_idle, duration),
         reauth_after=read("REAUTH_AFTER", Config.reauth_after, duration_or_none),
         cart_ttl=read("CART_TTL", Config.cart_ttl, duration),
+        order_hold=read("ORDER_HOLD", Config.order_hold, duration),
         cache_ttl=read("CACHE_TTL", Config.cache_ttl, seconds(0, 3600)),
         cache_size=read("CACHE_SIZE_MB", Config.cache_size >> 20, whole(1, 4096)) << 20,
         count_cache_ttl=read("COUNT_CACHE_TTL", Config.count_cache_ttl, seconds(0, 3600)),

@@ -40,6 +40,7 @@ ELSEWHERE = {
     "regex",
     "places",
     "each",
+    "fields",
     "refers",
 }
 
@@ -69,6 +70,8 @@ def schema_of(rules: Any, parts: Parts | None = None) -> dict[str, Any]:
         return ({"anyOf": [found, {"type": "null"}]} if rules.get("nullable") else found) | about
     if "refers" in rules:
         return reference("schemas", rules["refers"]) | about
+    if "fields" in rules:
+        return body_schema(rules["fields"], parts) | about
     found = TYPES[rules["type"]] | about
     for rule, keyword in KEYWORDS.items():
         if rule in rules:
@@ -141,5 +144,7 @@ def example_of(rules: Any) -> Any:
     if "items" in rules:
         return [example_of(rules["items"])]
     if "each" in rules:
-        return [{name: example_of(inner) for name, inner in rules["each"].fields.items()}]
+        return [example_of({"fields": rules["each"]})]
+    if "fields" in rules:
+        return {name: example_of(inner) for name, inner in rules["fields"].fields.items()}
     return rules.get("meta", {}).get("example")

@@ -109,7 +109,7 @@ def _operation(route: Route, components: Components) -> dict[str, Any]:
         example = {
             name: example_of(rules)
             for name, rules in body.fields.items()
-            if ("each" in rules or "example" in rules.get("meta", {})) and name not in body.either[1:]
+            if ({"each", "fields"} & rules.keys() or "example" in rules.get("meta", {})) and name not in body.either[1:]
         }
         if example:
             content["example"] = example
@@ -159,7 +159,7 @@ def _parameters(route: Route, components: Components) -> list[dict[str, Any]]:
         for name, rules in (headers.fields.items() if headers else ())
     ]
     if route.method == "POST":
-        named.append(_parameter("Idempotency-Key", "header", KEY_SCHEMA, False))
+        named.append(_parameter("Idempotency-Key", "header", KEY_SCHEMA, route.config.get("requires_key")))
     if route.config.get("cache"):
         named.append(_parameter("If-None-Match", "header", KNOWN, False))
     for parameter in named:

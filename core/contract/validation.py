@@ -11,6 +11,7 @@ So every text field has a `maxlength` (or `allowed`); one without stops the star
 import functools
 import inspect
 import itertools
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Self
@@ -25,7 +26,12 @@ from core.contract.sentences import sentence, suggestion
 from core.errors import UnsupportedMediaType, ValidationError
 
 MOST_UNKNOWN = 10  # unknown fields that an answer lists
-NOT_CERBERUS = ("default", "coerce", "each")  # rules applied here; cerberus would replace null by the default, too
+NOT_CERBERUS = (
+    "default",
+    "coerce",
+    "each",
+    "fields",
+)  # rules applied here; cerberus would replace null by the default, too
 LONGEST_ID = 20  # characters, with its comma
 LONGEST_VALUE = 40  # characters of a number or a boolean, written as text
 LONGEST_REMEMBERED = 256  # characters of a query string, or of headers, whose verdict is remembered
@@ -78,6 +84,9 @@ class Schema:
         self._coercers = {name: rules["coerce"] for name, rules in fields.items() if "coerce" in rules}
         self._longest = {name: _longest(name, rules) for name, rules in fields.items()}
         self._lists: dict[str, Schema] = {name: rules["each"] for name, rules in fields.items() if "each" in rules}
+        self._objects: dict[str, Schema] = {
+            name: rules["fields"] for name, rules in fields.items() if "fields" in rules
+        }
 
     def check(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return the document with defaults and coerced values; raise ValidationError for all that is wrong."""
@@ -108,12 +117,16 @@ class Schema:
         for field in [field for field in known if field in self._lists]:
             known[field], wrong = self._checked_each(field, known[field])
             problems += wrong
+        for field in [field for field in known if field in self._objects and isinstance(known[field], dict)]:
+            checked, wrong = self._objects[field].examine(known[field])
+            known[field] = known[field] if wrong else checked
+            problems += [(f"{field}.{name}", issue) for name, issue in wrong]
         validator = _Validator(self._rules)  # a new one each time: a shared one mixes up its callers' errors
         # Without cerberus' own normalising: it copies and checks the rules each time, nine tenths of the whole.
         if validator.validate(known, normalize=False) and not unknown and not problems:
             return known, []
         problems += [self._problem(error) for error in validator._errors] + [self._unknown(field) for field in unknown]
-        failed = {field.partition("[")[0] for field, _ in problems}  # items[3].quantity is one of items
+        failed = {re.split(r"[.[]", field)[0] for field, _ in problems}  # items[3].quantity is one of items
         return {field: value for field, value in known.items() if field not in failed}, list(dict.fromkeys(problems))
 
     def _checked_each(self, field: str, given: Any) -> tuple[Any, list[tuple[str, str]]]:

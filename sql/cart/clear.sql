@@ -1,5 +1,5 @@
 -- Empty a cart.
--- used by: DELETE /api/cart
+-- used by: DELETE /api/cart, POST /api/orders
 -- returns: count
 -- params:
 --   session_id  whose cart

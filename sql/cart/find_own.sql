@@ -1,5 +1,5 @@
 -- The session id of an account's own cart.
--- used by: POST /api/cart, POST /api/cart/merge, POST /api/users/login
+-- used by: POST /api/cart, POST /api/cart/merge, POST /api/users/login, POST /api/orders
 -- returns: one
 -- params:
 --   user_id  the account

@@ -1,6 +1,6 @@
 -- Begin a change of a cart that is there: lock its row, and count its version up. The version is what comes back as the
 -- id; 0 for an unknown cart, and for one that belongs to another account.
--- used by: DELETE /api/cart
+-- used by: DELETE /api/cart, POST /api/orders
 -- returns: id
 -- params:
 --   session_id  whose cart

@@ -8,7 +8,7 @@
 --   token_hash=(SELECT MAX(token_hash) FROM sessions WHERE expires_at > CURRENT_TIMESTAMP)
 -- plan: primary keys
 SELECT
-    u.id, u.username, u.role,
+    u.id, u.username, u.email, u.role,
     TIMESTAMPDIFF(SECOND, s.last_used_at, CURRENT_TIMESTAMP) AS unused_for,
     TIMESTAMPDIFF(SECOND, s.created_at, CURRENT_TIMESTAMP) AS logged_in_for
 FROM sessions AS s

@@ -31,6 +31,10 @@ LOCKED = {
     ),
     "imports/lock": (lambda db, ids: db.one("imports/lock"), ("import_parts", (0,), (WRITE, READ))),
     "imports/next": (lambda db, ids: db.one("imports/next"), ("import_parts", (1,), (WRITE, READ))),
+    "orders/lock_cart": (
+        lambda db, ids: db.many("orders/lock_cart", session_id="s"),
+        ("products", (0, 1), (WRITE, READ)),
+    ),
     "products/lock": (
         lambda db, ids: db.one("products/lock", id=ids["products"][1]),
         ("products", (1,), (WRITE, READ)),

@@ -1,0 +1,22 @@
+-- Write what the world is to hear, in the transaction of what it tells: mails for one address, and events for each active
+-- webhook that wants their topic.
+-- used by: POST /api/orders
+-- returns: count
+-- params:
+--   messages  JSON: [[message_id, receiver or null, topic, payload as text], …]; null: the webhooks that want the topic
+-- sample: messages='[["msg_1", "mail ada@example.com", "order_placed", "{}"], ["msg_2", null, "order.placed", "{}"]]'
+-- allow: full scan on webhooks (there are at most 20)
+-- allow: filesort on document (the messages of one change)
+-- allow: temporary table on document (the same)
+INSERT INTO outbox (message_id, receiver, topic, payload)
+SELECT m.message_id, COALESCE(m.receiver, CONCAT('webhook ', w.id)), m.topic, m.payload
+FROM JSON_TABLE(%(messages)s, '$[*]' COLUMNS (
+    position   FOR ORDINALITY,
+    message_id VARCHAR(36)  PATH '$[0]',
+    receiver   VARCHAR(300) PATH '$[1]',
+    topic      VARCHAR(40)  PATH '$[2]',
+    payload    MEDIUMTEXT   PATH '$[3]'
+)) AS m
+LEFT JOIN webhooks AS w ON m.receiver IS NULL AND w.is_active = 1 AND JSON_CONTAINS(w.topics, JSON_QUOTE(m.topic))
+WHERE m.receiver IS NOT NULL OR w.id IS NOT NULL
+ORDER BY m.position, w.id
