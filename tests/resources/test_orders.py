@@ -383,3 +383,26 @@ def test_only_one_statement_changes_lines_of_orders_and_only_what_came_back():
 
     for text in changing:
         assert re.findall(r"SET\s+(?:i\.)?(\w+)", text) == ["restocked"]
+
+
+def test_an_order_of_five_lines_takes_at_most_twelve_statements(client, make, sql):
+    """In all: who asks and which is his cart, the key, the order, and COMMIT."""
+    register(client, "ada")
+    token = login(client, "ada")
+    session = client.post("/api/cart", headers=bearer(token)).json["data"]["session_id"]
+    for product in make.products(5, price="1.00"):
+        make.cart(session, product)
+
+    def asked():
+        return int(sql("SHOW GLOBAL STATUS LIKE 'Questions'")[0]["Value"])
+
+    own_order(client, token, 4)  # the first request opens the connection; it is refused
+    before = asked()
+    overhead = asked() - before
+
+    before = asked()
+    placed = own_order(client, token, 5)
+    statements = asked() - before - overhead
+
+    assert placed.status_int == 201
+    assert 8 < statements <= len(["BEGIN"]) + 12
