@@ -7,7 +7,7 @@ from decimal import Decimal
 from secrets import token_urlsafe
 from typing import Any
 
-from bottle import response
+from bottle import request, response
 
 from core import outbox
 from core.app import app
@@ -16,7 +16,7 @@ from core.contract.forms import Problem
 from core.contract.validation import Body, Headers
 from core.db.database import Row, Session
 from core.errors import AuthenticationRequired, CartChanged, CartEmpty, Conflict, Forbidden, ValidationError
-from core.identity.auth import PUBLIC, Tokens
+from core.identity.auth import INVALID_TOKEN, PUBLIC, Tokens
 from core.identity.limits import Limit
 from core.shop import Shop
 from resources.orders_rules import (
@@ -91,7 +91,12 @@ CLASHES = {"uq_orders_number": Conflict, "fk_orders_user": AuthenticationRequire
 
 
 def problems_of(body: Row, user: Row | None) -> list[Problem]:
-    """Return what stands against an order with these fields."""
+    """Return what stands against an order with these fields; raise AuthenticationRequired for a token that is none.
+
+    As a guest's, the order would be lost to the account that meant it.
+    """
+    if user is None and "HTTP_AUTHORIZATION" in request.environ:
+        raise AuthenticationRequired(INVALID_TOKEN)
     if "email" in body:
         return [] if address_of(body["email"]) else [("email", EMAIL_ISSUE)]
     return [] if user else [("email", "Is required for an order without an account.")]

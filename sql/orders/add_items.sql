@@ -4,7 +4,8 @@
 -- params:
 --   number      the order
 --   session_id  whose cart
--- sample: number='00000-00000', session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts)
+-- sample: number=(SELECT COALESCE(MAX(number), '00000-00000') FROM orders),
+--   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts)
 -- plan: uq_orders_number, uq_cart_items_session_product, products by primary key
 INSERT INTO order_items (order_id, product_id, name, unit_price, quantity)
 SELECT o.id, p.id, p.name, p.price, i.quantity

@@ -219,6 +219,13 @@ def test_an_account_without_a_cart_has_nothing_to_order(client):
     assert own_order(client, login(client, "ada"), 10).json["error"]["code"] == "CART_EMPTY"
 
 
+def test_with_a_token_that_is_not_valid_nothing_is_ordered_as_a_guests(client, filled, sql):
+    refused = order(client, 25, headers=bearer("x" * 43))
+
+    assert (refused.status_int, refused.json["error"]["code"]) == (401, "AUTHENTICATION_REQUIRED")
+    assert sql("SELECT COUNT(*) AS n FROM orders")[0]["n"] == 0
+
+
 def test_anothers_cart_cannot_be_ordered(client, make):
     tea = make.product(price="10.00")
     register(client, "ada")
