@@ -18,6 +18,7 @@ from bottle import request, response
 
 from core.contract.shapes import field
 from core.errors import ValidationError
+from core.json_text import dump
 
 Place = dict[str, Any]
 
@@ -123,8 +124,7 @@ def pagination_of(
         pagination["total_is_exact"] = False
     if behind is not None:
         parts = [sort, place["page"] + 1, place["shown"] + shown, *behind]
-        text = json.dumps(parts, ensure_ascii=False).encode()
-        pagination["next"] = cursor = base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+        pagination["next"] = cursor = base64.urlsafe_b64encode(dump(parts)).rstrip(b"=").decode()
         response.set_header("Link", f'<{_next_url(cursor)}>; rel="next"')
     return pagination
 

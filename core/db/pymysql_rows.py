@@ -1,7 +1,7 @@
 """Reads the rows that a statement returns, for PyMySQL: in one loop, straight into dicts.
 
 PyMySQL itself reads a packet through four calls and a value through three, works out the columns anew each time, and
-makes tuples that a cursor turns into dicts. A page of 20 products took 550 µs of CPU, and takes 210. To measure again:
+makes tuples that a cursor turns into dicts. A page of 20 products takes 110 µs of CPU instead of 270. To measure again:
 time.process_time() around 1,000 runs of products/list_newest with limit=20, on a QuickConnection, and on PyMySQL's
 Connection with its DictCursor.
 
@@ -46,7 +46,10 @@ def moment(text: str) -> datetime.datetime | str:
 
 
 def _moment(data: bytes) -> datetime.datetime | str:
-    return moment(data.decode())
+    try:  # not by `moment`: a call more for each of them
+        return datetime.datetime.fromisoformat(data.decode())
+    except ValueError:
+        return data.decode()
 
 
 CONVERTERS: dict[int, Callable[[bytes], Any]] = {  # of values as they come, in bytes
@@ -86,20 +89,19 @@ class Result(TheirResult):
 
 def _row(data: bytes, columns: list[Column]) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    at = 0
+    end = 0
     for name, convert in columns:
-        length = data[at]
-        at += 1
-        if length == 0xFB:
-            row[name] = None
-            continue
-        if length > 0xFB:  # in the next 2, 3 or 8 bytes
-            size = (2, 3, 8)[length - 0xFC]
+        length = data[end]
+        at = end + 1
+        if length >= 0xFB:
+            if length == 0xFB:
+                row[name], end = None, at
+                continue
+            size = (2, 3, 8)[length - 0xFC]  # of the length, which follows
             length = int.from_bytes(data[at : at + size], "little")
             at += size
-        value = data[at : at + length]
-        row[name] = convert(value) if convert else value
-        at += length
+        end = at + length
+        row[name] = convert(data[at:end]) if convert else data[at:end]
     return row
 
 
@@ -118,9 +120,8 @@ def lost_in_garbage(speak: Callable[..., Any]) -> Callable[..., Any]:
             if error.args and error.args[0] in NUMBERS:  # by either driver
                 raise
             speaker.give_up()
-            raise OperationalError(
-                CR.CR_SERVER_LOST, f"the answer of the database makes no sense: {error!r}"
-            ) from error
+            what = "does not come" if isinstance(error, OSError) else "makes no sense"
+            raise OperationalError(CR.CR_SERVER_LOST, f"the answer of the database {what}: {error!r}") from error
 
     return speaking
 
@@ -146,6 +147,10 @@ class QuickConnection(TheirConnection):
         """Close without a word to the server."""
         self._force_close()
 
+    def _lost(self, why: str) -> OperationalError:
+        self._force_close()
+        return OperationalError(CR.CR_SERVER_LOST, why)
+
     @lost_in_garbage
     def _read_query_result(self, unbuffered: bool = False) -> int:
         if unbuffered:
@@ -159,14 +164,19 @@ class QuickConnection(TheirConnection):
         return result.affected_rows
 
     def next_packet(self) -> bytes:
-        """Return the body of the next packet in bytes; raise DatabaseError for an error, or where it is cut off."""
-        header = self._read_bytes(4)
+        """Return the body of the next packet in bytes; raise DatabaseError for an error, or where it is cut off.
+
+        An OSError (a timeout, say) is left to `lost_in_garbage`, once for all packets of an answer.
+        """
+        read = self._rfile.read
+        header = read(4)
+        length = header[0] | header[1] << 8 | header[2] << 16 if len(header) == 4 else 0
+        body: bytes = read(length)
+        if len(header) < 4 or len(body) < length:
+            raise self._lost("the answer of the database breaks off")
         if header[3] != self._next_seq_id:
-            self._force_close()
-            raise OperationalError(CR.CR_SERVER_LOST, "the packets of the answer are out of order")
+            raise self._lost("the packets of the answer are out of order")
         self._next_seq_id: int = (header[3] + 1) % 256
-        length = header[0] | header[1] << 8 | header[2] << 16
-        body = self._read_bytes(length)
         if length == LARGEST_PACKET:
             return body + self.next_packet()
         if length and body[0] == 0xFF:

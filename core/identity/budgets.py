@@ -103,5 +103,5 @@ class Priced:
         return self._db.many(name, **params)
 
     def _pay(self, rows: int, name: str, params: dict[str, Any]) -> None:
-        if not self._db.is_cached(name, **params):
+        if rows and not self._db.is_cached(name, **params):
             self._spend(rows)
