@@ -1,6 +1,7 @@
-"""Fill the catalogue with believable products; asks before it touches one that has rows."""
+"""Fill the catalogue with believable products, and add orders; asks before it touches a catalogue that has rows."""
 
 import contextlib
+import functools
 import itertools
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from typing import Any
 import orjson
 from tqdm import tqdm
 
-from commands import seed_catalogue
+from commands import seed_catalogue, seed_orders
 from core.cli import CommandError, confirm, say
 from core.config import Config
 from core.database_url import DatabaseUrl
@@ -18,7 +19,8 @@ from core.db.owner import in_transaction, owner_url
 from core.db.session import Row, Session
 from core.errors import Conflict
 
-HELP = "fill the catalogue with believable products"
+HELP = "fill the catalogue with believable products, or add orders"
+PRODUCTS = 500
 MOST = 10_000_000
 BATCH = 2_000
 TRIES = 5
@@ -26,29 +28,35 @@ TRIES = 5
 
 def arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--products", type=count, default=500, metavar="N", help="how many products (default 500)")
+    products = f"how many products (default {PRODUCTS}; with --orders: the catalogue stays as it is)"
+    parser.add_argument("--products", type=count, metavar="N", help=products)
+    orders = functools.partial(count, option="--orders")
+    parser.add_argument("--orders", type=orders, metavar="N", help="add so many orders of the last two years")
     parser.add_argument("--yes", action="store_true", help="replace a catalogue that has rows without asking")
 
 
-def count(text: str) -> int:
-    """Parse --products."""
+def count(text: str, option: str = "--products") -> int:
+    """Parse --products and --orders."""
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MOST:
-        raise CommandError(f"--products is {text!r}; wanted is a whole number from 1 to {MOST}.", code=2)
+        raise CommandError(f"{option} is {text!r}; wanted is a whole number from 1 to {MOST}.", code=2)
     return int(text)
 
 
 def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
-    """Fill the catalogue, or leave it as it is."""
+    """Fill the catalogue, or leave it as it is; add orders."""
     with owner_url(config) as url:
-        found = in_transaction(url, counts)
-        filled = any(found.values())
-        if filled and not options.yes:
-            confirm(
-                f"The catalogue has {found['products']} products in {found['categories']} categories, and carts have "
-                f"{found['cart_lines']} lines. Remove all of them and fill it anew?",
-                "seed --yes",
-            )
-        fill(url, options.products, clear=filled)
+        if options.products or not options.orders:
+            found = in_transaction(url, counts)
+            filled = any(found.values())
+            if filled and not options.yes:
+                confirm(
+                    f"The catalogue has {found['products']} products in {found['categories']} categories, and carts "
+                    f"have {found['cart_lines']} lines. Remove all of them and fill it anew?",
+                    "seed --yes",
+                )
+            fill(url, options.products or PRODUCTS, clear=filled)
+        if options.orders:
+            add_orders(url, options.orders, config.shop.currency)
     return 0
 
 
@@ -73,6 +81,31 @@ def fill(url: DatabaseUrl, products: int, clear: bool = False) -> None:
             "The catalogue was changed by others again and again. Nothing was changed here; try again later."
         )
     say(f"The catalogue has {products} products in {len(seed_catalogue.KINDS)} categories.")
+
+
+def add_orders(url: DatabaseUrl, count: int, currency: str) -> None:
+    """Add so many orders to those that there are, each batch in a transaction of its own; Ctrl-C leaves those it added.
+
+    Nothing is taken out of the stock for them. Raises CommandError where there are no products.
+    """
+    products = in_transaction(url, lambda db: db.many("seed/goods", limit=BATCH))
+    if len(products) < seed_orders.MOST_LINES:
+        raise CommandError("There is too little to be ordered. First type: python3 server.py seed")
+    accounts = in_transaction(url, lambda db: db.many("seed/buyers", limit=100))
+    first = in_transaction(url, lambda db: db.one("seed/next_order")["id"])
+    maker = seed_orders.Maker(first, count, products, accounts, currency)
+    with tqdm(total=count, unit=" orders", disable=None, leave=False) as progress:
+        for batch in maker.batches(BATCH):
+            in_transaction(url, functools.partial(_add_orders, batch=batch))
+            progress.update(len(batch.orders))
+    say(f"Added {count} orders.")
+
+
+def _add_orders(db: Session, batch: seed_orders.Batch) -> None:
+    for rows, name in zip(
+        batch, ("seed/add_orders", "seed/add_order_items", "seed/add_order_history", "seed/add_payments"), strict=True
+    ):
+        db.run(name, rows=orjson.dumps(rows).decode())
 
 
 def _fill(db: Session, products: int, clear: bool) -> None:

@@ -1,4 +1,4 @@
-"""The audit trail: who changed what in the catalogue, and when. For administrators."""
+"""The audit trail: which administrator changed what in the catalogue and on orders, and when. For administrators."""
 
 import json
 from decimal import Decimal
@@ -10,8 +10,11 @@ from core.contract.validation import Query
 from core.db.database import Row, Session
 from core.identity.auth import ADMIN
 
-ENTITIES = ["product", "category"]
-ACTIONS = ["created", "changed", "withdrawn", "stock_changed", "deleted"]
+ENTITIES = ["product", "category", "order"]
+ACTIONS = [
+    *("created", "changed", "withdrawn", "stock_changed", "deleted"),
+    *("captured", "fulfilled", "canceled", "refunded"),  # of orders
+]
 LIST = Query(
     entity={"type": "string", "allowed": ENTITIES, "meta": {"description": "Only changes of things of this kind."}},
     entity_id={
@@ -29,10 +32,10 @@ LIST = Query(
         "meta": {"description": "How many entries are on a page."},
     },
 )
-STATE = Shape(  # of a product; of a category name and description
+STATE = Shape(  # of a product; of a category name and description; of an order what stands last, and no person
     "AuditState",
-    name=field("string", "The name of the product or category.", "Desk Lamp"),
-    description=field("string", "Its description, or null.", "Warm or cool light.", nullable=True),
+    name=field("string", "The name of the product or category.", "Desk Lamp", required=False),
+    description=field("string", "Its description, or null.", "Warm or cool light.", nullable=True, required=False),
     price=field("number", "Of a product: what one piece cost.", 19.9, required=False),
     image_url=field(
         "string",
@@ -44,6 +47,11 @@ STATE = Shape(  # of a product; of a category name and description
     category_id=field("integer", "Of a product: its category, or null.", 5, nullable=True, required=False),
     stock_quantity=field("integer", "Of a product: how many pieces were in stock.", 12, required=False),
     is_active=field("boolean", "Of a product: whether it was on sale.", True, required=False),
+    number=field("string", "Of an order: its number.", "K7Q2M-4XH9P", required=False),
+    status=field("string", "Of an order: where the goods were.", "placed", required=False),
+    payment_status=field("string", "Of an order: where the money was.", "paid", required=False),
+    paid=field("number", "Of an order: what was paid.", 59.7, required=False),
+    refunded=field("number", "Of an order: what was given back of it.", 0, required=False),
 )
 ENTRY = Shape(
     "AuditEntry",
@@ -52,7 +60,7 @@ ENTRY = Shape(
     user_id=field("integer", "The account that did it; it may be deleted by now.", 1),
     user_name=field("string", "What that account was called then.", "root"),
     entity=field("string", "The kind of thing that was changed.", "product", allowed=ENTITIES),
-    entity_id=field("integer", "The number of the product or category.", 2),
+    entity_id=field("integer", "The number of the product or category; of an order its id.", 2),
     action=field("string", "What was done to it.", "stock_changed", allowed=ACTIONS),
     before=field("dict", "What it was before; null where it was created.", shape=STATE, nullable=True),
     after=field("dict", "What it was afterwards; null where it was deleted.", shape=STATE, nullable=True),
@@ -67,7 +75,7 @@ PAGE = Shape(
 
 @app.get("/api/audit", auth=ADMIN, query=LIST, returns=PAGE, compress=True, message="Audit trail listed.")
 def list_audit_entries(db: Session, query: Row) -> Row:
-    """List what was done to products and categories, the newest first.
+    """List what was done to products, categories and orders, the newest first.
 
     An entry stays when the account that did it is deleted: user_name is what it was called then.
     """

@@ -1,7 +1,8 @@
--- Record what one account did to the catalogue, all of one document at once. The states come as text in the JSON, and
--- are stored as that text: MariaDB's JSON_TABLE gives no objects.
+-- Record what one account did to the catalogue or to an order, all of one document at once. The states come as text in the
+-- JSON, and are stored as that text: MariaDB's JSON_TABLE gives no objects.
 -- used by: PUT and DELETE /api/products/{id}, POST /api/products, POST /api/products/{id}/stock,
---   POST /api/products/import, POST /api/categories, PUT and DELETE /api/categories/{id}
+--   POST /api/products/import, POST /api/categories, PUT and DELETE /api/categories/{id},
+--   POST /api/orders/{number}/fulfil
 -- returns: count
 -- params:
 --   user_id    who

@@ -2,7 +2,7 @@
 -- used by: GET /api/audit
 -- returns: one
 -- params:  NULL means "do not filter on this"
---   entity     product or category
+--   entity     product, category or order
 --   entity_id  its id
 -- sample:
 -- sample: entity='product'

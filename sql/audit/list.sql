@@ -1,8 +1,8 @@
--- What was done to the catalogue, the newest first; one page.
+-- What was done to the catalogue and to orders, the newest first; one page.
 -- used by: GET /api/audit
 -- returns: many
 -- params:  NULL means "do not filter on this"
---   entity     product or category
+--   entity     product, category or order
 --   entity_id  its id
 --   limit      rows on the page
 --   offset     rows to skip

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 from helpers import as_url, command, environment
 
-from commands import seed, seed_catalogue
+from commands import seed, seed_catalogue, seed_orders
 from core.cli import CommandError
 from core.config import Config
 from core.db.database import DatabaseError, Session
@@ -256,6 +256,56 @@ def test_until_it_is_done_all_is_as_it_was_also_when_it_is_broken_off(sql, make,
     assert [*seen, counts(sql)] == [(1, 1, 1), (1, 1, 1)]
 
 
+# Orders
+
+
+def test_orders_are_added_with_lines_history_and_payments_and_their_amounts_agree(sql, accounts, capsys):
+    seed.fill(accounts.owner, 20)
+    sql("INSERT INTO users (username, email, password_hash) VALUES ('ada', 'ada@example.com', '*')")
+
+    seed.add_orders(accounts.owner, 600, "EUR")
+    seed.add_orders(accounts.owner, 5, "EUR")
+
+    assert sql("SELECT COUNT(*) AS n, COUNT(user_id) > 0 AS own FROM orders") == [{"n": 605, "own": 1}]
+    assert capsys.readouterr().out.splitlines()[-2:] == ["Added 600 orders.", "Added 5 orders."]
+    lines = "SELECT SUM(unit_price * quantity) FROM order_items WHERE order_id = o.id"
+    assert not sql(f"SELECT id FROM orders AS o WHERE total <> ({lines})")
+    pieces = "SELECT SUM(quantity) FROM order_items WHERE order_id = o.id"
+    assert not sql(f"SELECT id FROM orders AS o WHERE item_count <> ({pieces})")
+    captured = "SELECT COALESCE(SUM(amount), 0) FROM payments WHERE order_id = o.id AND status = 'captured'"
+    assert not sql(f"SELECT id FROM orders AS o WHERE paid <> ({captured})")
+    assert not sql("SELECT id FROM orders WHERE (user_id IS NULL) <> (token_hash IS NOT NULL) OR email IS NULL")
+
+
+def test_seeded_orders_are_in_every_state_and_those_that_wait_expire_later(sql, accounts):
+    seed.fill(accounts.owner, 20)
+
+    seed.add_orders(accounts.owner, 2000, "EUR")
+
+    cases = sql("SELECT status, payment_status, COUNT(*) AS n FROM orders GROUP BY status, payment_status")
+    shares = {(case["status"], case["payment_status"]): case["n"] / 20 for case in cases}
+    assert shares.keys() == {(status, payment_status) for _, status, payment_status, *_ in seed_orders.CASES}
+    assert all(share / 3 < shares[status, payment] < share * 3 for share, status, payment, *_ in seed_orders.CASES)
+    assert not sql("SELECT id FROM orders WHERE placed_at > CURRENT_TIMESTAMP OR expires_at < CURRENT_TIMESTAMP")
+    open_ones = "status = 'placed' AND payment_status <> 'paid'"
+    assert not sql(f"SELECT id FROM orders WHERE ({open_ones}) <> (expires_at IS NOT NULL)")
+
+
+def test_orders_need_products(sql, accounts):
+    with pytest.raises(CommandError, match=r"too little to be ordered\. First type: python3 server\.py seed"):
+        seed.add_orders(accounts.owner, 5, "EUR")
+
+
+@pytest.mark.slow
+def test_the_command_adds_orders_and_leaves_the_catalogue_alone(sql, make, accounts):
+    make.products(4)
+
+    done = command("seed", "--orders", "7", DATABASE_URL=as_url(accounts.owner))
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Added 7 orders.\n", "")
+    assert (counts(sql), sql("SELECT COUNT(*) AS n FROM orders")) == ((4, 0, 0), [{"n": 7}])
+
+
 # The command
 
 
@@ -322,7 +372,7 @@ def test_it_replaces_a_catalogue_only_after_a_yes(sql, make, accounts, monkeypat
     monkeypatch.setattr("builtins.input", lambda question: answer)
 
     with contextlib.nullcontext() if products == 5 else pytest.raises(CommandError, match=r"Nothing was changed\."):
-        seed.run(argparse.Namespace(products=5, yes=False), Config(database=accounts.owner), None)
+        seed.run(argparse.Namespace(products=5, orders=None, yes=False), Config(database=accounts.owner), None)
 
     assert counts(sql)[0] == products
 
