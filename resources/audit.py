@@ -23,6 +23,17 @@ LIST = Query(
         "max": LARGEST_ID,
         "meta": {"description": "Only changes of the thing with this number; best together with entity."},
     },
+    order={
+        "type": "string",
+        "maxlength": 11,
+        "regex": r"[0-9A-Z]{5}-[0-9A-Z]{5}\Z",
+        "coerce": str.upper,
+        "meta": {
+            "issue": "Must be the number of an order, such as K7Q2M-4XH9P.",
+            "description": "Only changes of the order with this number.",
+            "example": "K7Q2M-4XH9P",
+        },
+    },
     page={"type": "integer", "min": 1, "default": 1, "meta": {"description": "Which page; the first one is 1."}},
     per_page={
         "type": "integer",
@@ -79,7 +90,7 @@ def list_audit_entries(db: Session, query: Row) -> Row:
 
     An entry stays when the account that did it is deleted: user_name is what it was called then.
     """
-    filters = {"entity": query.get("entity"), "entity_id": query.get("entity_id")}
+    filters = {"entity": query.get("entity"), "entity_id": query.get("entity_id"), "number": query.get("order")}
     page, per_page = query["page"], query["per_page"]
     total = db.one("audit/count", **filters)["total"]
     offset = (page - 1) * per_page

@@ -173,11 +173,17 @@ PLACED_ORDER = Shape(
 )
 
 
-def _number(text: str) -> str:
+def number_in(text: str) -> str | None:
+    """Return the number that was typed, in any case and with or without its hyphen; None if it is none."""
     found = NUMBER.match(text.upper().translate(ALIKE)) if len(text) <= 11 else None
-    if not found:
+    return f"{found[1]}-{found[2]}" if found else None
+
+
+def _number(text: str) -> str:
+    number = number_in(text)
+    if not number:
         raise NotFound(UNKNOWN)
-    return f"{found[1]}-{found[2]}"
+    return number
 
 
 add_filter(app, "order", r"[^/]+", _number, PATH)
@@ -241,3 +247,8 @@ def event_data(order: Row) -> Row:
     """Return what webhooks are told of an order: nothing of the person."""
     told = ("number", "status", "payment_status", "currency", "total", "paid", "refunded", "placed_at")
     return {name: order[name] for name in told}
+
+
+def audited(order: Row) -> Row:
+    """Return what the audit trail stores of an order: nothing of the person."""
+    return {name: order[name] for name in ("number", "status", "payment_status", "paid", "refunded")}

@@ -14,6 +14,7 @@ import pathlib
 import shutil
 import signal
 import tempfile
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 from helpers import PASSWORD, SETTINGS, as_url, bearer, empty_tables, execute, login, register, servers
@@ -22,6 +23,7 @@ from webtest import TestApp
 import server
 from core import cli, config, database_url
 from core.db import migrations
+from core.db.session import Session
 from core.setup.embedded import Accounts, Embedded
 from core.setup.system import ROOT
 
@@ -119,6 +121,22 @@ class Make:
             line = "INSERT INTO cart_items (session_id, product_id, quantity) VALUES (%s, %s, %s)"
             self._sql(line, [session, product, quantity])
 
+    def order(self, *lines, **columns):
+        """Add an order with these lines: (product, quantity, unit_price); return its id."""
+        number = f"{next(self._numbers):05}-00000"
+        total = sum(quantity * float(price) for _, quantity, price in lines)
+        columns = {"number": number, "currency": "EUR", "total": total, "email": "ada@example.com", **columns}
+        columns.setdefault("item_count", sum(quantity for _, quantity, _ in lines))
+        if columns.get("payment_status") in ("paid", "partly_refunded", "refunded"):
+            columns.setdefault("paid", columns["total"])
+        id = self._insert("orders", columns)
+        for product, quantity, price in lines:
+            line = (
+                "INSERT INTO order_items (order_id, product_id, name, quantity, unit_price) VALUES (%s, %s, %s, %s, %s)"
+            )
+            self._sql(line, [id, product, f"Product {product}", quantity, price])
+        return id
+
     def _insert(self, table, columns):
         names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
         self._sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(columns.values()))
@@ -129,6 +147,34 @@ class Make:
 def make(sql):
     """Factories for rows."""
     return Make(sql)
+
+
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """`meanwhile(statement, job)`: begin a job when this statement has been run first; returns its result's function.
+
+    Who asked goes on when the job is done, or is seen to wait.
+    """
+    with ThreadPoolExecutor(1) as pool:
+
+        def begin(name, job):
+            begun = []
+
+            def hooked(plainly):
+                def run(session, statement, /, **params):
+                    result = plainly(session, statement, **params)
+                    if statement == name and not begun:
+                        begun.append(pool.submit(job))
+                        wait(begun, timeout=0.3)
+                    return result
+
+                return run
+
+            for method in ("one", "many", "run"):
+                monkeypatch.setattr(Session, method, hooked(getattr(Session, method)))
+            return lambda: wait(begun).done.pop().result()
+
+        yield begin
 
 
 @pytest.fixture

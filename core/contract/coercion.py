@@ -1,8 +1,13 @@
 """Values from text, strictly: of query parameters, and JSON's whole numbers."""
 
+import datetime
 import re
 from decimal import Decimal
 from typing import Any
+
+MOMENT = re.compile(
+    r"(?P<day>(19[7-9][0-9]|20[0-2][0-9]|203[0-7])-[0-9]{2}-[0-9]{2})(T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z)?\Z"
+)
 
 
 def coercion_of(rules: dict[str, Any]) -> dict[str, Any]:
@@ -46,3 +51,15 @@ def to_decimal(text: str) -> Decimal:
 def to_boolean(text: str) -> bool:
     """Return a bool from "true" or "false"."""
     return {"true": True, "false": False}[text]
+
+
+def to_moment(text: str, end: str = "00:00:00") -> str:
+    """Return a moment in UTC as SQL takes it, of 2026-01-31T12:00:00Z or, at the time `end`, of the day 2026-01-31.
+
+    From 1970 to 2037, what a TIMESTAMP has; a fraction of a second is kept. Moments compare as their texts do.
+    """
+    found = MOMENT.match(text)
+    if not found:
+        raise ValueError(text)
+    whole = text if found["day"] != text else f"{text}T{end}Z"
+    return datetime.datetime.fromisoformat(whole.removesuffix("Z")).isoformat(" ")

@@ -119,14 +119,23 @@ def pagination_of(
     at, in one of the forms of `place_of`; None if nothing is left.
     """
     pagination = numbers_of(place["page"], place["per_page"], total)
-    pagination |= {"has_next": behind is not None, "next": None}
+    pagination |= {"has_next": behind is not None, "next": next_of(sort, place, shown, behind)}
     if not exact:
         pagination["total_is_exact"] = False
-    if behind is not None:
-        parts = [sort, place["page"] + 1, place["shown"] + shown, *behind]
-        pagination["next"] = cursor = base64.urlsafe_b64encode(dump(parts)).rstrip(b"=").decode()
-        response.set_header("Link", f'<{_next_url(cursor)}>; rel="next"')
     return pagination
+
+
+def next_of(sort: str, place: Place, shown: int, behind: Sequence[Any] | None) -> str | None:
+    """Return the cursor of the next page, None if nothing is left; give the answer a Link to that page.
+
+    The parameters are those of `pagination_of`.
+    """
+    if behind is None:
+        return None
+    parts = [sort, place["page"] + 1, place["shown"] + shown, *behind]
+    cursor = base64.urlsafe_b64encode(dump(parts)).rstrip(b"=").decode()
+    response.set_header("Link", f'<{_next_url(cursor)}>; rel="next"')
+    return cursor
 
 
 def _next_url(cursor: str) -> str:

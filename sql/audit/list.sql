@@ -4,6 +4,7 @@
 -- params:  NULL means "do not filter on this"
 --   entity     product, category or order
 --   entity_id  its id
+--   number     of an order
 --   limit      rows on the page
 --   offset     rows to skip
 -- sample: limit=21, offset=0
@@ -11,6 +12,7 @@
 -- sample: entity='product', limit=21, offset=10000
 -- sample: limit=21, offset=0,
 --   entity='product', entity_id=(SELECT MAX(entity_id) FROM audit_entries WHERE entity = 'product')
+-- sample: limit=21, offset=0, number=(SELECT MAX(number) FROM orders)
 -- allow: full scan on audit_entries (the primary key backwards, until the page is full)
 -- allow: filesort on audit_entries (far down the list of one kind: its index entries, 0.7 s for a million)
 -- allow: filesort on derived (the rows of one page)
@@ -23,6 +25,8 @@ FROM (
     FROM audit_entries
     WHERE (%(entity)s IS NULL OR entity = %(entity)s)
       AND (%(entity_id)s IS NULL OR entity_id = %(entity_id)s)
+      AND (%(number)s IS NULL
+           OR (entity = 'order' AND entity_id = (SELECT o.id FROM orders AS o WHERE o.number = %(number)s)))
     ORDER BY id DESC
     LIMIT %(limit)s OFFSET %(offset)s
 ) AS page

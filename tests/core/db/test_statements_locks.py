@@ -4,7 +4,6 @@ A statement that would have to wait says NOWAIT and is refused at once, so that 
 """
 
 import contextlib
-from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 from test_products_csv import take_in
@@ -31,6 +30,10 @@ LOCKED = {
     ),
     "imports/lock": (lambda db, ids: db.one("imports/lock"), ("import_parts", (0,), (WRITE, READ))),
     "imports/next": (lambda db, ids: db.one("imports/next"), ("import_parts", (1,), (WRITE, READ))),
+    "orders/lock": (
+        lambda db, ids: db.one("orders/lock", number="AAAAA-00001"),
+        ("orders", (1,), (WRITE, READ)),
+    ),
     "orders/lock_cart": (
         lambda db, ids: db.many("orders/lock_cart", session_id="s"),
         ("products", (0, 1), (WRITE, READ)),
@@ -64,9 +67,10 @@ def rows(sql, make):
         sql("INSERT INTO import_parts (user_id, user_name, document) VALUES (1, 'a', '[]')")
         sql("INSERT INTO users (username, email, password_hash) VALUES (%s, %s, '*')", [f"u{n}", f"u{n}"])
         make.category(f"c{n}")
+        make.order(number=f"AAAAA-0000{n}")
     yield {
         table: [row["id"] for row in sql(f"SELECT id FROM {table} ORDER BY id")]
-        for table in ("categories", "import_parts", "products", "users")
+        for table in ("categories", "import_parts", "orders", "products", "users")
     }
     sql("DELETE FROM import_parts WHERE id > 1")
 
@@ -111,34 +115,6 @@ def test_a_lock_keeps_others_from_its_rows_until_the_end_and_from_no_others(acco
 
 
 # What the shop does with them
-
-
-@pytest.fixture
-def meanwhile(monkeypatch):
-    """`meanwhile(statement, job)`: begin a job when this statement has been run first; returns its result's function.
-
-    Who asked goes on when the job is done, or is seen to wait.
-    """
-    with ThreadPoolExecutor(1) as pool:
-
-        def begin(name, job):
-            begun = []
-
-            def hooked(plainly):
-                def run(session, statement, /, **params):
-                    result = plainly(session, statement, **params)
-                    if statement == name and not begun:
-                        begun.append(pool.submit(job))
-                        wait(begun, timeout=0.3)
-                    return result
-
-                return run
-
-            for method in ("one", "many", "run"):
-                monkeypatch.setattr(Session, method, hooked(getattr(Session, method)))
-            return lambda: wait(begun).done.pop().result()
-
-        yield begin
 
 
 def test_of_two_changes_to_one_state_of_a_product_the_second_is_refused(client, root, make, meanwhile):
