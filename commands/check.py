@@ -75,11 +75,12 @@ def _verdict(problems: list[Problem]) -> str:
 
 def plans_status(cursor: Any, statements: Statements, sound: list[Statement]) -> int:
     """Print what is wrong with the plans of the `sound` statements, a line each; return the exit status (0, 1, 2)."""
-    products = seed.counts(Session(cursor, statements))["products"]
-    if products < check_plans.FEWEST:
+    counts = seed.counts(Session(cursor, statements))
+    there = f"{counts['products']} products and {counts['orders']} orders"
+    if min(counts["products"], counts["orders"]) < check_plans.FEWEST:
         say(
-            f"There are {products} products; below {check_plans.FEWEST}, plans say nothing about a large shop. "
-            "Check them in a database that may be filled: python3 server.py seed --products 20000 (or 1000000)"
+            f"There are {there}; below {check_plans.FEWEST} of each, plans say nothing about a large shop. Check them "
+            "in a database that may be filled: python3 server.py seed --products 20000 --orders 20000 (or 1000000)"
         )
         return 2
     info = cursor.connection.get_server_info()  # 9.7.4, or 5.5.5-10.11.19-MariaDB-…
@@ -94,5 +95,5 @@ def plans_status(cursor: Any, statements: Statements, sound: list[Statement]) ->
     else:  # on empty tables no plan needs what its header allows
         for hint in report.hints:
             say(hint)
-    say(f"{report.plans} plans of {server} {version} checked, with {products} products: {_verdict(report.problems)}")
+    say(f"{report.plans} plans of {server} {version} checked, with {there}: {_verdict(report.problems)}")
     return 1 if report.problems else 0

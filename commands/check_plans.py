@@ -21,7 +21,7 @@ from core.db.plan_hints import NO_LIST, Allowance, Query, Sample
 from core.db.session import Row
 from core.db.statement import Problem, Statement
 
-FEWEST = 10_000  # products; with fewer, a server may read a whole table although it has a good index
+FEWEST = 10_000  # products, and orders; with fewer, a server may read a whole table although it has a good index
 NO_PLAN = "TRUNCATE"  # neither server explains it; it reads nothing
 UNSEEN = re.compile(r"Impossible WHERE|(?:no matching|unique) row", re.I)  # the server decided before it made a plan
 LIMIT = re.compile(r"\b(LIMIT|OFFSET)\s+(?:(\d+)|%\((\w+)\)s)", re.I)

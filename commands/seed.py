@@ -47,7 +47,7 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     with owner_url(config) as url:
         if options.products or not options.orders:
             found = in_transaction(url, counts)
-            filled = any(found.values())
+            filled = any(found[name] for name in ("products", "categories", "cart_lines"))
             if filled and not options.yes:
                 confirm(
                     f"The catalogue has {found['products']} products in {found['categories']} categories, and carts "
@@ -61,7 +61,7 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
 
 
 def counts(db: Session) -> Row:
-    """Return how many products, categories and lines of carts (`cart_lines`) there are."""
+    """Return how many products, categories, lines of carts (`cart_lines`) and orders there are."""
     return db.one("seed/counts")
 
 

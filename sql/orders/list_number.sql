@@ -11,7 +11,7 @@
 --   after_time      when that one was placed
 --   limit           rows on the page
 -- sample: number=(SELECT MAX(number) FROM orders), limit=21
--- sample: number=(SELECT MAX(number) FROM orders), limit=21, status='placed', payment_status='paid'
+-- sample: number=(SELECT MAX(number) FROM orders WHERE payment_status = 'paid'), limit=21, payment_status='paid'
 -- allow: filesort on derived (the rows of one page)
 -- plan: uq_orders_number
 SELECT

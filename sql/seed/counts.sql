@@ -1,4 +1,4 @@
--- How much is in the catalogue before it is replaced.
+-- How much is in the catalogue before it is replaced, and how many orders there are.
 -- used by: server.py seed, server.py check
 -- returns: one
 -- allow: full scan (it counts all of them, once)
@@ -6,4 +6,5 @@
 SELECT
     (SELECT COUNT(*) FROM categories) AS categories,
     (SELECT COUNT(*) FROM products) AS products,
-    (SELECT COUNT(*) FROM cart_items) AS cart_lines
+    (SELECT COUNT(*) FROM cart_items) AS cart_lines,
+    (SELECT COUNT(*) FROM orders) AS orders

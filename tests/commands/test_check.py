@@ -198,8 +198,8 @@ def test_plans_of_a_small_catalogue_are_not_looked_at_and_the_exit_status_is_2(c
     assert status == 2
     assert lines[0].endswith(": all right.")
     assert lines[1:] == [
-        "There are 3 products; below 10000, plans say nothing about a large shop. Check them in a database that "
-        "may be filled: python3 server.py seed --products 20000 (or 1000000)"
+        "There are 3 products and 0 orders; below 10000 of each, plans say nothing about a large shop. Check them in a "
+        "database that may be filled: python3 server.py seed --products 20000 --orders 20000 (or 1000000)"
     ]
 
 
