@@ -31,7 +31,7 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
 
-from commands import admin, check, migrate, openapi, optimize, purge, routes, seed, serve, test
+from commands import admin, check, chores, migrate, openapi, optimize, purge, routes, seed, serve, test
 from core import cli, config
 from core.app import app
 from core.cache import Cache, Generation
@@ -56,9 +56,11 @@ from core.identity.counters import Counters, HostMemory
 from core.identity.limits import Limits
 from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
+from core.outbox import Channel
+from core.serving.chores import Chore, Chores
 from core.serving.cors import Cors
 from core.serving.middleware import Middleware
-from resources import cart_lines
+from resources import cart_lines, outbox_delivery
 
 # Their routes, in the order of the API document: a shopper's.
 # isort: off
@@ -80,6 +82,7 @@ from resources import (  # noqa: F401
     users,
     users_sessions,
     audit,
+    outbox,
     service,
     images,
     docs,
@@ -89,7 +92,7 @@ from resources import (  # noqa: F401
 
 COMMANDS = {
     module.__name__.removeprefix("commands."): module
-    for module in (serve, migrate, seed, check, admin, purge, optimize, routes, openapi, test)
+    for module in (serve, chores, migrate, seed, check, admin, purge, optimize, routes, openapi, test)
 }
 
 
@@ -163,7 +166,21 @@ def shop(
         app.install(plugin)
     auth.require_declared(app)
     openapi_document.text(app)  # stops the start where a route cannot be described
-    return Middleware(app, Cors(settings.cors_origins), cache.answers, readiness)
+    return Middleware(
+        app, Cors(settings.cors_origins), cache.answers, readiness, chores_of(settings, database, readiness)
+    )
+
+
+def chores_of(settings: config.Config, database: Database, readiness: Readiness) -> Chores:
+    """Return what the shop does beside answering: each list in a thread of its own, one chore at a time."""
+    channels: dict[str, Channel] = {}  # how the outbox reaches the receivers of each kind
+    delivering = outbox_delivery.Delivering(channels)
+    return Chores(
+        database,
+        readiness,
+        [Chore("delivery", delivering.run, every=1, finish=delivering.finish)],
+        [Chore("purge", lambda database: purge.everything(database, settings), every=3600)],
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
-"""Remove expired sessions, abandoned carts of guests, and old Idempotency-Keys; safe while the shop serves."""
+"""Remove expired sessions, abandoned carts of guests, old Idempotency-Keys, and what the outbox has delivered.
 
+Safe while the shop serves. The chores do the same every hour.
+"""
+
+import logging
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any
@@ -12,9 +16,12 @@ from core.db.owner import owner_url
 from core.db.statements import Statements
 from core.setup.system import ROOT
 
-HELP = "remove expired sessions, abandoned carts and old idempotency keys"
+HELP = "remove expired sessions, abandoned carts, old idempotency keys and delivered messages"
 BATCH = 500  # rows in one transaction: it locks them only for a moment
 KEYS_FOR = 24 * 3600  # seconds that the answer to an Idempotency-Key is stored at least
+MESSAGES_FOR = {"delivered": 7 * 24 * 3600, "dead": 90 * 24 * 3600}  # seconds that the outbox keeps them, by state
+
+log = logging.getLogger("bodega.chores")
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -25,12 +32,25 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     """Purge, and say how many."""
     with owner_url(config) as url:
         database = Database(url, Statements(ROOT / "sql"), 10)
-        sessions = purge_sessions(database, config.session_idle)
-        carts, keys = purge_carts(database, config.cart_ttl), purge_keys(database)
-        say(f"{sessions} sessions, {carts} carts and {keys} idempotency keys removed.")
+        say(f"{removed(database, config)} removed.")
         if sentence := optimize.due(url):
             say(sentence)
     return 0
+
+
+def removed(database: Database, config: Config) -> str:
+    """Remove all of it; return how much, in words."""
+    sessions, carts = purge_sessions(database, config.session_idle), purge_carts(database, config.cart_ttl)
+    keys, messages = purge_keys(database), purge_messages(database)
+    return f"{sessions} sessions, {carts} carts, {keys} idempotency keys and {messages} messages"
+
+
+def everything(database: Database, config: Config) -> bool:
+    """Remove all of it, as a chore; there is no more to do then."""
+    log.info(f"Purged: {removed(database, config)}.")
+    if sentence := optimize.due(database.url):
+        log.warning(sentence)
+    return False
 
 
 def purge_sessions(database: Database, idle: int) -> int:
@@ -46,6 +66,11 @@ def purge_carts(database: Database, age: int) -> int:
 def purge_keys(database: Database) -> int:
     """Remove the answers to Idempotency-Keys that are older than KEYS_FOR, in batches; return how many."""
     return _in_batches(database, "idempotency_keys/purge", age=KEYS_FOR)
+
+
+def purge_messages(database: Database) -> int:
+    """Remove messages of the outbox that ended some time ago, in batches; return how many."""
+    return sum(_in_batches(database, "outbox/purge", state=state, age=age) for state, age in MESSAGES_FOR.items())
 
 
 def _in_batches(database: Database, statement: str, **params: Any) -> int:

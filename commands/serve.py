@@ -36,7 +36,15 @@ from core.setup.system import pages
 
 HELP = "serve the shop (the default)"
 PRODUCTS_AT_FIRST = 500
-FIXED = ("host", "port", "workers", "threads", "database_connections", "data_dir")  # settings that need a restart
+FIXED = (
+    "host",
+    "port",
+    "workers",
+    "threads",
+    "chores",
+    "database_connections",
+    "data_dir",
+)  # settings that need a restart
 
 log = logging.getLogger("bodega.serve")
 
@@ -71,7 +79,7 @@ def run(options: argparse.Namespace, config: Config, shop: Callable[..., Middlew
                 _check_word_index(url, config, application.readiness.statements)
             sockets.start_listening(bound, config.host, config.port)
             say(f"Serving on {sockets.url(config.host, config.port)} (Ctrl-C stops).")
-            return Supervisor(application, bound, config.threads, wire, database).run()
+            return Supervisor(application, bound, config.threads, wire, database, chores=config.chores).run()
     except KeyboardInterrupt:
         return 0
 

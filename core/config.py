@@ -26,6 +26,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 RENAMED = {"CACHE_SIZE": "CACHE_SIZE_MB", "TOTALS_TTL": "COUNT_CACHE_TTL"}  # old names, which still work in 1.x
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MOST_CONNECTIONS = 20  # specification.md, Scalability Considerations
+CHORES_CONNECTIONS = 3  # of the process that does the chores: two lanes and the lock, see core/serving/chores.py
 
 
 class Malformed(CommandError):
@@ -48,6 +49,7 @@ class Config:
     port: int = 8080
     workers: int = 1
     threads: int = 8
+    chores: bool = True
     log_level: str = "info"
     data_dir: pathlib.Path = ROOT / ".data"
     shop: Shop = dataclasses.field(default_factory=Shop)
@@ -87,12 +89,15 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
             raise Malformed(f"{name} {error}") from None
 
     connections = read("DATABASE_CONNECTIONS", MOST_CONNECTIONS, whole(1, 1000))
+    chores = read("CHORES", "on", one_of(("on", "off"))) == "on"
+    left = connections - (CHORES_CONNECTIONS if chores else 0)  # for the workers
     threads = read("THREADS", None, whole(1, 256))  # what is not given follows from what is
-    workers = read("WORKERS", max(1, min(_cores(), connections // (threads or 2))), whole(1, 256))
-    threads = threads or max(1, min(8, connections // workers))
-    if workers * threads > connections:
+    workers = read("WORKERS", max(1, min(_cores(), left // (threads or 2))), whole(1, 256))
+    threads = threads or max(1, min(8, left // workers))
+    if workers * threads > left:
+        more = f", and the chores have {CHORES_CONNECTIONS} (none with CHORES=off)" if chores else ""
         raise Malformed(
-            f"WORKERS × THREADS is {workers} × {threads}, and each thread has a database connection of its own: "
+            f"WORKERS × THREADS is {workers} × {threads}, and each thread has a database connection of its own{more}: "
             f"more than the {connections} that DATABASE_CONNECTIONS allows. Lower the one or raise the other."
         )
     return Config(
@@ -106,6 +111,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
         port=read("PORT", Config.port, whole(1, 65535)),
         workers=workers,
         threads=threads,
+        chores=chores,
         shop=Shop(read("SHOP_NAME", Shop.name, name_of), read("CURRENCY", Shop.currency, currency_of)),
         log_level=read("LOG_LEVEL", Config.log_level, one_of(LOG_LEVELS)),
         bcrypt_cost=read("BCRYPT_COST", Config.bcrypt_cost, whole(4, 16)),

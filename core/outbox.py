@@ -2,15 +2,55 @@
 
 They are rows that are written in the transaction of the change, and delivered afterwards: there is neither without the
 other: `db.run("outbox/add", messages=document(event("order.paid", {…}), mail("ada@example.com", "order_placed", {…})))`
+
+A row is delivered by the Channel of its receiver's kind, the first word of "mail ada@example.com" and "webhook 7".
 """
 
 import secrets
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from core.json_text import dump
 
 Message = tuple[str, str | None, str, str]  # message_id, receiver (None: each webhook that wants it), topic, payload
+
+
+class Temporary(Exception):
+    """It could not be delivered now, and is tried again later. Why, for administrators: never a secret."""
+
+
+class Definite(Exception):
+    """It can never be delivered, and is a dead letter at once. Why, for administrators: never a secret."""
+
+
+class Delivery(NamedTuple):
+    """One attempt to deliver a message."""
+
+    message_id: str  # the same at every attempt, so that a receiver can tell a repeated one
+    address: str  # the receiver without its kind: ada@example.com, 7
+    topic: str
+    payload: str  # JSON
+    attempt: int  # 1 is the first
+    created_at: datetime  # in UTC, without a zone
+
+
+class Channel(Protocol):
+    """What delivers to one kind of receivers: server.py has the list.
+
+    `prepare(db, delivery)` reads or changes what it needs, in the transaction that begins the attempt, and returns
+    `deliver`: it is called without a transaction, in a thread that may not use the database, and takes at most
+    LONGEST_DELIVERY seconds. Returning, it has delivered; else it raises Temporary or Definite. `prepare` may raise
+    them too. It returns None where nothing is to be sent (any more); then the row counts as delivered.
+    """
+
+    threads: int  # so many deliveries at once at the most, each to another receiver
+
+    def prepare(self, db: Any, delivery: Delivery) -> Callable[[], None] | None:
+        """Return what makes the attempt."""
+
+
+LONGEST_DELIVERY = 60  # seconds
 
 
 def event(topic: str, data: dict[str, Any]) -> Message:

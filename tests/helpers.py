@@ -177,6 +177,7 @@ def environment(**variables):
         "LANG": "C.UTF-8",
         "SECRET_KEY": SECRET,
         "BCRYPT_COST": "4",
+        "CHORES": "off",  # their process is no worker, and they would purge what a test has made
         **variables,
     }
 

@@ -19,6 +19,7 @@ from core.cache import Memory
 from core.contract.envelope import failure
 from core.db.readiness import Readiness
 from core.json_text import MEDIA_TYPE
+from core.serving.chores import Chores
 from core.serving.cors import Cors
 from core.serving.memory_responder import Headers, MemoryResponder, merged
 
@@ -43,15 +44,21 @@ class Middleware:
     """The application that a server serves: `Middleware(bottle, cors)`.
 
     `memory`: the cache.Memory in which the envelope caches answers, or None. `readiness`: whether the database can
-    serve the shop, or None where the application has no database.
+    serve the shop, or None where the application has no database. `chores`: what it does beside answering, or None.
     """
 
     def __init__(
-        self, bottle: Bottle, cors: Cors, memory: Memory | None = None, readiness: Readiness | None = None
+        self,
+        bottle: Bottle,
+        cors: Cors,
+        memory: Memory | None = None,
+        readiness: Readiness | None = None,
+        chores: Chores | None = None,
     ) -> None:
         self.bottle = bottle
         self.cors = cors
         self.readiness = readiness
+        self.chores = chores
         self.responder = MemoryResponder(self, memory) if memory else None
 
     def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:

@@ -4,6 +4,8 @@ A worker that dies is replaced. SIGHUP starts a rolling restart, without a faile
 the files of sql/ and the settings (the Python code stays that of the start), and the workers are replaced one by one. A
 successor starts on the socket of an old worker; only when it reads does the old one retire, see core/serving/server.py.
 The supervisor keeps each socket open, so that connections wait in it whatever happens to the workers.
+
+Beside the workers runs one process for the chores, see core/serving/chores.py; SIGHUP replaces it too.
 """
 
 import contextlib
@@ -19,6 +21,7 @@ import time
 from collections.abc import Callable
 
 from core.cli import CommandError
+from core.serving.chores_process import ChoresProcess
 from core.serving.middleware import Middleware
 from core.serving.server import DRAIN, RETIREMENT
 from core.serving.worker import RETIRE, SIGNALS, work
@@ -69,7 +72,8 @@ class Worker:
 class Supervisor:
     """Keeps one worker running on each socket, until SIGTERM or Ctrl-C.
 
-    `wire(application)` returns the successor of an application. `database`: the process of the embedded one.
+    `wire(application)` returns the successor of an application. `database`: the process of the embedded one. `chores`:
+    whether to do the application's chores too.
     """
 
     def __init__(
@@ -79,6 +83,8 @@ class Supervisor:
         threads: int,
         wire: Callable[[Middleware], Middleware],
         database: subprocess.Popen | None = None,
+        *,
+        chores: bool = True,
     ) -> None:
         self._application = application
         self._sockets = sockets
@@ -95,6 +101,9 @@ class Supervisor:
         self._has_terminal = signal.getsignal(signal.SIGHUP) != signal.SIG_IGN and _has_terminal()
         # The supervisor's end closes when this process ends, even by kill -9; then the workers end themselves.
         self._lifeline, self._supervisors_end = os.pipe()
+        self._chores = None
+        if chores and application.chores:
+            self._chores = ChoresProcess(application.chores, self._lifeline, self._release)
 
     def run(self) -> int:
         """Return the exit status."""
@@ -106,6 +115,8 @@ class Supervisor:
         status = 0
         while not self._stopping:
             self._reap()
+            if self._chores:
+                self._chores.watch()
             if trouble := self._trouble():
                 log.error(trouble)
                 status = 1
@@ -163,6 +174,12 @@ class Supervisor:
             finally:
                 os._exit(code)
 
+    def _release(self) -> None:
+        """Close, in a process that is no worker, what it must not keep open."""
+        os.close(self._supervisors_end)
+        for listening in self._sockets:
+            listening.close()
+
     def _reap(self) -> None:
         """Note which workers have died, and replace each that leaves its socket without a worker."""
         for worker in list(self._workers):
@@ -203,6 +220,8 @@ class Supervisor:
         else:
             self._wiring += 1
             self._rolling = True
+            if self._chores and self._application.chores:
+                self._chores.replace(self._application.chores)
             log.info("SIGHUP: the shop is wired anew, and its workers are replaced one by one.")
 
     def _roll(self) -> None:
@@ -233,12 +252,16 @@ class Supervisor:
     def _end(self) -> None:
         for worker in self._workers:
             worker.kill(signal.SIGTERM)
+        if self._chores:
+            self._chores.terminate()
         deadline = time.monotonic() + DRAIN + KILL_AFTER
         for worker in self._workers:
             while os.waitpid(worker.pid, os.WNOHANG) == (0, 0):
                 if time.monotonic() > deadline:
                     worker.kill(signal.SIGKILL)
                 time.sleep(0.02)
+        if self._chores:
+            self._chores.wait(deadline)
 
 
 def _has_terminal() -> bool:

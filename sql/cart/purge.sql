@@ -1,5 +1,5 @@
 -- Remove carts of guests that nobody has changed for long, some at a time, with their lines (ON DELETE CASCADE).
--- used by: server.py purge
+-- used by: server.py purge, server.py chores
 -- returns: count
 -- params:
 --   age    seconds

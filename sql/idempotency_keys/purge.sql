@@ -1,5 +1,5 @@
 -- Remove the answers to keys that are older than the time for which they are kept, some at a time.
--- used by: server.py purge
+-- used by: server.py purge, server.py chores
 -- returns: count
 -- params:
 --   age    seconds

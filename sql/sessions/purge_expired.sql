@@ -1,5 +1,5 @@
 -- Remove sessions that have ended, some at a time.
--- used by: server.py purge
+-- used by: server.py purge, server.py chores
 -- returns: count
 -- params:
 --   limit  at most so many

@@ -1,5 +1,5 @@
 -- Remove sessions that were unused for too long, some at a time.
--- used by: server.py purge
+-- used by: server.py purge, server.py chores
 -- returns: count
 -- params:
 --   idle   seconds that a session may go unused

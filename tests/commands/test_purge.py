@@ -107,7 +107,10 @@ def test_the_command_says_how_many(accounts, make, sql):
 
     done = command("purge", DATABASE_URL=as_url(accounts.application), CART_TTL="30d")
 
-    assert (done.returncode, done.stdout.strip()) == (0, "0 sessions, 1 carts and 0 idempotency keys removed.")
+    assert (done.returncode, done.stdout.strip()) == (
+        0,
+        "0 sessions, 1 carts, 0 idempotency keys and 0 messages removed.",
+    )
 
 
 @pytest.mark.parametrize(

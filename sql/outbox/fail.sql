@@ -1,0 +1,12 @@
+-- Note that a message cannot be delivered: it is a dead letter, and those behind it wait no longer. A report that comes too
+-- late (another attempt has begun) changes nothing.
+-- used by: server.py chores
+-- returns: count
+-- params:
+--   id       of the message
+--   attempt  its number; 1 is the first
+--   error    why, in a sentence
+-- sample: id=(SELECT MAX(id) FROM outbox), attempt=1, error='There is no such mailbox.'
+UPDATE outbox
+SET state = 'dead', ended_at = CURRENT_TIMESTAMP, error = %(error)s
+WHERE id = %(id)s AND state = 'waiting' AND attempts = %(attempt)s
