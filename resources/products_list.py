@@ -112,7 +112,13 @@ PAGINATION = Shape(
         "WyJuZXdlc3QiLCAyLCAiMjAyNiJd",
         nullable=True,
     ),
-    total_is_exact=field("boolean", "False where total is a lower bound; else left out.", False, required=False),
+    total_is_exact=field(
+        "boolean",
+        "False where a search finds too many products to count, and total is a lower bound; else left out. Page numbers"
+        " then end at total; `next` leads to the last product, over pages that may have fewer than per_page, or none.",
+        False,
+        required=False,
+    ),
 )
 FACET = Shape(
     "CategoryFacet",

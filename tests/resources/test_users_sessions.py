@@ -4,9 +4,11 @@ import dataclasses
 import datetime
 import ipaddress
 import logging
+import threading
+import time
 
 import pytest
-from helpers import SETTINGS, as_url, at_once, bearer, login, register
+from helpers import LONG, SETTINGS, as_url, at_once, bearer, login, register
 from test_users import NEW, events
 
 PROXIES = (ipaddress.ip_network("10.0.0.1"),)
@@ -189,3 +191,51 @@ def test_of_two_who_end_one_login_at_once_one_does(start, accounts, sql):
 
     assert sorted(at_once(jobs)) == [200, *[404] * 5], shop.log
     assert shop.request("/api/users/me", **bearer(end)).status == 401
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by", ["itself", "another login"])
+def test_a_login_that_is_ended_while_many_use_it_is_dead_from_the_answer_on(start, accounts, sql, by):
+    shop = start("--workers", "2", "--threads", "4", DATABASE_URL=as_url(accounts.application), RATE_LIMITS="off")
+    id = shop.request("/api/users/register", "POST", NEW).json["data"]["id"]
+    account = {"username": "alice", "password": NEW["password"]}
+    keep, used = (shop.request("/api/users/login", "POST", account).json["data"]["token"] for _ in range(2))
+    number = shop.request(SESSIONS, **bearer(keep)).json["data"][0]["id"]
+    sql("UPDATE sessions SET last_used_at = last_used_at - INTERVAL 400 SECOND")  # each use notes that it is one
+    over = threading.Event()
+
+    def end():
+        time.sleep(0.3)
+        status = shop.request(f"{SESSIONS}/{number}", "DELETE", **bearer(used if by == "itself" else keep)).status
+        return status, time.monotonic()
+
+    def use(ask):
+        def work():
+            done = []
+            while not over.is_set() and (not done or done[-1][1] != 401):
+                began = time.monotonic()
+                done.append((began, ask().status))
+            return done
+
+        return work
+
+    uses = [
+        lambda: shop.request("/api/users/me", **bearer(used)),
+        lambda: shop.request(SESSIONS, **bearer(used)),
+        lambda: shop.request("/api/cart", "POST", **bearer(used)),
+        lambda: shop.request(f"/api/users/{id}", "PUT", {"username": "alice"}, **bearer(used)),
+    ]
+    too_long = threading.Timer(LONG, over.set)
+    too_long.start()
+    *asked, first, second, third = at_once([*map(use, uses * 3), end, end, end])
+    too_long.cancel()
+
+    ends = [first, second, third]
+    assert {status for status, _ in ends} <= {200, 404, *([401] if by == "itself" else [])}
+    assert [status for status, _ in ends].count(200) == 1
+    dead_from = next(at for status, at in ends if status == 200)
+    answers = {(began > dead_from, status) for done in asked for began, status in done}
+    assert {(False, 200)} <= answers <= {(False, 200), (False, 201), (False, 401), (True, 401)}, shop.log
+    assert all(done[-1][1] == 401 for done in asked)
+    assert shop.request("/api/users/me", **bearer(keep)).status == 200
+    assert len(sql("SELECT id FROM sessions")) == 1
