@@ -147,7 +147,7 @@ def test_after_kill_9_of_a_worker_or_the_database_each_order_is_there_once(morta
 
     for turn in range(rounds):
         shop = shops[turn % len(shops)]
-        time.sleep(max(0, shot.get(shop, 0) + 2.5 - time.monotonic()))  # one whose workers die too often gives up
+        time.sleep(max(0, shot.get(shop, 0) + 3 - time.monotonic()))  # one whose workers die too often gives up
         shot[shop] = time.monotonic()
         sessions = [f"buyer-{turn}-{number}" for number in range(6)]
         for session in sessions:
