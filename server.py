@@ -60,7 +60,7 @@ from core.outbox import Channel
 from core.serving.chores import Chore, Chores
 from core.serving.cors import Cors
 from core.serving.middleware import Middleware
-from resources import cart_lines, outbox_delivery
+from resources import cart_lines, orders_canceling, orders_paying, orders_providers, outbox_delivery
 
 # Their routes, in the order of the API document: a shopper's.
 # isort: off
@@ -77,7 +77,10 @@ from resources import (  # noqa: F401
     cart_merge,
     orders,
     orders_lists,
+    orders_payments,
+    orders_canceling,
     orders_fulfilment,
+    orders_refunds,
     orders_export,
     users,
     users_sessions,
@@ -128,6 +131,7 @@ def shop(
     counters = Counters(settings.rate_limit_storage, memory)
     limits = Limits(counters, settings.rate_limits, settings.trusted_proxies)
     delays = LoginDelays(counters, settings.rate_limits)
+    providers = orders_providers.enabled(orders_payments.KNOWN, settings)
 
     app.uninstall(True)
     for plugin in (
@@ -147,6 +151,7 @@ def shop(
             merge_carts=cart_merge.merge_at_login,
             read_cart=cart_lines.read,
             order_hold=settings.order_hold,
+            providers=providers,
         ),
         Validation(),
         readiness,
@@ -167,11 +172,13 @@ def shop(
     auth.require_declared(app)
     openapi_document.text(app)  # stops the start where a route cannot be described
     return Middleware(
-        app, Cors(settings.cors_origins), cache.answers, readiness, chores_of(settings, database, readiness)
+        app, Cors(settings.cors_origins), cache.answers, readiness, chores_of(settings, database, readiness, providers)
     )
 
 
-def chores_of(settings: config.Config, database: Database, readiness: Readiness) -> Chores:
+def chores_of(
+    settings: config.Config, database: Database, readiness: Readiness, providers: orders_providers.Providers
+) -> Chores:
     """Return what the shop does beside answering: each list in a thread of its own, one chore at a time."""
     channels: dict[str, Channel] = {}  # how the outbox reaches the receivers of each kind
     delivering = outbox_delivery.Delivering(channels)
@@ -179,6 +186,10 @@ def chores_of(settings: config.Config, database: Database, readiness: Readiness)
         database,
         readiness,
         [Chore("delivery", delivering.run, every=1, finish=delivering.finish)],
+        [
+            Chore("expiry", lambda database: orders_canceling.expire(database, providers), every=2),
+            Chore("payments", lambda database: orders_paying.reconcile(database, providers), every=2),
+        ],
         [Chore("purge", lambda database: purge.everything(database, settings), every=3600)],
     )
 

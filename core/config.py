@@ -26,7 +26,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 RENAMED = {"CACHE_SIZE": "CACHE_SIZE_MB", "TOTALS_TTL": "COUNT_CACHE_TTL"}  # old names, which still work in 1.x
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MOST_CONNECTIONS = 20  # specification.md, Scalability Considerations
-CHORES_CONNECTIONS = 3  # of the process that does the chores: two lanes and the lock, see core/serving/chores.py
+CHORES_CONNECTIONS = 4  # of the process that does the chores: three lanes and the lock, see core/serving/chores.py
 
 
 class Malformed(CommandError):
@@ -59,6 +59,8 @@ class Config:
     reauth_after: int = 15 * 60
     cart_ttl: int = 30 * 24 * 3600
     order_hold: int = 30 * 60
+    manual_hold: int = 14 * 24 * 3600
+    payment_providers: tuple[str, ...] = ("manual", "dummy")  # with a database of its own: manual alone
     cache_ttl: float = 5.0  # seconds that answers are cached; 0: not at all
     cache_size: int = 16 * 1024 * 1024  # bytes of them, for each worker
     count_cache_ttl: float = 5.0  # seconds that counts are cached
@@ -94,6 +96,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
     threads = read("THREADS", None, whole(1, 256))  # what is not given follows from what is
     workers = read("WORKERS", max(1, min(_cores(), left // (threads or 2))), whole(1, 256))
     threads = threads or max(1, min(8, left // workers))
+    database = read("DATABASE_URL", None, database_url.parse)
     if workers * threads > left:
         more = f", and the chores have {CHORES_CONNECTIONS} (none with CHORES=off)" if chores else ""
         raise Malformed(
@@ -102,7 +105,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
         )
     return Config(
         old_names=tuple(dict.fromkeys(old_names)),
-        database=read("DATABASE_URL", None, database_url.parse),
+        database=database,
         database_timeout=read("DATABASE_TIMEOUT", 2.0, seconds(0.1, 60)),
         database_connections=connections,
         secret_key=read("SECRET_KEY", None, secret),
@@ -120,6 +123,9 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
         reauth_after=read("REAUTH_AFTER", Config.reauth_after, duration_or_none),
         cart_ttl=read("CART_TTL", Config.cart_ttl, duration),
         order_hold=read("ORDER_HOLD", Config.order_hold, duration),
+        manual_hold=read("MANUAL_HOLD", Config.manual_hold, duration),
+        # With the private database the shop is being tried: payments without money are part of that.
+        payment_providers=read("PAYMENT_PROVIDERS", ("manual",) if database else ("manual", "dummy"), names),
         cache_ttl=read("CACHE_TTL", Config.cache_ttl, seconds(0, 3600)),
         cache_size=read("CACHE_SIZE_MB", Config.cache_size >> 20, whole(1, 4096)) << 20,
         count_cache_ttl=read("COUNT_CACHE_TTL", Config.count_cache_ttl, seconds(0, 3600)),
@@ -199,6 +205,14 @@ def networks(text: str) -> tuple[Network, ...]:
         raise ValueError(
             f"is {text!r}; wanted are addresses or networks such as 127.0.0.1, 10.0.0.0/8, separated by commas."
         ) from None
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Parse a comma-separated list of names: each of 1 to 20 characters of a-z, 0-9 and _, and once."""
+    found = tuple(part.strip() for part in text.split(","))
+    if len(set(found)) < len(found) or not all(re.fullmatch(r"[a-z0-9_]{1,20}", name) for name in found):
+        raise ValueError(f"is {text!r}; wanted are names such as manual, separated by commas, each once.")
+    return found
 
 
 def redis_url(text: str) -> str:

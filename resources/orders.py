@@ -174,7 +174,7 @@ def place_order(
     if taken != len(lines):
         raise CartChanged(read_cart(db, session_id, user, shop))
     response.set_header("Location", f"/api/orders/{order['number']}")
-    placed = order_of(whole, [item_of(line) for line in lines], [])
+    placed = order_of(whole, [item_of(line) for line in lines])
     return placed if token is None else placed | {"access_token": token}
 
 

@@ -4,6 +4,8 @@ import hmac
 import json
 import re
 import secrets
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from core.app import add_filter, app
@@ -122,6 +124,31 @@ EVENT = Shape(
     by=field("string", "On whose side.", "customer", allowed=BY),
     amount=field("number", "Of money that moved: how much. Otherwise null.", 59.7, nullable=True),
 )
+PENDING_STATUSES = ("new", "pending", "authorized", "capturing")  # as stored; a client sees `pending`
+NEXT_ACTION = Shape(
+    "NextAction",
+    type=field("string", "What kind of step it is: transfer, redirect, confirm, wait.", "transfer"),
+    url=field("string", "With redirect: where the customer goes.", "https://pay.example/p/1", required=False),
+    client_secret=field("string", "With confirm: what the provider's own script wants.", "cs_1", required=False),
+    purpose=field("string", "With transfer: what to write on it.", "K7Q2M-4XH9P", required=False),
+    amount=field("number", "With transfer: how much.", 59.7, required=False),
+    currency=field("string", "With transfer: in which currency.", "EUR", required=False),
+)
+PAYMENT = Shape(
+    "Payment",
+    id=field("integer", "The number of the payment.", 1),
+    provider=field("string", "The way to pay.", "manual"),
+    status=field(
+        "string",
+        "Where it stands. With late, the money came when the order could not take it any more, and goes back.",
+        "pending",
+        allowed=["pending", "captured", "declined", "canceled", "late"],
+    ),
+    amount=field("number", "How much.", 59.7),
+    currency=field("string", "In which currency (ISO 4217).", "EUR"),
+    reference=field("string", "What the provider calls it; null until it has answered.", "manual-1", nullable=True),
+    next_action=field("dict", "What the customer has to do, or null.", shape=NEXT_ACTION, nullable=True),
+)
 SUMMARY_FIELDS: dict[str, dict[str, Any]] = {
     "number": field("string", "The number of the order, for people and addresses.", "K7Q2M-4XH9P"),
     "status": field("string", "Where the goods are.", "placed", allowed=STATUSES),
@@ -158,6 +185,7 @@ ORDER_FIELDS: dict[str, dict[str, Any]] = {
     "tracking": field(
         "string", "What the carrier calls the parcel, or null.", "1Z 999 AA1 01 2345 6784", nullable=True
     ),
+    "payments": field("list", "The attempts to pay it, the oldest first.", items=PAYMENT),
     "history": field("list", "What happened to it, the oldest first.", items=EVENT),
 }
 ORDER = Shape("Order", **ORDER_FIELDS)
@@ -186,7 +214,14 @@ def _number(text: str) -> str:
     return number
 
 
+PROVIDER = {
+    "type": "string",
+    "pattern": "^[a-z0-9_]{1,20}$",
+    "description": "The name of the payment provider.",
+    "examples": ["dummy"],
+}
 add_filter(app, "order", r"[^/]+", _number, PATH)
+add_filter(app, "provider", r"[a-z0-9_]{1,20}", str, PROVIDER)
 
 
 def new_number() -> str:
@@ -226,12 +261,12 @@ def require(order: Row, action: str) -> None:
 
 def answer(db: Session, order: Row) -> Row:
     """Return an order as it is answered. `order`: a row of orders/get."""
-    items, history = db.together("orders/items", "orders/history", id=order["id"])
-    return order_of(order, items, history)
+    items, history, payments = db.together("orders/items", "orders/history", "payments/list", id=order["id"])
+    return order_of(order, items, history, payments)
 
 
-def order_of(order: Row, items: list[Row], history: list[Row]) -> Row:
-    """Return an order as it is answered, of its rows (orders/get, orders/items, orders/history)."""
+def order_of(order: Row, items: list[Row], history: Sequence[Row] = (), payments: Sequence[Row] = ()) -> Row:
+    """Return an order as it is answered, of its rows (orders/get, orders/items, orders/history, payments/list)."""
     address = order["shipping_address"]
     placed = {"at": order["placed_at"], "what": "placed", "by": "customer", "amount": None}
     since = [{"at": h["at"], "what": h["what"], "by": h["by_whom"], "amount": h["amount"]} for h in history]
@@ -239,7 +274,19 @@ def order_of(order: Row, items: list[Row], history: list[Row]) -> Row:
         **{name: order[name] for name in ORDER_FIELDS if name in order},
         "items": items,
         "shipping_address": address and json.loads(address),
+        "payments": [shown(payment) for payment in payments],
         "history": [placed, *since],
+    }
+
+
+def shown(payment: Row) -> Row:
+    """Return a payment as it is answered. `payment`: of payments/list."""
+    status, action = payment["status"], payment["next_action"]
+    told = "pending" if status in PENDING_STATUSES else "canceled" if status == "canceling" else status
+    return {
+        **{name: payment[name] for name in ("id", "provider", "amount", "currency", "reference")},
+        "status": told,
+        "next_action": action and json.loads(action, parse_float=Decimal),
     }
 
 

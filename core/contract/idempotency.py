@@ -11,7 +11,6 @@ registration, whether the password is right. So another body counts as a failed 
 """
 
 import contextlib
-import functools
 import hashlib
 import hmac
 import inspect
@@ -22,7 +21,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from bottle import Bottle, Route, request, response
@@ -53,7 +52,6 @@ STALLED = 0.25  # seconds in which no place to wait becomes free; an addition to
 
 
 Work = Callable[[Session], Any]
-Once = Callable[[Session, Work], Any]  # what a handler that names `once` gets
 
 
 class Idempotency:
@@ -78,13 +76,13 @@ class Idempotency:
     def setup(self, app: Bottle) -> None:
         """Raise LookupError for a POST whose handler has no transaction that the key could be stored in."""
         for route in app.routes:
-            if route.method == "POST" and "db" not in inspect.signature(route.callback).parameters:
+            if route.method == "POST" and not {"db", "once"} & inspect.signature(route.callback).parameters.keys():
                 raise LookupError(f"{route.method} {route.rule}: its handler names no db to store a key in")
 
     def apply(self, callback: Callable[..., Any], route: Route) -> Callable[..., Any]:
         """Wrap the handlers of POST.
 
-        One whose effect is decided in another transaction than its own names `once`, and calls `once(db, work)` there.
+        One whose effect is decided in another transaction than its own names `once`, see `Once`.
         A route that declares `requires_key=True` refuses a request without a key.
         """
         if route.method != "POST":
@@ -92,33 +90,36 @@ class Idempotency:
         if route.config.get("requires_key"):
             callback = _requiring_key(callback)
         if "once" in inspect.signature(route.callback).parameters:
-            return lambda **arguments: callback(once=functools.partial(self._once, arguments), **arguments)
-        return lambda db, **arguments: self._once(arguments, db, lambda db: callback(db=db, **arguments))
+            return lambda **arguments: callback(once=Once(self, arguments), **arguments)
+        return lambda db, **arguments: Once(self, arguments)(db, lambda db: callback(db=db, **arguments))
 
-    def _once(self, arguments: dict[str, Any], db: Session, work: Work) -> Any:
-        """Return what `work(db)` returns; or what it returned when a request with this key did it."""
+    def once(self, sent: "Sent", db: Session, work: Work) -> Any:
+        """Do what `Once` does, for what was sent with a key."""
+        with self._turns.turn(sent.id, db.again):
+            if not self._claim(db, sent.id, sent.fingerprint):
+                return self.stored(sent, db)
+            if not db.again:
+                self._limits.spend(KEYS, 1)
+            data = dump(work(db))
+            headers = {name: value for name in STORED_HEADERS if (value := response.get_header(name))}
+            db.run(self._store, id=sent.id, answer=_sealed(sent.cipher, dump(headers) + b"\n" + data))
+            return raw(data)
+
+    def sent(self, arguments: dict[str, Any]) -> "Sent | None":
+        """Return what this request has sent with its key, or None where it has none; raise ValidationError."""
         environ = request.environ
         header = environ.get("HTTP_IDEMPOTENCY_KEY")
         if header is None:
-            return work(db)
+            return None
         key = key_of(header)
         session_id = arguments.get("session_id")
         user_id = environ.setdefault(ASKER, environ.get("bodega.user_id"))  # a login sets the latter, and may run again
         stranger = environ["bodega.address"] if session_id is None and user_id is None else None
         whose = (user_id, session_id, stranger, environ["PATH_INFO"], key)
-        id, cipher = self._digest("id", *whose), AESGCM(self._digest("cipher", *whose))
         upload = hashlib.sha256(arguments.get("upload", b"")).hexdigest()
         body = [arguments.get("body"), arguments.get("problems")]  # the latter are of fields that the former lacks
         fingerprint = self._digest("sent", environ.get("QUERY_STRING", ""), body, upload)
-        with self._turns.turn(id, db.again):
-            if not self._claim(db, id, fingerprint):
-                return self._stored(db, id, fingerprint, cipher, stranger)
-            if not db.again:
-                self._limits.spend(KEYS, 1)
-            data = dump(work(db))
-            headers = {name: value for name in STORED_HEADERS if (value := response.get_header(name))}
-            db.run(self._store, id=id, answer=_sealed(cipher, dump(headers) + b"\n" + data))
-            return raw(data)
+        return Sent(self._digest("id", *whose), fingerprint, AESGCM(self._digest("cipher", *whose)), stranger)
 
     def _claim(self, db: Session, id: bytes, fingerprint: bytes) -> bool:
         """Insert the row of the key; return False if it is there. Raises InProgress if others hold it too long."""
@@ -129,16 +130,19 @@ class Idempotency:
                 raise InProgress() from error
             raise
 
-    def _stored(self, db: Session, id: bytes, fingerprint: bytes, cipher: AESGCM, stranger: str | None) -> Any:
-        row = db.one(self._get, id=id)
-        guess = None if stranger is None else Guess(id.hex(), id.hex(), stranger)
+    def stored(self, sent: "Sent", db: Session) -> Any:
+        """Return the answer that is stored, its headers set; None if there is none. Raises IdempotencyKeyReused."""
+        row = db.one(self._get, id=sent.id)
+        if row is None:
+            return None
+        guess = None if sent.stranger is None else Guess(sent.id.hex(), sent.id.hex(), sent.stranger)
         if guess:  # neither is told while the delay lasts: that it is the same body, nor that it is another one
             self._delays.before_login(guess)
-        if not hmac.compare_digest(row["fingerprint"], fingerprint):
+        if not hmac.compare_digest(row["fingerprint"], sent.fingerprint):
             if guess:
                 self._delays.login_failed(guess)
             raise IdempotencyKeyReused()
-        headers, _, data = _opened(cipher, row["answer"]).partition(b"\n")
+        headers, _, data = _opened(sent.cipher, row["answer"]).partition(b"\n")
         for name, value in orjson.loads(headers).items():
             response.set_header(name, value)
         response.set_header("Idempotent-Replayed", "true")
@@ -147,6 +151,38 @@ class Idempotency:
     def _digest(self, use: str, *parts: Any) -> bytes:
         text = json.dumps([use, *parts], default=str, sort_keys=True)  # however the fields were ordered
         return hmac.digest(self._secret, text.encode(), "sha256")
+
+
+class Sent(NamedTuple):
+    """What a request has sent with its key."""
+
+    id: bytes  # of the row
+    fingerprint: bytes
+    cipher: AESGCM
+    stranger: str | None  # the address, of who has neither an account nor a cart
+
+
+class Once:
+    """What a handler that names `once` gets.
+
+    `once(db, work)` returns what `work(db)` returns, or what it returned when a request with this key did it, in the
+    transaction of `db`. A handler that has something to do before asks `once.answered(db)` first: for that answer, or
+    None.
+    """
+
+    def __init__(self, plugin: Idempotency, arguments: dict[str, Any]) -> None:
+        self._plugin = plugin
+        self._arguments = arguments
+
+    def __call__(self, db: Session, work: Work) -> Any:
+        """Do the work once."""
+        sent = self._plugin.sent(self._arguments)
+        return work(db) if sent is None else self._plugin.once(sent, db, work)
+
+    def answered(self, db: Session) -> Any:
+        """Return the answer that is stored for this key, or None."""
+        sent = self._plugin.sent(self._arguments)
+        return sent and self._plugin.stored(sent, db)
 
 
 def _requiring_key(callback: Callable[..., Any]) -> Callable[..., Any]:

@@ -115,8 +115,10 @@ def _operation(route: Route, components: Components) -> dict[str, Any]:
             content["example"] = example
         operation["requestBody"] = {"required": body.required, "content": {JSON: content}}
     elif consumes := route.config.get("consumes"):
-        schema = {"type": "string", "examples": [consumes.example]}
-        operation["requestBody"] = {"required": True, "content": {consumes.media_type: {"schema": schema}}}
+        sent: dict[str, Any] = {"schema": {"type": "string", "examples": [consumes.example]}}
+        if consumes.media_type == JSON:  # whatever its sender writes
+            sent = {"schema": {"type": "object"}, "example": orjson.loads(consumes.example)}
+        operation["requestBody"] = {"required": True, "content": {consumes.media_type: sent}}
     operation["security"] = _security(route, components)
     operation["responses"] = responses_of(route, components)
     return operation

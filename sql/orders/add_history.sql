@@ -1,5 +1,6 @@
 -- Write down what happened to an order.
--- used by: POST /api/orders/{number}/fulfil
+-- used by: POST /api/orders/{number}/payments, POST /api/orders/{number}/cancel, POST /api/orders/{number}/fulfil,
+--   POST /api/orders/{number}/refunds, POST /api/payments/{provider}/webhook, server.py chores
 -- returns: count
 -- params:
 --   id       the order

@@ -1,0 +1,12 @@
+-- Payments whose provider is to be asked by now: the process that was about to has died, or got no answer.
+-- used by: server.py chores
+-- returns: many
+-- params:
+--   limit
+-- sample: limit=50
+-- plan: ix_payments_retry
+SELECT p.id
+FROM payments AS p
+WHERE p.retry_at <= CURRENT_TIMESTAMP
+ORDER BY p.retry_at, p.id
+LIMIT %(limit)s

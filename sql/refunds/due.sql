@@ -1,0 +1,12 @@
+-- Refunds whose provider is to be asked by now.
+-- used by: server.py chores
+-- returns: many
+-- params:
+--   limit
+-- sample: limit=50
+-- plan: ix_refunds_retry
+SELECT r.id
+FROM refunds AS r
+WHERE r.retry_at <= CURRENT_TIMESTAMP
+ORDER BY r.retry_at, r.id
+LIMIT %(limit)s
