@@ -78,7 +78,6 @@ from resources import (  # noqa: F401
     orders,
     orders_lists,
     orders_payments,
-    orders_canceling,
     orders_fulfilment,
     orders_refunds,
     orders_export,

@@ -58,7 +58,12 @@ MESSAGE = Shape(
     ),
     receiver=field("string", "Whom it is for: a mail's address, or the number of a webhook.", "mail ada@example.com"),
     topic=field("string", "What it is: the name of a mail or of an event.", "order_placed"),
-    state=field("string", "waiting: it will be sent, perhaps again. dead: it was given up.", "dead", allowed=STATES),
+    state=field(
+        "string",
+        "Where it stands: it waits to be sent, perhaps again; it was delivered; or it was given up.",
+        "dead",
+        allowed=STATES,
+    ),
     attempts=field("integer", "How often it was sent.", 3),
     due_at=field("datetime", "While it waits: when the next attempt is due.", "2026-01-31T12:00:05Z"),
     created_at=field("datetime", "When it was written.", "2026-01-31T12:00:00Z"),

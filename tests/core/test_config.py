@@ -161,7 +161,7 @@ def test_more_threads_than_connections_are_refused(workers, threads, connections
 
 
 @pytest.mark.parametrize("cores", [1, 2, 3, 8, 64])
-@pytest.mark.parametrize("given", [{}, {"THREADS": "8"}, {"WORKERS": "5"}, {"DATABASE_CONNECTIONS": "4"}])
+@pytest.mark.parametrize("given", [{}, {"THREADS": "8"}, {"WORKERS": "5"}, {"DATABASE_CONNECTIONS": "5"}])
 def test_what_is_not_given_fits_what_is_on_any_machine(monkeypatch, cores, given):
     monkeypatch.setattr(config, "_cores", lambda: cores)
 
@@ -177,7 +177,7 @@ def test_the_connections_of_the_chores_are_counted():
     with pytest.raises(config.Malformed) as refused:
         load({"WORKERS": "2", "THREADS": "9"})
 
-    assert "the chores have 3 (none with CHORES=off): more than the 20" in str(refused.value)
+    assert "the chores have 4 (none with CHORES=off): more than the 20" in str(refused.value)
     assert load({"WORKERS": "2", "THREADS": "8"}).chores
     assert load({"WORKERS": "2", "THREADS": "10", "CHORES": "off"}).chores is False
     assert load({"DATABASE_CONNECTIONS": "1", "CHORES": "off"}).threads == 1
