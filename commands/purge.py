@@ -1,4 +1,4 @@
-"""Remove expired sessions, abandoned carts of guests, old Idempotency-Keys, and what the outbox has delivered.
+"""Remove expired sessions, abandoned carts, old Idempotency-Keys, delivered messages, and words that no product has.
 
 Safe while the shop serves. The chores do the same every hour.
 """
@@ -13,10 +13,11 @@ from core.cli import say
 from core.config import Config
 from core.db.database import Database
 from core.db.owner import owner_url
+from core.db.session import Session
 from core.db.statements import Statements
 from core.setup.system import ROOT
 
-HELP = "remove expired sessions, abandoned carts, old idempotency keys and delivered messages"
+HELP = "remove expired sessions, abandoned carts, old idempotency keys, delivered messages and unused words"
 BATCH = 500  # rows in one transaction: it locks them only for a moment
 KEYS_FOR = 24 * 3600  # seconds that the answer to an Idempotency-Key is stored at least
 MESSAGES_FOR = {"delivered": 7 * 24 * 3600, "dead": 90 * 24 * 3600}  # seconds that the outbox keeps them, by state
@@ -41,8 +42,11 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
 def removed(database: Database, config: Config) -> str:
     """Remove all of it; return how much, in words."""
     sessions, carts = purge_sessions(database, config.session_idle), purge_carts(database, config.cart_ttl)
-    keys, messages = purge_keys(database), purge_messages(database)
-    return f"{sessions} sessions, {carts} carts, {keys} idempotency keys and {messages} messages"
+    keys, messages, words = purge_keys(database), purge_messages(database), purge_words(database)
+    return (
+        f"{sessions} sessions, {carts} carts, {keys} idempotency keys, {messages} messages and {words} words that no "
+        "product has"
+    )
 
 
 def everything(database: Database, config: Config) -> bool:
@@ -71,6 +75,23 @@ def purge_keys(database: Database) -> int:
 def purge_messages(database: Database) -> int:
     """Remove messages of the outbox that ended some time ago, in batches; return how many."""
     return sum(_in_batches(database, "outbox/purge", state=state, age=age) for state, age in MESSAGES_FOR.items())
+
+
+def purge_words(database: Database) -> int:
+    """Remove the words that no product on sale has any more, looking at BATCH words at a time; return how many."""
+    removed, last = 0, ""
+
+    def step(db: Session) -> tuple[int, str | None]:
+        words = [row["word"] for row in db.many("products/lock_known_words", after=last, limit=BATCH)]
+        if not words:
+            return 0, None
+        return db.run("products/purge_known_words", after=last, until=words[-1]), words[-1]
+
+    while True:
+        count, until = database.transaction(step)
+        if until is None:
+            return removed
+        removed, last = removed + count, until
 
 
 def _in_batches(database: Database, statement: str, **params: Any) -> int:

@@ -17,6 +17,7 @@ PLURALS = (  # how a word ends, and how it does in the other number; a final s g
     (r"ife\Z", "ives"),
     (r"([lr]|ea|ie|oa|oo)f\Z", r"\1ves"),
 )
+EDGES = ("", "_", "__")  # the index takes underscores in front of a word for a part of it; more have none
 SHORTEST_PART = 4  # letters, of a word that is split: "the", "for" and "can" are everywhere
 IRREGULAR = (("man", "men"), ("woman", "women"), ("foot", "feet"), ("tooth", "teeth"), ("mouse", "mice"))
 
@@ -99,7 +100,11 @@ def _word(word: str, before: str, split: list[tuple[str, str]], shortest: int, l
         wholes = wholes + [before + form for form in wholes]
     if begins:  # what one way does not find, the other must not
         wholes = [form for form in wholes if _indexed(form, shortest, longest) == form]
-    asked = [f"{form}*" for form in (begins, *beginnings[1:])] + wholes + [f"(+{one} +{two}*)" for one, two in split]
+    asked = (
+        [f"{edge}{form}*" for form in (begins, *beginnings[1:]) for edge in EDGES]
+        + wholes
+        + [f"(+{one} +{two}*)" for one, two in split]
+    )
     beginnings += [f"{one} {two}" for one, two in split]
     cuts = sorted({len(one) for one, _ in split if len(one) < len(common)})
     stem = "%".join(_pattern(common[a:b]) for a, b in itertools.pairwise([0, *cuts, len(common)]))

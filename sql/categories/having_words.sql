@@ -13,8 +13,8 @@ SELECT DISTINCT w.word, c.id
 FROM categories AS c
 JOIN JSON_TABLE(%(in_text)s, '$[*]' COLUMNS (word BIGINT PATH '$[0]', pattern VARCHAR(255) PATH '$[2]')) AS w
   ON CONCAT(' ', REGEXP_REPLACE(
-         REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(c.name,
+         REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(CONCAT(' ', c.name, ' '),
              'ß', 'ss'), 'ẞ', 'ss'), 'æ', 'ae'), 'Æ', 'ae'), 'œ', 'oe'), 'Œ', 'oe'),
-         '[^\\p{L}\\p{M}\\p{N}_]+\\p{M}*', ' '
+         '_*[^\\p{L}\\p{M}\\p{N}_]+[\\p{M}_]*', ' '
      ), ' ') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
 ORDER BY w.word, c.id

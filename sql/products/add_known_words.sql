@@ -1,26 +1,22 @@
--- Note the words that these products have and that no product had before.
+-- Note the words that these products have, and lock those that were noted before until the transaction ends: purge
+-- removes none of them meanwhile.
 -- used by: POST /api/products, PUT and DELETE /api/products/{id}, POST /api/products/import, server.py seed
 -- returns: count
 -- params:
 --   ids  JSON: [id, …]
 -- sample: ids='[1, 2, 3]'
 -- allow: temporary table and filesort on derived (the words of some names)
--- allow: temporary table on document (the same)
--- plan: the words of each product's name, as in products/add_words; those that are new are added in one order, so that
---       two who bring the same ones wait for each other and have no deadlock
+-- allow: temporary table and filesort on document (the same)
+-- plan: the words of each product's name, as in products/add_words, in one order, so that two who bring the same new
+--       ones wait for each other and have no deadlock. Locks of words that are there are shared: nobody waits for them.
 INSERT IGNORE INTO known_words (word)
-SELECT n.word
-FROM (
-    SELECT DISTINCT LEFT(w.word, 40) COLLATE utf8mb4_unicode_520_ci AS word
-    FROM JSON_TABLE(%(ids)s, '$[*]' COLUMNS (id INT PATH '$')) AS j
-    STRAIGHT_JOIN products AS p FORCE INDEX (PRIMARY) ON p.id = j.id
-    JOIN JSON_TABLE(
-        CONCAT('["', REPLACE(TRIM(REGEXP_REPLACE(p.name, '[^\\p{L}\\p{M}\\p{N}]+\\p{M}*', ' ')), ' ', '","'), '"]'),
-        '$[*]' COLUMNS (word VARCHAR(255) PATH '$')
-    ) AS w
-    WHERE p.is_active = 1
-      AND w.word <> ''
-) AS n
-LEFT JOIN known_words AS k ON k.word = n.word
-WHERE k.word IS NULL
-ORDER BY n.word
+SELECT DISTINCT LEFT(w.word, 40) COLLATE utf8mb4_unicode_520_ci AS word
+FROM JSON_TABLE(%(ids)s, '$[*]' COLUMNS (id INT PATH '$')) AS j
+STRAIGHT_JOIN products AS p FORCE INDEX (PRIMARY) ON p.id = j.id
+JOIN JSON_TABLE(
+    CONCAT('["', REPLACE(TRIM(REGEXP_REPLACE(p.name, '[^\\p{L}\\p{M}\\p{N}]+\\p{M}*', ' ')), ' ', '","'), '"]'),
+    '$[*]' COLUMNS (word VARCHAR(255) PATH '$')
+) AS w
+WHERE p.is_active = 1
+  AND w.word <> ''
+ORDER BY word

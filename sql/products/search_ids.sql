@@ -49,9 +49,9 @@ FROM (
                  OR CONCAT_WS(' ', '', t.name, t.description, '') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci
                  OR (CONCAT_WS(' ', t.name, t.description) LIKE w.stem COLLATE utf8mb4_unicode_520_ci
                      AND CONCAT(' ', REGEXP_REPLACE(
-                         REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(CONCAT_WS(' ', t.name, t.description),
+                         REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(REPLACE(CONCAT_WS(' ', '', t.name, t.description, ''),
                              'ß', 'ss'), 'ẞ', 'ss'), 'æ', 'ae'), 'Æ', 'ae'), 'œ', 'oe'), 'Œ', 'oe'),
-                         '[^\\p{L}\\p{M}\\p{N}_]+\\p{M}*', ' '
+                         '_*[^\\p{L}\\p{M}\\p{N}_]+[\\p{M}_]*', ' '
                      ), ' ') LIKE w.pattern COLLATE utf8mb4_unicode_520_ci)
           ) = %(all_words)s
       ))

@@ -4,13 +4,15 @@ import re
 import threading
 
 import pytest
-from helpers import as_url, command, register
+from helpers import as_url, at_once, command, register
 
-from commands.purge import purge_carts, purge_keys, purge_sessions
+from commands.purge import purge_carts, purge_keys, purge_sessions, purge_words
 from core.db import drivers
 from core.db.database import Database
 from core.db.statements import Statements
 from core.setup.system import ROOT
+from resources.products_fields import DEFAULTS
+from resources.products_words import words_kept
 
 DAY = 86400
 
@@ -109,7 +111,7 @@ def test_the_command_says_how_many(accounts, make, sql):
 
     assert (done.returncode, done.stdout.strip()) == (
         0,
-        "0 sessions, 1 carts, 0 idempotency keys and 0 messages removed.",
+        "0 sessions, 1 carts, 0 idempotency keys, 0 messages and 0 words that no product has removed.",
     )
 
 
@@ -130,3 +132,60 @@ def test_purging_goes_by_index(sql, accounts, statement, key):
 
     assert plan[0]["key"] == key
     assert "filesort" not in (plan[0]["Extra"] or "")
+
+
+# Words
+
+
+def sold(database, sql, *names):
+    """Sell products with these names, as the shop does."""
+
+    def work(db):
+        with words_kept(db, []) as added:
+            for name in names:
+                added.append(db.add("products/add", **DEFAULTS, name=name, price=1))
+        return added
+
+    return database.transaction(work)
+
+
+def words_in(sql):
+    return [row["word"] for row in sql("SELECT word FROM known_words ORDER BY word")]
+
+
+def test_words_that_no_product_has_any_more_go_and_the_others_stay(db, sql, monkeypatch):
+    monkeypatch.setattr("commands.purge.BATCH", 3)  # several batches
+    sold(db, sql, "desk lamp", "red lamp")
+    sql("INSERT INTO known_words (word) VALUES " + ", ".join(f"('a{n}'), ('z{n}')" for n in range(5)))
+
+    removed = purge_words(db)
+
+    assert removed == 10
+    assert words_in(sql) == ["desk", "lamp", "red"]
+    assert purge_words(db) == 0
+
+
+def test_words_of_products_that_are_added_meanwhile_stay(db, sql):
+    """Words come and go while products with them do: in the end each word of a product is known."""
+    names = [f"w{n % 7} w{n % 5} w{n % 3}" for n in range(60)]
+    over = threading.Event()
+
+    def add(part):
+        for name in part:
+            ids = sold(db, sql, name)
+            sql("DELETE FROM product_words WHERE product_id = %s AND product_id MOD 3 = 0", ids)
+
+    def purge():
+        while not over.is_set():
+            purge_words(db)
+
+    purger = threading.Thread(target=purge)
+    purger.start()
+    at_once([lambda part=names[n::4]: add(part) for n in range(4)])
+    over.set()
+    purger.join()
+
+    used = {row["word"] for row in sql("SELECT DISTINCT word FROM product_words")}
+    assert used and used <= set(words_in(sql))
+    purge_words(db)
+    assert used == set(words_in(sql))

@@ -115,6 +115,10 @@ OWN_NAMES = [
     "H₂O bottle",
     "m² tiles",
     "snake_case",
+    "_edge",
+    "__init__ manual",
+    "edges_ of_ words",
+    "_ alone ___ here_,_there",
     "❤️mug",  # a symbol with a mark that chooses its colour
     "Hawaiʻi",
     "Donaudampfschifffahrt" * 4,  # 84 characters, the most that the index has
@@ -141,6 +145,17 @@ def test_a_sharp_s_is_found_however_it_is_written(client, make, way, typed):
     found = set(names(client.get("/api/products", {"search": typed})))
 
     assert found >= {"Straße eins"} | ({"STRAẞE ZWEI"} if "s" not in typed.lower()[4:] else set())
+
+
+@pytest.mark.parametrize("name", ["_foo", "foo_", "_foo_", "__foo__", "a _foo_, b", "a,__foo", "(_foo_)"])
+@pytest.mark.parametrize("where", ["name", "description", "category"])
+def test_underscores_at_the_edges_of_a_word_are_no_part_of_it(client, make, way, name, where):
+    category = make.category(name if where == "category" else "Other")
+    make.product(name if where == "name" else "Bar", description=name, category_id=category)
+    make.product("x_foo")
+
+    for typed in ("foo", "fo", "_foo_", name):
+        assert len(names(client.get("/api/products", {"search": typed}))) == 1, typed
 
 
 @pytest.mark.parametrize("typed", ["\u0301", "ัั", "\ufe0f"])
