@@ -56,7 +56,8 @@ class Reader:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         asked = re.findall(rf"^(\d+) (\w+) \S*?localhost:{PORT}(\S+)$", done.stderr, re.M)
-        return done.stdout, [(int(status), method, path) for status, method, path in asked]
+        numbered = re.compile(r"(?<=/orders/)[^/]+")  # another one each time
+        return done.stdout, [(int(status), method, numbered.sub("N", path)) for status, method, path in asked]
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def answers(printed):
 
 def is_public(operation):
     """Whether an operation of the API document can be called without an account, by anybody or by who has a cart."""
-    return operation and all("bearer" not in way for way in operation["security"][:1])
+    return operation and all(not {"bearer", "order"} & set(way) for way in operation["security"][:1])
 
 
 def cart_of(reader):
@@ -104,17 +105,24 @@ def test_the_tour_does_what_it_says_on_a_fresh_shop(tour):
         (201, "POST", "/api/users/register"),
         (200, "POST", "/api/users/login"),
         (200, "GET", "/api/users/me"),
+        (201, "POST", "/api/cart/items"),
+        (200, "GET", "/api/cart"),
+        (201, "POST", "/api/orders"),
+        (201, "POST", "/api/orders/N/payments"),
+        (200, "GET", "/api/orders/N"),
         (400, "GET", "/api/products?perpage=5"),
         (200, "GET", "/api/products/export"),
         (200, "POST", "/api/products/import?dry_run=true"),
     ]
-    found, product, opened, _, cart, _, me, error, dry_run = answers(printed)
+    found, product, opened, _, cart, _, me, _, payment, order, error, dry_run = answers(printed)
     assert len(found["data"]["items"]) == 2
     assert opened["data"]["session_id"]
     assert cart["data"]["session_id"] == "my-cart"
     assert cart["data"]["total"] == pytest.approx(3 * product["data"]["price"])
     assert me["data"]["username"] == "alice"
     assert "alice is an administrator now." in printed
+    assert payment["data"]["status"] == "captured"
+    assert (order["data"]["payment_status"], order["data"]["total"]) == ("paid", product["data"]["price"])
     assert dry_run["success"] is True
     assert error["error"]["message"] in README
     assert (error["error"]["code"], error["error"]["details"]["field"]) == ("VALIDATION_ERROR", "perpage")
