@@ -92,6 +92,23 @@ async function visit(baseUrl: string, username: string, password: string): Promi
   });
   const me = given(await shop.GET("/api/users/me"));
   console.log(`logged in: ${me.username} <${me.email}>, ${me.role}`);
+
+  const own = { header: { "Session-ID": given(await shop.POST("/api/cart")).session_id } };
+  const filled = given(
+    await shop.POST("/api/cart/items", { params: own, body: { product_id: product.id, quantity: 3 } }),
+  ).cart;
+  const address = { name: "Alice Liddell", line1: "3 Folly Bridge", city: "Oxford", country: "GB" };
+  const keyed = { header: { ...own.header, "Idempotency-Key": `order-${Date.now()}-${Math.random()}` } };
+  const order = { expected_total: filled.total, shipping_address: address };
+  const placed = given(await shop.POST("/api/orders", { params: keyed, body: order }));
+  const again = given(await shop.POST("/api/orders", { params: keyed, body: order }));
+  console.log(`ordered: ${placed.items.length} line for ${placed.total.toFixed(2)}, ${placed.payment_status}`);
+  console.log(`ordered once: ${again.number === placed.number}`);
+
+  const late = await shop.POST("/api/orders", { params: { header: { ...keyed.header, "Idempotency-Key": "2" } }, body: order });
+  if (late.error) console.log(`again: ${late.error.error.code}`);
+  const orders = given(await shop.GET("/api/orders", { params: { query: { status: "placed", from: "2026-01-31" } } }));
+  console.log(`my orders: ${orders.items.map(({ total, payment_status }) => `${total.toFixed(2)} ${payment_status}`).join(", ")}`);
 }
 
 const [, , baseUrl = "http://127.0.0.1:8080", username = "alice", password = "Blue-Door-42"] = process.argv;

@@ -1,7 +1,7 @@
 // A visit by the classes that openapi-generator (typescript-fetch) makes of the API document:
 // node built/openapi-generator.js http://127.0.0.1:8080 alice Blue-Door-42
 
-import { AccountsApi, CartApi, Configuration, ProductsApi, ResponseError, type LoginBody } from "./generated/openapi-generator/index.js";
+import { AccountsApi, CartApi, Configuration, OrdersApi, ProductsApi, ResponseError, type LoginBody } from "./generated/openapi-generator/index.js";
 
 declare const process: { argv: string[] }; // of node; a browser has no need of it
 
@@ -9,7 +9,7 @@ const [, , basePath = "", username = "", password = ""] = process.argv;
 let session = "";
 let token = "";
 const shop = new Configuration({ basePath, accessToken: () => token, apiKey: (name) => (name === "Session-ID" ? session : "") });
-const [products, cart, accounts] = [new ProductsApi(shop), new CartApi(shop), new AccountsApi(shop)];
+const [products, cart, orders, accounts] = [new ProductsApi(shop), new CartApi(shop), new OrdersApi(shop), new AccountsApi(shop)];
 
 const { data: page } = await products.listProducts({ sort: "price", perPage: 2 });
 const first = page.items[0];
@@ -30,10 +30,17 @@ try {
 const removed = await cart.removeCartItem({ productId: product.id });
 console.log(`left in the cart: ${removed.data.cart.items.length}`);
 
+await cart.addCartItem({ addCartItemBody: { productId: product.id, quantity: 1 } });
+const placeOrderBody = { expectedTotal: product.price, email: `${username}@example.com` };
+const { data: placed } = await orders.placeOrder({ sessionID: session, idempotencyKey: `order-${Date.now()}`, placeOrderBody });
+console.log(`ordered: ${placed.total.toFixed(2)} ${placed.paymentStatus}`);
+
 const forms: LoginBody[] = [{ username, password }, { email: `${username}@example.com`, password }];
 for (const loginBody of forms) {
   token = (await accounts.login({ loginBody })).data.token;
   const { data: me } = await accounts.getOwnAccount();
+  const { data: mine } = await orders.listOrders({ status: "placed" });
+  console.log(`my orders: ${mine.items.length}`);
   const { data: ended } = await accounts.logout({ everywhere: true });
   console.log(`${me.username}: ${ended.ended} ended`);
 }

@@ -1,6 +1,6 @@
 // A visit by the functions that orval makes of the API document: node built/orval.js http://127.0.0.1:8080 alice Blue-Door-42
 
-import { addCartItem, createCart, getOwnAccount, getProduct, listProducts, login, logout, removeCartItem } from "./generated/orval.js";
+import { addCartItem, createCart, getOwnAccount, getProduct, listOrders, listProducts, login, logout, placeOrder, removeCartItem } from "./generated/orval.js";
 
 declare const process: { argv: string[] }; // of node; a browser has no need of it
 
@@ -32,11 +32,19 @@ const removed = await removeCartItem(first.id, headers);
 if (removed.status !== 200) throw new Error(`it answered ${removed.status}`);
 console.log(`left in the cart: ${removed.data.data.cart.items.length}`);
 
+await addCartItem({ product_id: first.id, quantity: 1 }, headers);
+const order = { expected_total: first.price, email: `${username}@example.com` };
+const placed = await placeOrder(order, { ...headers, "Idempotency-Key": `order-${Date.now()}` });
+if (placed.status !== 201) throw new Error(`it answered ${placed.status}`);
+console.log(`ordered: ${placed.data.data.total.toFixed(2)} ${placed.data.data.payment_status}`);
+
 for (const who of [{ username, password }, { email: `${username}@example.com`, password }]) {
   const session = await login(who);
   if (session.status !== 200) throw new Error(`it answered ${session.status}`);
   const authorized = { headers: { Authorization: `Bearer ${session.data.data.token}` } };
   const me = await getOwnAccount(authorized);
+  const orders = await listOrders({ status: "placed" }, authorized);
+  if (orders.status === 200) console.log(`my orders: ${orders.data.data.items.length}`);
   const ended = await logout({ everywhere: true }, {}, authorized);
   if (me.status === 200 && ended.status === 200) console.log(`${me.data.data.username}: ${ended.data.data.ended} ended`);
 }

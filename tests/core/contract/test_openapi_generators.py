@@ -50,7 +50,10 @@ def require_a_visit(folder, name, served, make):
         "added: 2",
         "available: 3",
         "left in the cart: 0",
+        "ordered: 19.90 unpaid",
+        "my orders: 0",
         "alice: 1 ended",
+        "my orders: 0",
         "alice: 1 ended",
     ], visit.stdout + visit.stderr
 

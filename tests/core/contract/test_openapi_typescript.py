@@ -17,6 +17,8 @@ WRONG = {  # what is wrong → what of the sample is replaced, by what, and what
     "a missing path parameter": ("path: { id: first.id }", "path: {}", "'id' is missing"),
     "a sort that does not exist": ('sort: "price"', 'sort: "cheapest"', "'\"cheapest\"' is not assignable"),
     "a value of the wrong type": ("quantity: 2 }", 'quantity: "2" }', "'string' is not assignable to type 'number'"),
+    "a status of orders that does not exist": ('status: "placed"', 'status: "open"', "'\"open\"' is not assignable"),
+    "an address without its country": (', country: "GB"', "", "Property 'country' is missing"),
     "a path that does not exist": (
         '"/api/users/me"',
         '"/api/users/myself"',
@@ -91,6 +93,10 @@ def test_the_compiled_sample_shops_and_logs_in(project, served, make):
         "to pay: 39.80",
         "taken out again: 0 lines",
         "logged in: alice <alice@example.com>, customer",
+        "ordered: 1 line for 59.70, unpaid",
+        "ordered once: true",
+        "again: CART_EMPTY",
+        "my orders: 59.70 unpaid",
     ]
 
 
