@@ -359,13 +359,22 @@ def due(sql):
         sql(f"UPDATE {table} SET retry_at = CURRENT_TIMESTAMP - INTERVAL 1 SECOND WHERE retry_at IS NOT NULL")
 
 
-def test_no_transaction_is_open_while_a_provider_is_called(paying, placed, database, begin, sql):
-    open_transactions = "SELECT COUNT(*) AS n FROM information_schema.innodb_trx"
-    seen = []
+def test_no_transaction_is_open_while_a_provider_is_called(paying, placed, database, begin, sql, monkeypatch):
+    transaction, depth, seen = Database.transaction, [], []
+
+    def counted(*arguments, **options):
+        depth.append(True)
+        try:
+            return transaction(*arguments, **options)
+        finally:
+            depth.pop()
 
     def look_around(answer):
-        seen.append(sql(open_transactions)[0]["n"])
+        seen.append(len(depth))
+        sql("SELECT id FROM orders FOR UPDATE NOWAIT")  # nobody holds the order
         return answer
+
+    monkeypatch.setattr(Database, "transaction", counted)
 
     slow = Slow(
         create=lambda: look_around(Outcome("authorized", "slow-1")),
