@@ -15,6 +15,7 @@ from core.db.statements import Statements
 from core.setup.system import ROOT
 
 STATEMENTS = {statement.name: statement for statement in Statements(ROOT / "sql")}
+KEYS = {"known_words": "word"}  # of tables whose key is not an id
 BUSY = {1205, 3572}  # what NOWAIT is told by MariaDB, by MySQL
 WRITE, READ = "FOR UPDATE", "LOCK IN SHARE MODE"
 
@@ -46,6 +47,10 @@ LOCKED = {
         lambda db, ids: db.many("products/lock_many", ids=f"[{ids['products'][2]}, {ids['products'][0]}]"),
         ("products", (0, 2), (WRITE, READ)),
     ),
+    "products/lock_known_words": (
+        lambda db, ids: db.many("products/lock_known_words", after="w0", limit=1),
+        ("known_words", (1,), (WRITE, READ)),
+    ),
     "seed/lock_products": (lambda db, ids: db.one("seed/lock_products"), ("products", (0, 1, 2, 3), (WRITE, READ))),
     "sessions/add": (
         lambda db, ids: db.run(
@@ -66,12 +71,12 @@ def rows(sql, make):
     for n in range(2):
         sql("INSERT INTO import_parts (user_id, user_name, document) VALUES (1, 'a', '[]')")
         sql("INSERT INTO users (username, email, password_hash) VALUES (%s, %s, '*')", [f"u{n}", f"u{n}"])
+        sql("INSERT INTO known_words (word) VALUES (%s)", [f"w{n}"])
         make.category(f"c{n}")
         make.order(number=f"AAAAA-0000{n}")
-    yield {
-        table: [row["id"] for row in sql(f"SELECT id FROM {table} ORDER BY id")]
-        for table in ("categories", "import_parts", "orders", "products", "users")
-    }
+    tables = ("categories", "import_parts", "known_words", "orders", "products", "users")
+    keys = {table: KEYS.get(table, "id") for table in tables}
+    yield {table: [row[key] for row in sql(f"SELECT {key} FROM {table} ORDER BY {key}")] for table, key in keys.items()}
     sql("DELETE FROM import_parts WHERE id > 1")
 
 
@@ -81,7 +86,8 @@ def refused(cursor, table, id, kind):
         kind = kind.replace(READ, "FOR SHARE")  # the older words take no NOWAIT there
     cursor.execute("START TRANSACTION")
     try:
-        cursor.execute(f"SELECT id FROM {table} WHERE id = %s {kind} NOWAIT", [id])
+        key = KEYS.get(table, "id")
+        cursor.execute(f"SELECT {key} FROM {table} WHERE {key} = %s {kind} NOWAIT", [id])
     except DatabaseError as error:
         assert number(error) in BUSY, error
         return True
