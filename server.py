@@ -61,6 +61,8 @@ from core.serving.chores import Chore, Chores
 from core.serving.cors import Cors
 from core.serving.middleware import Middleware
 from resources import cart_lines, orders_canceling, orders_paying, orders_providers, outbox_delivery
+from resources.outbox_webhooks_channel import Webhooks
+from resources.outbox_webhooks_posting import Posting
 
 # Their routes, in the order of the API document: a shopper's.
 # isort: off
@@ -85,6 +87,7 @@ from resources import (  # noqa: F401
     users_sessions,
     audit,
     outbox,
+    outbox_webhooks,
     service,
     images,
     docs,
@@ -131,6 +134,7 @@ def shop(
     limits = Limits(counters, settings.rate_limits, settings.trusted_proxies)
     delays = LoginDelays(counters, settings.rate_limits)
     providers = orders_providers.enabled(orders_payments.KNOWN, settings)
+    webhooks = Webhooks(settings.secret_key, Posting(settings.webhooks_private))
 
     app.uninstall(True)
     for plugin in (
@@ -151,6 +155,7 @@ def shop(
             read_cart=cart_lines.read,
             order_hold=settings.order_hold,
             providers=providers,
+            webhooks=webhooks,
         ),
         Validation(),
         readiness,
@@ -171,15 +176,25 @@ def shop(
     auth.require_declared(app)
     openapi_document.text(app)  # stops the start where a route cannot be described
     return Middleware(
-        app, Cors(settings.cors_origins), cache.answers, readiness, chores_of(settings, database, readiness, providers)
+        app,
+        Cors(settings.cors_origins),
+        cache.answers,
+        readiness,
+        chores_of(settings, database, readiness, providers, {"webhook": webhooks}),
     )
 
 
 def chores_of(
-    settings: config.Config, database: Database, readiness: Readiness, providers: orders_providers.Providers
+    settings: config.Config,
+    database: Database,
+    readiness: Readiness,
+    providers: orders_providers.Providers,
+    channels: dict[str, Channel],
 ) -> Chores:
-    """Return what the shop does beside answering: each list in a thread of its own, one chore at a time."""
-    channels: dict[str, Channel] = {}  # how the outbox reaches the receivers of each kind
+    """Return what the shop does beside answering: each list in a thread of its own, one chore at a time.
+
+    `channels`: how the outbox reaches the receivers of each kind.
+    """
     delivering = outbox_delivery.Delivering(channels)
     return Chores(
         database,

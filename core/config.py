@@ -61,6 +61,7 @@ class Config:
     order_hold: int = 30 * 60
     manual_hold: int = 14 * 24 * 3600
     payment_providers: tuple[str, ...] = ("manual", "dummy")  # with a database of its own: manual alone
+    webhooks_private: bool = False
     cache_ttl: float = 5.0  # seconds that answers are cached; 0: not at all
     cache_size: int = 16 * 1024 * 1024  # bytes of them, for each worker
     count_cache_ttl: float = 5.0  # seconds that counts are cached
@@ -126,6 +127,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
         manual_hold=read("MANUAL_HOLD", Config.manual_hold, duration),
         # With the private database the shop is being tried: payments without money are part of that.
         payment_providers=read("PAYMENT_PROVIDERS", ("manual",) if database else ("manual", "dummy"), names),
+        webhooks_private=read("WEBHOOKS_PRIVATE", "off", one_of(("on", "off"))) == "on",
         cache_ttl=read("CACHE_TTL", Config.cache_ttl, seconds(0, 3600)),
         cache_size=read("CACHE_SIZE_MB", Config.cache_size >> 20, whole(1, 4096)) << 20,
         count_cache_ttl=read("COUNT_CACHE_TTL", Config.count_cache_ttl, seconds(0, 3600)),

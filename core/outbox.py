@@ -17,7 +17,14 @@ Message = tuple[str, str | None, str, str]  # message_id, receiver (None: each w
 
 
 class Temporary(Exception):
-    """It could not be delivered now, and is tried again later. Why, for administrators: never a secret."""
+    """It could not be delivered now, and is tried again later. Why, for administrators: never a secret.
+
+    `also(db)`: what else is stored, in a transaction before it is noted; it may be done twice.
+    """
+
+    def __init__(self, why: str, also: Callable[[Any], Any] | None = None) -> None:
+        super().__init__(why)
+        self.also = also
 
 
 class Definite(Exception):

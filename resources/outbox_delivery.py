@@ -146,6 +146,8 @@ class Delivering:
         else:
             why = "The shop itself failed; its log says why."
             log.error(f"{named} could not be delivered: a bug", exc_info=error)
+        if isinstance(error, Temporary) and error.also:
+            database.transaction(error.also)
         old = message["now"] - message["created_at"] > LONGEST_LIFE
         if isinstance(error, Definite) or attempt >= ATTEMPTS or old:
             database.transaction(lambda db: db.run("outbox/fail", id=id, attempt=attempt, error=why))

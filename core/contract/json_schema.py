@@ -40,6 +40,7 @@ ELSEWHERE = {
     "regex",
     "places",
     "each",
+    "schema",
     "fields",
     "refers",
 }
@@ -85,8 +86,8 @@ def schema_of(rules: Any, parts: Parts | None = None) -> dict[str, Any]:
         found["enum"] = [*rules["allowed"], *([None] if rules.get("nullable") else [])]
     if "items" in rules:
         found["items"] = schema_of(rules["items"], parts)
-    if "each" in rules:
-        found["items"] = body_schema(rules["each"], parts)
+    if "each" in rules or "schema" in rules:
+        found["items"] = body_schema(rules["each"], parts) if "each" in rules else schema_of(rules["schema"], parts)
         found |= {"minItems": found.pop("minLength"), "maxItems": found.pop("maxLength")}
     if rules.get("nullable"):
         found["type"] = [found["type"], "null"]
