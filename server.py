@@ -85,6 +85,7 @@ from resources import (  # noqa: F401
     orders_export,
     users,
     users_sessions,
+    users_password_reset,
     audit,
     outbox,
     outbox_webhooks,

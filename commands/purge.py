@@ -1,4 +1,4 @@
-"""Remove expired sessions, abandoned carts, old Idempotency-Keys, delivered messages, and words that no product has.
+"""Remove what is over: sessions, password resets, abandoned carts, old keys, delivered messages, unused words.
 
 Safe while the shop serves. The chores do the same every hour.
 """
@@ -41,11 +41,12 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
 
 def removed(database: Database, config: Config) -> str:
     """Remove all of it; return how much, in words."""
-    sessions, carts = purge_sessions(database, config.session_idle), purge_carts(database, config.cart_ttl)
+    sessions, resets = purge_sessions(database, config.session_idle), purge_resets(database)
+    carts = purge_carts(database, config.cart_ttl)
     keys, messages, words = purge_keys(database), purge_messages(database), purge_words(database)
     return (
-        f"{sessions} sessions, {carts} carts, {keys} idempotency keys, {messages} messages and {words} words that no "
-        "product has"
+        f"{sessions} sessions, {resets} password resets, {carts} carts, {keys} idempotency keys, {messages} messages "
+        f"and {words} words that no product has"
     )
 
 
@@ -60,6 +61,11 @@ def everything(database: Database, config: Config) -> bool:
 def purge_sessions(database: Database, idle: int) -> int:
     """Remove expired and idle sessions in batches; return how many."""
     return _in_batches(database, "sessions/purge_expired") + _in_batches(database, "sessions/purge_idle", idle=idle)
+
+
+def purge_resets(database: Database) -> int:
+    """Remove the expired tokens of password resets in batches; return how many."""
+    return _in_batches(database, "password_resets/purge")
 
 
 def purge_carts(database: Database, age: int) -> int:

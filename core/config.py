@@ -62,6 +62,7 @@ class Config:
     manual_hold: int = 14 * 24 * 3600
     payment_providers: tuple[str, ...] = ("manual", "dummy")  # with a database of its own: manual alone
     webhooks_private: bool = False
+    storefront_url: str | None = None
     cache_ttl: float = 5.0  # seconds that answers are cached; 0: not at all
     cache_size: int = 16 * 1024 * 1024  # bytes of them, for each worker
     count_cache_ttl: float = 5.0  # seconds that counts are cached
@@ -128,6 +129,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
         # With the private database the shop is being tried: payments without money are part of that.
         payment_providers=read("PAYMENT_PROVIDERS", ("manual",) if database else ("manual", "dummy"), names),
         webhooks_private=read("WEBHOOKS_PRIVATE", "off", one_of(("on", "off"))) == "on",
+        storefront_url=read("STOREFRONT_URL", None, page_url),
         cache_ttl=read("CACHE_TTL", Config.cache_ttl, seconds(0, 3600)),
         cache_size=read("CACHE_SIZE_MB", Config.cache_size >> 20, whole(1, 4096)) << 20,
         count_cache_ttl=read("COUNT_CACHE_TTL", Config.count_cache_ttl, seconds(0, 3600)),
@@ -222,6 +224,13 @@ def redis_url(text: str) -> str:
     if not re.match(r"(redis|rediss|redis\+unix|redis\+sentinel|redis\+cluster|valkey|valkeys)://.", text):
         raise ValueError("cannot be read; wanted is redis://host:6379/0, or nothing for this host's own memory.")
     return text
+
+
+def page_url(text: str) -> str:
+    """Take the address under which pages stand, http or https, with nothing behind its path; cut the last slash off."""
+    if not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?", text):
+        raise ValueError(f"is {text[:80]!r}; wanted is an address such as https://shop.example.")
+    return text.rstrip("/")
 
 
 def one_of(words: Iterable[str]) -> Callable[[str], str]:

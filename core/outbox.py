@@ -69,9 +69,12 @@ def event(topic: str, data: dict[str, Any]) -> Message:
     return _message_id(), None, topic, dump(payload).decode()
 
 
-def mail(to: str, template: str, values: dict[str, Any]) -> Message:
-    """Return a message for one address. `template`: the name of a file of mails/; `values`: what it names."""
-    return _message_id(), f"mail {to}", template, dump(values).decode()
+def mail(to: str, template: str, values: dict[str, Any], kind: str = "mail") -> Message:
+    """Return a message for one address. `template`: the name of a file of mails/; `values`: what it names.
+
+    `kind`: of the receiver, where it is not one of mails that are sent as they are.
+    """
+    return _message_id(), f"{kind} {to}", template, dump(values).decode()
 
 
 def document(*messages: Message) -> str:

@@ -16,6 +16,7 @@ GRANT SELECT, INSERT ON shop.order_history TO shop;
 GRANT SELECT, INSERT, UPDATE ON shop.order_items TO shop;
 GRANT SELECT, INSERT, UPDATE ON shop.orders TO shop;
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.outbox TO shop;
+GRANT SELECT, INSERT, UPDATE, DELETE ON shop.password_resets TO shop;
 GRANT SELECT, INSERT, UPDATE ON shop.payments TO shop;
 GRANT SELECT, INSERT, DELETE ON shop.product_words TO shop;
 GRANT SELECT, INSERT, UPDATE, DELETE ON shop.products TO shop;

@@ -11,6 +11,7 @@ MINUTE = Cached(control="public, max-age=60")  # name and currency change with a
 
 FEATURES = {  # what it is called → the route without which there is none, and what it means
     "registration": ("POST", "/api/users/register", "Whether customers can make accounts."),
+    "password_reset": ("POST", "/api/users/password-reset", "Whether a forgotten password can be replaced, by a mail."),
     "guest_carts": ("POST", "/api/cart", "Whether a visitor without an account can fill a cart."),
     "account_carts": ("POST", "/api/cart/merge", "Whether an account has a cart, the same on every device."),
     "suggestions": ("GET", "/api/products/suggest", "Whether there are suggestions for what is being typed."),

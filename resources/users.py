@@ -106,9 +106,10 @@ def update_account(
 ) -> Row:
     """Change name, e-mail address or password.
 
-    What is not sent stays as it is. A new password or address ends every other login of the account. Where the login
-    is older than REAUTH_AFTER (15 minutes, unless the shop says otherwise), it needs current_password too: the one of
-    whoever is logged in, an administrator's own at another's account.
+    What is not sent stays as it is. A new password or address ends every other login of the account, and voids the
+    tokens that were mailed for a new password. Where the login is older than REAUTH_AFTER (15 minutes, unless the shop
+    says otherwise), it needs current_password too: the one of whoever is logged in, an administrator's own at another's
+    account.
     """
     if not body.keys() - {"current_password"}:
         raise errors.ValidationError(("username", "Send at least one of username, email and password."))
@@ -126,6 +127,7 @@ def update_account(
     db.run("users/update", id=id, username=name, email=email, password_hash=hashed)
     if sensitive:
         db.run("sessions/end_all", user_id=id, but=user["token"])
+        db.run("password_resets/void", user_id=id)
     audit.note("password_change" if hashed else "account_change", user_id=id, by=user["id"])
     return get_account(db, id)
 

@@ -1,7 +1,8 @@
 -- Write what the world is to hear, in the transaction of what it tells: mails for one address, and events for each active
 -- webhook that wants their topic.
 -- used by: POST /api/orders, POST /api/products, PUT and DELETE /api/products/{id}, POST /api/products/{id}/stock,
---   POST /api/products/import, POST /api/webhooks/{id}/test
+--   POST /api/products/import, POST /api/webhooks/{id}/test,
+--   POST /api/users/password-reset, POST /api/users/password-reset/confirm
 -- returns: count
 -- params:
 --   messages  JSON: [[message_id, receiver or null, topic, payload as text], …]; null: the webhooks that want the topic

@@ -1,5 +1,6 @@
 -- End all sessions of an account, except one.
--- used by: POST /api/users/logout?everywhere=true, PUT /api/users/{id}, DELETE /api/users/{id}/sessions
+-- used by: POST /api/users/logout?everywhere=true, PUT /api/users/{id}, DELETE /api/users/{id}/sessions,
+--   POST /api/users/password-reset/confirm
 -- returns: count
 -- params:
 --   user_id  whose

@@ -1,5 +1,5 @@
 -- Lock an account until the end of the transaction: what was checked before is checked again, and then stays so.
--- used by: PUT and DELETE /api/users/{id}
+-- used by: PUT and DELETE /api/users/{id}, POST /api/users/password-reset/confirm
 -- returns: one
 -- params:
 --   id

@@ -1,6 +1,6 @@
 -- Which of these another account has: its name, its e-mail address. One statement, so that it sees both as they are at
 -- one moment: whoever takes both at once has both.
--- used by: POST /api/users/register, PUT /api/users/{id}
+-- used by: POST /api/users/register, PUT /api/users/{id}, POST /api/users/password-reset/confirm
 -- returns: many
 -- params:  NULL means "do not look for this"
 --   username  in any case; ASCII only, or the key cannot be used

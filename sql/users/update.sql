@@ -1,5 +1,5 @@
 -- Change what is given of an account. Counts 0 if nothing changed, or if there is no such account.
--- used by: PUT /api/users/{id}
+-- used by: PUT /api/users/{id}, POST /api/users/password-reset/confirm
 -- returns: count
 -- params:  NULL means "leave as it is"
 --   id

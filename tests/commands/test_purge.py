@@ -6,7 +6,7 @@ import threading
 import pytest
 from helpers import as_url, at_once, command, register
 
-from commands.purge import purge_carts, purge_keys, purge_sessions, purge_words
+from commands.purge import purge_carts, purge_keys, purge_resets, purge_sessions, purge_words
 from core.db import drivers
 from core.db.database import Database
 from core.db.statements import Statements
@@ -111,7 +111,8 @@ def test_the_command_says_how_many(accounts, make, sql):
 
     assert (done.returncode, done.stdout.strip()) == (
         0,
-        "0 sessions, 1 carts, 0 idempotency keys, 0 messages and 0 words that no product has removed.",
+        "0 sessions, 0 password resets, 1 carts, 0 idempotency keys, 0 messages "
+        "and 0 words that no product has removed.",
     )
 
 
@@ -119,6 +120,7 @@ def test_the_command_says_how_many(accounts, make, sql):
     ("statement", "key"),
     [
         ("idempotency_keys/purge", "ix_idempotency_keys_created"),
+        ("password_resets/purge", "ix_password_resets_expires"),
         ("sessions/purge_expired", "ix_sessions_expires"),
         ("sessions/purge_idle", "ix_sessions_last_used"),
     ],
@@ -189,3 +191,17 @@ def test_words_of_products_that_are_added_meanwhile_stay(db, sql):
     assert used and used <= set(words_in(sql))
     purge_words(db)
     assert used == set(words_in(sql))
+
+
+def test_tokens_of_password_resets_that_have_expired_go(db, client, sql, monkeypatch):
+    monkeypatch.setattr("commands.purge.BATCH", 2)
+    id = register(client).json["data"]["id"]
+    for n, minutes in enumerate((-90, -1, 0, 5)):
+        sql(
+            "INSERT INTO password_resets (message_id, user_id, token_hash, expires_at) "
+            "VALUES (%s, %s, %s, CURRENT_TIMESTAMP + INTERVAL %s MINUTE)",
+            [f"m{n}", id, f"{n}", minutes],
+        )
+
+    assert purge_resets(db) == 3
+    assert sql("SELECT message_id FROM password_resets") == [{"message_id": "m3"}]

@@ -83,6 +83,9 @@ WANTED = {
     ("SESSION_IDLE", "1.5h"): "a time such as 30m, 12h, 7d, or a number of seconds",
     ("CART_TTL", "4000d"): "a time such as 30m, 12h, 7d, or a number of seconds",
     ("RATE_LIMITS", "yes"): "one of on, off",
+    ("STOREFRONT_URL", "shop.example"): "an address such as https://shop.example",
+    ("STOREFRONT_URL", "https://shop.example/?page=1"): "an address such as https://shop.example",
+    ("STOREFRONT_URL", "https://a@shop.example"): "an address such as https://shop.example",
     ("TRUSTED_PROXIES", "proxy.example"): "addresses or networks such as 127.0.0.1, 10.0.0.0/8",
     ("TRUSTED_PROXIES", "10.0.0.1/33"): "addresses or networks such as 127.0.0.1, 10.0.0.0/8",
 }
@@ -114,6 +117,8 @@ def test_a_malformed_value_is_named_with_what_is_wanted(name, value):
         ("SESSION_TTL", "90", "session_ttl", 90),
         ("SESSION_TTL", "30m", "session_ttl", 1800),
         ("CART_TTL", "2d", "cart_ttl", 172800),
+        ("STOREFRONT_URL", "https://shop.example:8443/de/", "storefront_url", "https://shop.example:8443/de"),
+        ("STOREFRONT_URL", "http://[::1]:5173", "storefront_url", "http://[::1]:5173"),
         ("RATE_LIMITS", "OFF", "rate_limits", False),
         ("TRUSTED_PROXIES", "::1, 10.0.0.0/8", "trusted_proxies", (ip_network("::1"), ip_network("10.0.0.0/8"))),
         ("RATE_LIMIT_STORAGE", "redis://:pw@h:6379/0", "rate_limit_storage", "redis://:pw@h:6379/0"),
@@ -383,6 +388,7 @@ def test_the_example_sets_nothing_by_itself(env_file):
 def test_the_example_shows_the_defaults(env_file, monkeypatch):
     monkeypatch.chdir(ROOT)
     examples = ("database", "secret_key", "workers", "threads", "rate_limit_storage", "trusted_proxies")
+    examples += ("storefront_url",)
     examples += ("payment_providers",)  # whose default depends on the database
     free = dict.fromkeys(examples)  # these show a form, not a default
 

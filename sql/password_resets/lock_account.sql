@@ -1,0 +1,15 @@
+-- The account with this e-mail address, locked, if a new password was asked for less than a token's life ago: who has waited
+-- longer has asked again. Whoever changes the address or the password at the same time comes before or after.
+-- used by: server.py chores
+-- returns: one
+-- params:
+--   email         in lower case
+--   requested_at  when it was asked for
+--   ttl           seconds that a token lasts
+-- sample: email=(SELECT COALESCE(MAX(email), 'none') FROM users), requested_at='2026-01-31 12:00:00', ttl=1800
+-- plan: uq_users_email
+SELECT id, username, email, CURRENT_TIMESTAMP + INTERVAL %(ttl)s SECOND AS expires_at
+FROM users
+WHERE email = %(email)s
+  AND %(requested_at)s > CURRENT_TIMESTAMP - INTERVAL %(ttl)s SECOND
+FOR UPDATE
