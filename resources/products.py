@@ -104,7 +104,7 @@ def create_product(db: Session, body: Row, user: Row, record: Record) -> Row:
     response.set_header("Location", f"/api/products/{id}")
     product = tagged(existing(db, id))
     record(db, user, [("product", id, "created", None, state(product))])
-    tell(db, product, "created")
+    tell(db, (product, "created"))
     return product
 
 
@@ -171,7 +171,7 @@ def change_stock(db: Session, id: int, body: Row, user: Row, record: Record) -> 
         raise ValidationError(("change", f"Must be at most {LARGEST_COUNT - in_stock}: {in_stock} are in stock."))
     before = state(product) | {"stock_quantity": in_stock - number}
     record(db, user, [("product", id, "stock_changed", before, state(product))])
-    tell(db, product, "stock_changed")
+    tell(db, (product, "stock_changed"))
     return tagged(product)
 
 
@@ -189,7 +189,7 @@ def change(db: Session, id: int, sent: Row, *, user: Row, record: Record, if_mat
         return tagged(before)
     after = existing(db, id)
     record(db, user, [("product", id, action, state(before), state(after))])
-    tell(db, after, action)
+    tell(db, (after, action))
     return tagged(after)
 
 

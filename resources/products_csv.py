@@ -24,7 +24,7 @@ from core.identity.audit import Record
 from core.identity.auth import ADMIN
 from core.json_text import dump
 from resources.products_csv_rows import EXPORTED, Problems, Rows, read
-from resources.products_events import tell_many
+from resources.products_events import tell
 from resources.products_fields import DEFAULTS, NO_CATEGORY, lock_categories, state
 from resources.products_words import words_kept
 
@@ -206,7 +206,7 @@ def store_part(db: Session, record: Record) -> bool:
     recorded += [("product", id, "created", None, state(new)) for id, new in added]
     record(db, {"id": part["user_id"], "username": part["user_name"]}, recorded)
     told = [(new, "changed") for _, new in changes] + [(new | {"id": id}, "created") for id, new in added]
-    tell_many(db, told)
+    tell(db, *told)
     db.run("imports/remove", id=part["id"])
     return True
 

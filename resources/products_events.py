@@ -4,8 +4,6 @@ It is written in the transaction of the change. What orders take and give back i
 their own.
 """
 
-from collections.abc import Iterable
-
 from core import outbox
 from core.db.database import Row, Session
 
@@ -13,18 +11,11 @@ TOPIC = "product.changed"
 TOLD = ("id", "name", "price", "image_url", "category_id", "stock_quantity", "is_active")  # a description is long
 
 
-def tell(db: Session, product: Row, action: str) -> None:
-    """Tell of one product, as it is now. `action`: created, changed, withdrawn or stock_changed.
+def tell(db: Session, *products: tuple[Row, str]) -> None:
+    """Tell of products, as they are now. With each the action: created, changed, withdrawn or stock_changed.
 
-    It takes one statement, whether there are webhooks or not.
-    """
-    db.run("outbox/add", messages=outbox.document(event(product, action)))
-
-
-def tell_many(db: Session, products: Iterable[tuple[Row, str]]) -> None:
-    """Tell of the products of a part of an import.
-
-    They are made into messages only where a webhook wants them: without one it takes a statement of 0.1 ms.
+    A webhook that wants it is looked for first: that takes 0.1 ms, and messages for nobody would take 0.6 ms, where a
+    change by PUT takes 1 ms in all.
     """
     if db.one("webhooks/wanting", topic=TOPIC):
         db.run("outbox/add", messages=outbox.document(*(event(product, action) for product, action in products)))

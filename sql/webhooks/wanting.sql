@@ -1,5 +1,6 @@
 -- A webhook that wants events of this topic, or none.
--- used by: POST /api/products/import
+-- used by: POST /api/products, PUT and DELETE /api/products/{id}, POST /api/products/{id}/stock,
+--   POST /api/products/import
 -- returns: one
 -- params:
 --   topic

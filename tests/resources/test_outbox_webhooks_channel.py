@@ -3,12 +3,17 @@
 import base64
 import contextlib
 import json
+import os
+import re
 import socket
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
-from helpers import PASSWORD, SECRET, as_url, bearer, eventually
+from helpers import PASSWORD, SECRET, as_url, bearer, eventually, free_port, refuses
 from receiver import receiving
 from standardwebhooks import Webhook, WebhookVerificationError
 from test_outbox_webhooks_posting import handler, tls  # noqa: F401 - a fixture
@@ -280,6 +285,7 @@ def running(start, accounts, sql, tls):  # noqa: F811
         DATABASE_URL=as_url(accounts.application),
         CHORES="on",
         WEBHOOKS_PRIVATE="on",
+        PAYMENT_PROVIDERS="manual,dummy",
         SSL_CERT_FILE=str(tls / "ca.pem"),
     )
     account = {"username": "keeper", "password": PASSWORD}
@@ -320,3 +326,121 @@ def test_changes_of_a_product_arrive_by_tls_signed_and_in_order(running, secure)
     assert [data["is_active"] for _, data in told] == [True, True, True, False]
     assert len({got.headers["webhook-id"] for got in secure.got}) == 4
     assert json.loads(secure.got[0].body)["timestamp"].endswith("Z")
+
+
+@pytest.fixture
+def shopping(running, make):
+    """`order()`: place an order of 20.00 as a guest; return its path and the header that opens it."""
+    shop, _ = running
+    number = iter(range(1000))
+
+    def order():
+        session = f"cart-{next(number)}"
+        make.cart(session, make.product(price="10.00", stock=5), quantity=2)
+        body = {"expected_total": 20, "email": "ada@example.com", "note": "secret"}
+        placed = shop.request("/api/orders", "POST", body, Session_ID=session, Idempotency_Key=session)
+        assert placed.status == 201, placed.body
+        opened = {"Order_Token": placed.json["data"]["access_token"]}
+        return f"/api/orders/{placed.json['data']['number']}", opened
+
+    return order
+
+
+@pytest.mark.slow
+def test_the_events_of_orders_arrive_by_tls_signed_and_in_order_and_say_nothing_of_the_person(
+    running, secure, shopping
+):
+    shop, root = running
+    topics = [f"order.{what}" for what in ("placed", "paid", "canceled", "refunded", "fulfilled")]
+    added = shop.request("/api/webhooks", "POST", {"url": secure.url, "topics": topics}, **root).json["data"]
+    sent, opened = shopping()
+    canceled, opens = shopping()
+    dropped, _ = shopping()
+    dummy = {"provider": "dummy"}
+
+    for path, body, headers, status in (
+        (f"{sent}/payments", dummy, opened, 201),
+        (f"{canceled}/payments", dummy, opens, 201),
+        (f"{sent}/fulfil", {"tracking": "1Z"}, root, 200),
+        (f"{sent}/refunds", {"amount": 5}, root, 201),
+        (f"{sent}/refunds", {"amount": 15}, root, 201),
+        (f"{canceled}/cancel", None, opens, 200),
+        (f"{dropped}/cancel", None, root, 200),
+    ):
+        answer = shop.request(path, "POST", body, **headers)
+        assert answer.status == status, answer.body
+
+    assert eventually(lambda: len(secure.got) >= 11, 30), shop.log
+    told = verified(secure, added["secret"])
+    of = {path.rpartition("/")[2]: path for path in (sent, canceled, dropped)}
+    states = {path: [] for path in of.values()}
+    for topic, data in told:
+        states[of[data["number"]]].append(
+            (topic, data["status"], data["payment_status"], data["paid"], data["refunded"])
+        )
+    assert states == {
+        sent: [
+            ("order.placed", "placed", "unpaid", 0, 0),
+            ("order.paid", "placed", "paid", 20, 0),
+            ("order.fulfilled", "fulfilled", "paid", 20, 0),
+            ("order.refunded", "fulfilled", "partly_refunded", 20, 5),
+            ("order.refunded", "fulfilled", "refunded", 20, 20),
+        ],
+        canceled: [
+            ("order.placed", "placed", "unpaid", 0, 0),
+            ("order.paid", "placed", "paid", 20, 0),
+            ("order.canceled", "canceled", "refunded", 20, 20),
+            ("order.refunded", "canceled", "refunded", 20, 20),
+        ],
+        dropped: [("order.placed", "placed", "unpaid", 0, 0), ("order.canceled", "canceled", "unpaid", 0, 0)],
+    }
+    assert {frozenset(data) for _, data in told} == {
+        frozenset(("number", "status", "payment_status", "currency", "total", "paid", "refunded", "placed_at"))
+    }
+    assert not any(b"ada" in got.body or b"secret" in got.body for got in secure.got)
+
+
+@pytest.fixture
+def documented(tmp_path, add):
+    """The receiver of docs/webhooks.md, as it stands there: (its webhook, what its database has)."""
+    [program] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "webhooks.md").read_text("utf-8"), re.S)
+    (tmp_path / "receiver.py").write_text(program)
+    port = free_port()
+    webhook = add(f"http://127.0.0.1:{port}/")
+    process = subprocess.Popen(
+        [sys.executable, "receiver.py"],
+        cwd=tmp_path,
+        env={**os.environ, "WEBHOOK_SECRET": webhook["secret"], "PORT": str(port)},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert eventually(lambda: not refuses(port))
+        database = sqlite3.connect(tmp_path / "events.db")
+        yield webhook, lambda: database.execute("SELECT id, type, body FROM events ORDER BY rowid").fetchall()
+        database.close()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_the_receiver_of_the_documentation_takes_each_message_once(client, root, deliver, documented, sql, make):
+    webhook, events = documented
+    first = send_test(client, root, webhook)
+    client.post_json(f"/api/products/{make.product('Lamp')}/stock", {"change": 1}, headers=root)
+    deliver()
+    sql("UPDATE outbox SET state = 'waiting', ended_at = NULL, due_at = CURRENT_TIMESTAMP")  # the answers were lost
+    deliver()
+
+    assert outbox_of(client, root) == [("delivered", 2, None)] * 2
+    assert [(id == first, type) for id, type, _ in events()] == [(True, "webhook.test"), (False, "product.changed")]
+    assert json.loads(events()[1][2])["data"]["name"] == "Lamp"
+
+
+def test_the_receiver_of_the_documentation_refuses_what_has_another_signature(client, root, deliver, documented):
+    webhook, events = documented
+    client.post(f"/api/webhooks/{webhook['id']}/secret", headers=root)
+    send_test(client, root, webhook)
+    deliver()
+
+    assert outbox_of(client, root) == [("waiting", 1, "It answered 400.")]
+    assert events() == []
