@@ -222,6 +222,7 @@ def _take(db: Session, order: Row, payments: list[Row], payment: Row, by: str) -
     amount = payment["amount"]
     if not is_payable(order) or any(row["status"] == CAPTURING for row in others):
         note(db, payment, LATE)
+        settle(db, order, payments)
         db.run("orders/add_history", id=order["id"], what="payment_late", by_whom=by, amount=amount)
         return add_refund(db, order, payment, amount, "late")
     note(db, payment, CAPTURED)

@@ -19,7 +19,7 @@ from core.identity.limits import Limit
 from core.json_text import dump
 from resources.orders_dummy import Dummy
 from resources.orders_manual import Manual
-from resources.orders_paying import NEW, OPEN, SOONEST, advance, advance_refund, let_go, report, settle
+from resources.orders_paying import LATE, NEW, OPEN, SOONEST, advance, advance_refund, let_go, report, settle
 from resources.orders_paying import record as record_outcome
 from resources.orders_providers import (
     CAPTURED,
@@ -126,7 +126,7 @@ def capture_payment(
         if not order or not payment:
             raise NotFound("This order has no such payment.")
         provider = providers.get(payment["provider"])
-        if not provider or not provider.by_hand or payment["status"] == CAPTURED:
+        if not provider or not provider.by_hand or payment["status"] in (CAPTURED, LATE):
             raise OrderState("Only a manual payment can be received, and only once.", order)
         late.append(record_outcome(db, id, Outcome(CAPTURED), "admin"))
         after = db.one("orders/get", number=number)

@@ -58,8 +58,8 @@ class Idempotency:
     """The plugin that honours Idempotency-Key on every POST.
 
     `secret`: SECRET_KEY. `threads`: those of this worker. `add`, `get`, `store`: the statements for the row of a key.
-    A key belongs to the account and the cart that the request is for; of neither, to the address. It stands inside of
-    the transaction.
+    A key belongs to the account, the cart, or the token of the order that the request is for; of none, to the address.
+    So nobody gets an answer by a key alone. It stands inside of the transaction.
     """
 
     name = "idempotency"
@@ -112,10 +112,10 @@ class Idempotency:
         if header is None:
             return None
         key = key_of(header)
-        session_id = arguments.get("session_id")
+        opened_by = [arguments.get("session_id"), arguments.get("order_token")]
         user_id = environ.setdefault(ASKER, environ.get("bodega.user_id"))  # a login sets the latter, and may run again
-        stranger = environ["bodega.address"] if session_id is None and user_id is None else None
-        whose = (user_id, session_id, stranger, environ["PATH_INFO"], key)
+        stranger = environ["bodega.address"] if [user_id, *opened_by] == [None, None, None] else None
+        whose = (user_id, *opened_by, stranger, environ["PATH_INFO"], key)
         upload = hashlib.sha256(arguments.get("upload", b"")).hexdigest()
         body = [arguments.get("body"), arguments.get("problems")]  # the latter are of fields that the former lacks
         fingerprint = self._digest("sent", environ.get("QUERY_STRING", ""), body, upload)
@@ -159,7 +159,7 @@ class Sent(NamedTuple):
     id: bytes  # of the row
     fingerprint: bytes
     cipher: AESGCM
-    stranger: str | None  # the address, of who has neither an account nor a cart
+    stranger: str | None  # the address, of who has no account, cart or order
 
 
 class Once:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import ipaddress
 import json
 import time
 import uuid
@@ -272,6 +273,37 @@ def test_nobody_else_can_pay_or_cancel(paying, placed):
     assert states(look(paying, placed)) == ("placed", "unpaid")
 
 
+def test_a_key_gets_no_answer_about_an_order_without_its_token(paying, placed):
+    number, opened, _ = placed
+    named = key()
+    requests = [("payments", {"provider": "dummy"}), ("cancel", {})]
+
+    def ask(path, body, headers):
+        return paying.post_json(f"/api/orders/{number}/{path}", body, headers={**headers, **named})
+
+    for path, body in requests:
+        assert ask(path, body, opened).status_int in (200, 201)
+        assert ask(path, body, opened).headers["Idempotent-Replayed"] == "true"
+        assert [ask(path, body, headers).status_int for headers in ({}, {"Order-Token": "x" * 22})] == [404, 404]
+
+
+def test_a_key_of_a_guest_holds_from_every_address(client, wired, make):
+    order = place(client, make)
+    shop = wired(dataclasses.replace(SETTINGS, trusted_proxies=(ipaddress.ip_network("10.0.0.1"),)))
+    named = key()
+
+    def begin_from(address):
+        environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": address}
+        headers = {**order[1], **named}
+        body = {"provider": "dummy"}
+        return shop.post_json(f"/api/orders/{order[0]}/payments", body, headers=headers, extra_environ=environ)
+
+    first, again = begin_from("198.51.100.1"), begin_from("198.51.100.2")
+
+    assert first.json == again.json
+    assert again.headers["Idempotent-Replayed"] == "true"
+
+
 # By hand
 
 
@@ -539,6 +571,47 @@ def test_an_order_whose_money_is_being_taken_does_not_expire(paying, placed, dat
     orders_canceling.expire(database, Providers(DUMMY))
 
     assert states(look(paying, placed)) == ("placed", "pending")
+
+
+def test_orders_whose_money_is_being_taken_do_not_hold_up_the_expiry_of_others(
+    paying, make, database, sql, monkeypatch
+):
+    monkeypatch.setattr(orders_canceling, "BATCH", 2)
+    orders = [place(paying, make, f"cart-{n}") for n in range(4)]
+    slow = Slow(capture=Unavailable("down"))
+    for number, *_ in orders[:2]:
+        database.transaction(lambda db, n=number: begun(db, db.one("orders/lock", number=n), slow, "{}"))
+    sql("UPDATE payments SET status = 'capturing'")
+    sql("UPDATE orders SET expires_at = CURRENT_TIMESTAMP - INTERVAL 1 MINUTE")
+    sql("UPDATE orders SET expires_at = CURRENT_TIMESTAMP - INTERVAL 1 HOUR WHERE payment_status = 'pending'")
+
+    more = [orders_canceling.expire(database, Providers(slow)) for _ in range(2)]
+
+    assert [look(paying, order)["status"] for order in orders] == ["placed", "placed", "canceled", "canceled"]
+    assert more[-1] is False  # nor does the chore run without a pause
+
+
+def test_money_that_comes_too_late_leaves_no_payment_under_way(paying, placed, database, begin):
+    slow = Slow(refund=Refunded("done"))
+    payment = begin(slow)
+    paying.post_json(f"/api/orders/{placed[0]}/cancel", {}, headers=placed[1])
+
+    orders_paying.advance(database, Providers(slow), payment)
+
+    order = look(paying, placed)
+    assert [payment["status"] for payment in order["payments"]] == ["late"]
+    assert states(order) == ("canceled", "unpaid")
+
+
+def test_a_transfer_that_came_too_late_is_received_once(paying, placed, keeper, sql):
+    payment = pay(paying, placed, "manual").json["data"]
+    paying.post_json(f"/api/orders/{placed[0]}/cancel", {}, headers=placed[1])
+    address = f"/api/orders/{placed[0]}/payments/{payment['id']}/capture"
+
+    first, again = (paying.post(address, headers=keeper) for _ in range(2))
+
+    assert (first.status_int, again.status_int, again.json["error"]["code"]) == (200, 409, "ORDER_STATE")
+    assert sql("SELECT COUNT(*) AS n FROM audit_entries WHERE action = 'captured'") == [{"n": 1}]
 
 
 @pytest.fixture
