@@ -16,6 +16,7 @@ from resources.orders_paying import (
     add_refund,
     advance,
     advance_refund,
+    do_once,
     is_payable,
     let_go,
     settle,
@@ -65,8 +66,8 @@ def cancel_order(
             record(db, user, [("order", order["id"], "canceled", before, audited(order))])
         return answer(db, order)
 
-    result = database.transaction(lambda db: once(db, cancel))
-    for payments, refunds in after[-1:]:
+    result = do_once(database, once, cancel, after)
+    for payments, refunds in after:
         finish(database, providers, payments, refunds)
     return result
 

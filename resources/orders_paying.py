@@ -21,6 +21,7 @@ from decimal import Decimal
 from typing import Any
 
 from core import outbox
+from core.contract.idempotency import Once
 from core.db.database import Database, Row, Session
 from core.json_text import dump
 from resources.orders_providers import (
@@ -106,6 +107,20 @@ def locked(db: Session, payment_id: int) -> tuple[Row, list[Row]]:
     """Lock the order of a payment; return it (a row of orders/lock), and all its payments."""
     order = db.one("orders/lock", number=db.one("payments/get", id=payment_id)["number"])
     return order, db.many("payments/list", id=order["id"])
+
+
+def do_once(database: Database, once: Once, work: Callable[[Session], Any], left: list[Any]) -> Any:
+    """Do `work(db)` once, in a transaction; return its answer.
+
+    `left`: where it puts what is to be done after that. Nothing is, where another request with this key has done it
+    while this one was being repeated.
+    """
+
+    def attempt(db: Session) -> Any:
+        left.clear()
+        return once(db, work)
+
+    return database.transaction(attempt)
 
 
 def is_payable(order: Row) -> bool:

@@ -19,7 +19,7 @@ from core.identity.limits import Limit
 from core.json_text import dump
 from resources.orders_dummy import Dummy
 from resources.orders_manual import Manual
-from resources.orders_paying import LATE, NEW, OPEN, SOONEST, advance, advance_refund, let_go, report, settle
+from resources.orders_paying import LATE, NEW, OPEN, SOONEST, advance, advance_refund, do_once, let_go, report, settle
 from resources.orders_paying import record as record_outcome
 from resources.orders_providers import (
     CAPTURED,
@@ -133,8 +133,8 @@ def capture_payment(
         record(db, user, [("order", order["id"], "captured", audited(order), audited(after))])
         return answer(db, after)
 
-    result = database.transaction(lambda db: once(db, receive))
-    for refund_id in filter(None, late[-1:]):
+    result = do_once(database, once, receive, late)
+    for refund_id in filter(None, late):
         advance_refund(database, providers, refund_id)
     return result
 

@@ -13,7 +13,7 @@ from core.errors import NotFound, OrderState, ValidationError
 from core.identity.audit import Record
 from core.identity.auth import ADMIN
 from resources.orders_canceling import finish, restock
-from resources.orders_paying import add_refund, settle, tell
+from resources.orders_paying import add_refund, do_once, settle, tell
 from resources.orders_providers import CAPTURED, Providers
 from resources.orders_rules import ORDER, UNKNOWN, answer, audited, require
 
@@ -74,8 +74,8 @@ def refund_order(
         record(db, user, [("order", order["id"], "refunded", before, audited(order))])
         return answer(db, order)
 
-    result = database.transaction(lambda db: once(db, refund))
-    finish(database, providers, [], made[-1:])
+    result = do_once(database, once, refund, made)
+    finish(database, providers, [], made)
     return result
 
 

@@ -15,6 +15,7 @@ from core.app import app
 from core.cli import CommandError
 from core.db.database import Database
 from core.db.drivers import DatabaseError
+from core.db.session import Session
 from resources import orders_canceling, orders_paying
 from resources.orders_dummy import Dummy
 from resources.orders_manual import Manual
@@ -673,6 +674,38 @@ def test_what_came_back_before_does_not_come_back_again_when_the_order_is_cancel
     assert order["history"][-2]["by"] == "admin"
     assert sql("SELECT stock_quantity AS n FROM products") == [{"n": 5}]
     assert [row["amount"] for row in sql("SELECT amount FROM refunds ORDER BY id")] == [5, 15]
+
+
+@pytest.mark.parametrize("what", ["cancel", "refunds", "capture"])
+def test_a_repeated_transaction_that_another_with_its_key_has_overtaken_gets_the_same_answer(
+    paying, placed, keeper, monkeypatch, what
+):
+    number, opened, _ = placed
+    body = {"amount": 1} if what == "refunds" else {}
+    if what == "capture":
+        what = f"payments/{pay(paying, placed, 'manual').json['data']['id']}/capture"
+        paying.post_json(f"/api/orders/{number}/cancel", {}, headers=opened)
+    else:
+        pay(paying, placed)
+    headers, answers, deadlocks = {**keeper, **key()}, [], [DatabaseError[0](1213, "Deadlock")]
+    run = Session.run
+
+    def ask():
+        answers.append(paying.post_json(f"/api/orders/{number}/{what}", body, headers=headers))
+
+    def run_into_a_deadlock(db, name, /, **params):
+        if name == "idempotency_keys/store" and deadlocks:
+            raise deadlocks.pop()
+        return run(db, name, **params)
+
+    monkeypatch.setattr(Session, "run", run_into_a_deadlock)
+    monkeypatch.setattr(time, "sleep", lambda _: answers or ask())  # before it is repeated
+
+    ask()
+
+    first, overtaken = answers
+    assert first.status_int in (200, 201)
+    assert (overtaken.status_int, overtaken.json) == (first.status_int, first.json)
 
 
 def test_an_unpaid_order_has_nothing_to_give_back(paying, placed, keeper):
