@@ -23,7 +23,7 @@ RESTOCKED = Body(
     quantity=described({**fields.COUNT, "min": 1}, "How many pieces come back into the stock.", required=True),
 )
 NEW_REFUND = Body(
-    amount=described({**fields.AMOUNT, "max": 10**20}, "How much goes back to the customer.", required=True),
+    amount=described({**fields.AMOUNT, "max": 10**13}, "How much goes back to the customer.", required=True),
     restock={
         "type": "list",
         "minlength": 0,

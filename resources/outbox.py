@@ -37,7 +37,7 @@ LIST = Query(
     after={
         "type": "integer",
         "min": 1,
-        "max": 2**63 - 1,
+        "max": 10**18 - 1,  # so many digits are read
         "meta": {"description": "The `next` of the page before: the page that follows it.", "example": 1042},
     },
     per_page={

@@ -88,6 +88,8 @@ def failures(route: Route) -> set[type[errors.ApiError]]:
         found.add(errors.MalformedJson)
     if route.method == "POST":
         found |= {errors.IdempotencyKeyReused, errors.InProgress}
+    if route.config.get("requires_key"):
+        found.add(errors.IdempotencyKeyRequired)
     if route.config["auth"] != PUBLIC:
         found.add(errors.AuthenticationRequired)
     if route.config["auth"] in (OWNER, ADMIN):

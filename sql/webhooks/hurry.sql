@@ -4,6 +4,7 @@
 -- params:
 --   id  of the webhook
 -- sample: id=(SELECT MAX(id) FROM webhooks)
+-- allow: temporary table on outbox in MySQL (one row)
 -- plan: ix_outbox_heads, its first row; with ORDER BY id, or without FORCE INDEX, MariaDB sorts all that wait
 UPDATE outbox FORCE INDEX (ix_outbox_heads)
 SET due_at = CURRENT_TIMESTAMP
