@@ -202,7 +202,7 @@ def chores_of(
         readiness,
         [Chore("delivery", delivering.run, every=1, finish=delivering.finish)],
         [
-            Chore("expiry", lambda database: orders_canceling.expire(database, providers), every=2),
+            Chore("expiry", orders_canceling.expire, every=2),
             Chore("payments", lambda database: orders_paying.reconcile(database, providers), every=2),
         ],
         [Chore("purge", lambda database: purge.everything(database, settings), every=3600)],

@@ -63,6 +63,7 @@ class Config:
     payment_providers: tuple[str, ...] = ("manual", "dummy")  # with a database of its own: manual alone
     webhooks_private: bool = False
     storefront_url: str | None = None
+    payment_settings: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, hash=False)  # PAYMENT_…
     cache_ttl: float = 5.0  # seconds that answers are cached; 0: not at all
     cache_size: int = 16 * 1024 * 1024  # bytes of them, for each worker
     count_cache_ttl: float = 5.0  # seconds that counts are cached
@@ -130,6 +131,9 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
         payment_providers=read("PAYMENT_PROVIDERS", ("manual",) if database else ("manual", "dummy"), names),
         webhooks_private=read("WEBHOOKS_PRIVATE", "off", one_of(("on", "off"))) == "on",
         storefront_url=read("STOREFRONT_URL", None, page_url),
+        payment_settings={  # for providers of one's own, each of which knows its own
+            name: text for name, text in values.items() if name.startswith("PAYMENT_") and name != "PAYMENT_PROVIDERS"
+        },
         cache_ttl=read("CACHE_TTL", Config.cache_ttl, seconds(0, 3600)),
         cache_size=read("CACHE_SIZE_MB", Config.cache_size >> 20, whole(1, 4096)) << 20,
         count_cache_ttl=read("COUNT_CACHE_TTL", Config.count_cache_ttl, seconds(0, 3600)),

@@ -1,6 +1,5 @@
 """Canceling orders: by a customer, by an administrator, and by the shop when nobody pays in time."""
 
-import functools
 import json
 from typing import Any
 
@@ -17,6 +16,7 @@ from resources.orders_paying import (
     advance,
     advance_refund,
     do_once,
+    each,
     is_payable,
     let_go,
     settle,
@@ -108,18 +108,18 @@ def finish(database: Database, providers: Providers, payments: list[int], refund
         advance_refund(database, providers, refund)
 
 
-def expire(database: Database, providers: Providers) -> bool:
-    """Cancel the orders that nobody paid in time; return whether there are more."""
+def expire(database: Database) -> bool:
+    """Cancel the orders that nobody paid in time; return whether there are more. `reconcile` tells the providers."""
     over = database.transaction(lambda db: db.many("orders/expired", limit=BATCH))
     for row in over:
-        finish(database, providers, *database.transaction(functools.partial(expired, number=row["number"])))
+        each(lambda number: database.transaction(lambda db: expired(db, number)), row["number"])
     return len(over) == BATCH
 
 
-def expired(db: Session, number: str) -> tuple[list[int], list[int]]:
+def expired(db: Session, number: str) -> None:
     """Cancel an order if it is over, and no money for it is being taken at this moment."""
     order = db.one("orders/lock", number=number)
     capturing = any(payment["status"] == CAPTURING for payment in db.many("payments/list", id=order["id"]))
     if not is_payable(order) or not order["is_over"] or capturing:
-        return [], []
-    return canceled(db, order, "expired", "shop")
+        return
+    canceled(db, order, "expired", "shop")

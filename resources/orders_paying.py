@@ -14,8 +14,10 @@ back.
 """
 
 import functools
+import itertools
 import json
 import logging
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -23,6 +25,7 @@ from typing import Any
 from core import outbox
 from core.contract.idempotency import Once
 from core.db.database import Database, Row, Session
+from core.errors import ServiceUnavailable
 from core.json_text import dump
 from resources.orders_providers import (
     AUTHORIZED,
@@ -50,6 +53,7 @@ AFTER: dict[str, tuple[str, ...]] = {  # what a provider reports → from which 
     CANCELED: (NEW, PENDING, AUTHORIZED, CAPTURING, CANCELING),
 }
 BATCH = 50  # of `reconcile`, before others have their turn
+SPELL = 3  # seconds of `reconcile`, likewise: a provider that does not answer holds nothing else up
 AT_ONCE = 5  # seconds after which `reconcile` makes a call that whoever decided it has not made
 SOONEST, LATEST = 30, 3600  # seconds until a call is made again that was begun
 
@@ -65,7 +69,7 @@ def advance(database: Database, providers: Providers, payment_id: int, only_due:
     while due := database.transaction(functools.partial(_due, payment_id=payment_id, only_due=only_due and not before)):
         call, payment, name = due
         provider = providers.get(name)
-        outcome = _asked(getattr(provider, call), payment) if provider and call != before else None
+        outcome = _asked(providers, getattr(provider, call), payment) if provider and call != before else None
         if outcome is None:  # no answer, or one that leaves things as they were: again at retry_at
             return
         report(database, providers, payment_id, outcome, "provider")
@@ -95,8 +99,8 @@ def record(db: Session, payment_id: int, outcome: Outcome, by: str) -> int | Non
     status: str = outcome.status
     if status in (PENDING, AUTHORIZED):
         status = _next(order, payments, payment, status)
-    action = dump(outcome.next_action).decode() if outcome.next_action and status == PENDING else None
-    note(db, payment, status, next_action=action)
+    action = dump(outcome.next_action).decode() if outcome.next_action else payment["next_action"]
+    note(db, payment, status, next_action=action if status == PENDING else None)
     if status == DECLINED:
         db.run("orders/add_history", id=order["id"], what="payment_declined", by_whom=by, amount=payment["amount"])
     settle(db, order, payments)
@@ -180,20 +184,34 @@ def advance_refund(database: Database, providers: Providers, refund_id: int, onl
         return
     payment = payment_of(row | {"id": row["payment_id"], "amount": row["payment_amount"]})
     refund = Refund(refund_id, row["amount"], row["currency"])
-    outcome = _asked(provider.refund, payment, refund)
+    outcome = _asked(providers, provider.refund, payment, refund)
     if outcome and outcome.status != PENDING:
         database.transaction(lambda db: _record_refund(db, refund_id, outcome))
 
 
 def reconcile(database: Database, providers: Providers) -> bool:
     """Go on with what is due: calls whose process has died, or that got no answer. Return whether there is more."""
+    until = time.monotonic() + SPELL
     payments = database.transaction(lambda db: db.many("payments/due", limit=BATCH))
     refunds = database.transaction(lambda db: db.many("refunds/due", limit=BATCH))
-    for payment in payments:
-        advance(database, providers, payment["id"], only_due=True)
-    for refund in refunds:
-        advance_refund(database, providers, refund["id"], only_due=True)
+    for payment, refund in itertools.zip_longest(payments, refunds):
+        if payment:
+            each(lambda id: advance(database, providers, id, only_due=True), payment["id"])
+        if refund:
+            each(lambda id: advance_refund(database, providers, id, only_due=True), refund["id"])
+        if time.monotonic() > until:
+            return True
     return BATCH in (len(payments), len(refunds))
+
+
+def each(step: Callable[[Any], None], which: Any) -> None:
+    """Do a step of a chore; log what fails. One that always fails must not hold up the others."""
+    try:
+        step(which)
+    except ServiceUnavailable:  # of the database, and so of all
+        raise
+    except Exception:
+        log.exception("%s cannot go on", which)
 
 
 def payment_of(row: Row) -> Payment:
@@ -274,10 +292,11 @@ def _record_refund(db: Session, refund_id: int, outcome: Refunded) -> None:
             settle(db, order, [], refunded=order["refunded"] - row["amount"])
 
 
-def _asked(call: Callable[..., Any], *arguments: Any) -> Any:
+def _asked(providers: Providers, call: Callable[..., Any], *arguments: Any) -> Any:
     """Return what a provider answers; None if it gave no answer."""
     try:
-        return call(*arguments)
+        with providers.turn():
+            return call(*arguments)
     except Unavailable as error:
         log.warning("%s gave no answer: %s", call.__qualname__, error)
     except Exception:  # a bug in a provider is no reason to lose a payment

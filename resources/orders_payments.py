@@ -46,7 +46,7 @@ NEW_PAYMENT = Body(
             "example": "dummy",
         },
     },
-    **{name: dict(rules) for provider in KNOWN for name, rules in provider.fields.items()},
+    **{name: {**rules, "required": False} for provider in KNOWN for name, rules in provider.fields.items()},
 )
 NO_ANSWER = "The payment provider does not answer. Send the same request again: nothing is paid twice."
 REPORT = Upload("application/json", 64 * 1024, '{"reference": "dummy-1", "status": "captured"}')
@@ -174,12 +174,14 @@ def receive_webhook(name: str, upload: bytes, *, database: Database, once: Once,
 
 
 def wanted(providers: Providers, name: str, fields: Row) -> PaymentProvider:
-    """Return the provider of this name; raise ValidationError for one that is not there, and for fields of another."""
+    """Return the provider of this name; raise ValidationError for one that is not there, or that lacks its fields."""
     provider = providers.get(name)
     if provider is None:
         raise ValidationError(("provider", f"Must be one of {', '.join(providers.names)}."))
-    if strange := [field for field in fields if field not in provider.fields]:
-        raise ValidationError((strange[0], f"Is not a field of {name}."))
+    problems = [(field, f"Is not a field of {name}.") for field in fields if field not in provider.fields]
+    needed = [field for field, rules in provider.fields.items() if rules.get("required")]
+    if problems := problems + [(field, f"Is required by {name}.") for field in needed if field not in fields]:
+        raise ValidationError(*problems)
     return provider
 
 

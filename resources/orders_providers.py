@@ -6,13 +6,17 @@ came. So a provider takes the shop's id of the payment, or of the refund, as its
 second effect, and its answer is where the payment stands now.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+import re
+import threading
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, ClassVar, Final, Literal, Protocol, Self
+from typing import Any, ClassVar, Final, Literal, Protocol, Self, get_args
 
 from core.cli import CommandError
 from core.config import Config
+from core.json_text import dump
 
 PENDING: Final = "pending"
 AUTHORIZED: Final = "authorized"
@@ -20,6 +24,9 @@ CAPTURED: Final = "captured"
 DECLINED: Final = "declined"
 CANCELED: Final = "canceled"
 Status = Literal["pending", "authorized", "captured", "declined", "canceled"]
+REFERENCE = re.compile(r"[!-~]{1,255}\Z")  # what the database keeps, and finds again
+LONGEST_ACTION = 16 * 1024  # bytes
+PATIENCE = 0.5  # seconds that a request waits for its turn at a provider
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +62,15 @@ class Outcome:
     reference: str | None = None  # of at most 255 characters of ASCII; needed from the first outcome on
     next_action: Mapping[str, Any] | None = None  # JSON for the storefront: {"type": "redirect", "url": …}
 
+    def __post_init__(self) -> None:
+        """Raise ValueError or TypeError for what cannot be stored: inside the call of the provider whose bug it is."""
+        if self.status not in get_args(Status):
+            raise ValueError(f"a payment has no status {self.status!r}")
+        if self.reference is not None and not REFERENCE.match(self.reference):
+            raise ValueError(f"a reference is 1 to 255 characters of ASCII without spaces, not {self.reference!r}")
+        if self.next_action is not None and len(dump(self.next_action)) > LONGEST_ACTION:
+            raise ValueError(f"next_action is longer than {LONGEST_ACTION} bytes")
+
 
 @dataclasses.dataclass(frozen=True)
 class Refunded:
@@ -62,6 +78,13 @@ class Refunded:
 
     status: Literal["done", "pending", "failed"]
     reference: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError, as Outcome does."""
+        if self.status not in ("done", "pending", "failed"):
+            raise ValueError(f"a refund has no status {self.status!r}")
+        if self.reference is not None and not REFERENCE.match(self.reference):
+            raise ValueError(f"a reference is 1 to 255 characters of ASCII without spaces, not {self.reference!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,15 +135,29 @@ class PaymentProvider(Protocol):
 
 
 class Providers:
-    """The providers that PAYMENT_PROVIDERS names, by their names."""
+    """The providers that PAYMENT_PROVIDERS names, by their names.
 
-    def __init__(self, *providers: PaymentProvider) -> None:
+    At most `at_once` calls are under way in a process: where a provider hangs, the other threads go on selling.
+    """
+
+    def __init__(self, *providers: PaymentProvider, at_once: int = 4) -> None:
         self._by_name = {provider.name: provider for provider in providers}
+        self._turns = threading.BoundedSemaphore(at_once)
         self.names = list(self._by_name)
 
     def get(self, name: str) -> PaymentProvider | None:
         """Return a provider, or None."""
         return self._by_name.get(name)
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn to call a provider; raise Unavailable after PATIENCE seconds."""
+        if not self._turns.acquire(timeout=PATIENCE):
+            raise Unavailable("too many calls are under way")
+        try:
+            yield
+        finally:
+            self._turns.release()
 
 
 def enabled(known: tuple[type[PaymentProvider], ...], config: Config) -> Providers:
@@ -128,4 +165,5 @@ def enabled(known: tuple[type[PaymentProvider], ...], config: Config) -> Provide
     classes = {provider.name: provider for provider in known}
     if unknown := [name for name in config.payment_providers if name not in classes]:
         raise CommandError(f"PAYMENT_PROVIDERS names {unknown[0]}; there are {', '.join(classes)}. Correct it.")
-    return Providers(*(classes[name].of(config) for name in config.payment_providers))
+    providers = (classes[name].of(config) for name in config.payment_providers)
+    return Providers(*providers, at_once=max(1, config.threads // 2))

@@ -548,13 +548,12 @@ def test_canceling_restocks_once_and_gives_back_what_was_paid(paying, placed, sq
 
 def test_an_order_that_nobody_pays_expires_once_and_its_pieces_come_back(paying, placed, database, sql):
     pay(paying, placed, outcome="later")
-    providers = Providers(DUMMY)
 
-    orders_canceling.expire(database, providers)
+    orders_canceling.expire(database)
     assert states(look(paying, placed)) == ("placed", "pending")
     sql("UPDATE orders SET expires_at = CURRENT_TIMESTAMP - INTERVAL 1 SECOND")
     for _ in range(2):
-        orders_canceling.expire(database, providers)
+        orders_canceling.expire(database)
 
     order = look(paying, placed)
     assert states(order) == ("canceled", "unpaid")
@@ -569,7 +568,7 @@ def test_an_order_whose_money_is_being_taken_does_not_expire(paying, placed, dat
     sql("UPDATE payments SET status = 'capturing', reference = 'x' WHERE id = %s", [payment])
     sql("UPDATE orders SET expires_at = CURRENT_TIMESTAMP - INTERVAL 1 SECOND")
 
-    orders_canceling.expire(database, Providers(DUMMY))
+    orders_canceling.expire(database)
 
     assert states(look(paying, placed)) == ("placed", "pending")
 
