@@ -1,5 +1,7 @@
 """The shop itself: what a storefront asks for first, to know how to show prices and what it may offer."""
 
+from typing import Any
+
 from core.app import app, bounds_of
 from core.cache import Cached
 from core.contract.shapes import Shape, field
@@ -25,6 +27,11 @@ LIMITS = {  # which bounds of the routes are told, an example, and what they mea
 SHOP = Shape(
     "Shop",
     name=field("string", "What the shop is called.", Shop.name),
+    payment_providers=field(
+        "list",
+        "The ways to pay an order, by the names that `createPayment` takes.",
+        items={"type": "string", "meta": {"description": "The name of a way to pay.", "example": "manual"}},
+    ),
     currency=field("string", "The currency of all prices and totals (ISO 4217). It has two decimals.", Shop.currency),
     features=field(
         "dict",
@@ -42,7 +49,7 @@ SHOP = Shape(
 
 
 @app.get("/api/shop", auth=PUBLIC, cache=MINUTE, returns=SHOP, message="Shop found.")
-def get_shop(shop: Shop) -> Row:
+def get_shop(shop: Shop, providers: Any) -> Row:
     """Say what the shop is called, which currency its prices are in, and what it can do.
 
     A storefront asks once, before it shows anything; the answer may be cached for a minute.
@@ -52,6 +59,7 @@ def get_shop(shop: Shop) -> Row:
     return {
         "name": shop.name,
         "currency": shop.currency,
+        "payment_providers": providers.names,
         "features": {name: (method, rule) in routes for name, (method, rule, _) in FEATURES.items()},
         "limits": {name: bounds[name] for name in LIMITS},
     }

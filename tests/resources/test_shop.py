@@ -104,3 +104,9 @@ def test_the_answer_is_given_from_memory(start, accounts, sql):
 
     assert (first.body, first.headers["Etag"]) == (second.body, second.headers["Etag"])
     assert "Age" in second.headers and second.headers["Cache-Control"] == "public, max-age=60"
+
+
+def test_the_ways_to_pay_are_those_that_are_taken(wired):
+    shop = wired(dataclasses.replace(SETTINGS, payment_providers=("dummy", "manual")))
+
+    assert shop_of(shop)["payment_providers"] == ["dummy", "manual"]
