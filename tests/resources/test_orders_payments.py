@@ -585,7 +585,7 @@ def test_orders_whose_money_is_being_taken_do_not_hold_up_the_expiry_of_others(
     sql("UPDATE orders SET expires_at = CURRENT_TIMESTAMP - INTERVAL 1 MINUTE")
     sql("UPDATE orders SET expires_at = CURRENT_TIMESTAMP - INTERVAL 1 HOUR WHERE payment_status = 'pending'")
 
-    more = [orders_canceling.expire(database, Providers(slow)) for _ in range(2)]
+    more = [orders_canceling.expire(database) for _ in range(2)]
 
     assert [look(paying, order)["status"] for order in orders] == ["placed", "placed", "canceled", "canceled"]
     assert more[-1] is False  # nor does the chore run without a pause

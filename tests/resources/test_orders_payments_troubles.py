@@ -53,18 +53,6 @@ def test_a_report_that_says_nothing_of_the_next_step_leaves_it(paying, placed, s
     assert look(paying, placed)["payments"][0]["next_action"] == {"type": "wait"}
 
 
-def test_money_that_came_too_late_is_received_by_hand_once_only(paying, placed, keeper, sql):
-    begun = pay(paying, placed, "manual").json["data"]
-    paying.post(f"/api/orders/{placed[0]}/cancel", headers=placed[1])
-    address = f"/api/orders/{placed[0]}/payments/{begun['id']}/capture"
-
-    first, again = (paying.post(address, headers=keeper) for _ in range(2))
-
-    assert (first.status_int, again.status_int, again.json["error"]["code"]) == (200, 409, "ORDER_STATE")
-    assert sql("SELECT reason, status FROM refunds") == [{"reason": "late", "status": "succeeded"}]
-    assert sql("SELECT COUNT(*) AS n FROM audit_entries WHERE action = 'captured'") == [{"n": 1}]
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -119,21 +107,6 @@ def test_a_provider_that_takes_its_time_holds_up_the_chores_for_seconds_only(pay
     while orders_paying.reconcile(database, Providers(slow)):
         pass
     assert len(slow.asked) == 5
-
-
-def test_orders_whose_money_is_being_taken_do_not_stand_before_those_that_are_over(
-    paying, make, database, sql, monkeypatch
-):
-    monkeypatch.setattr(orders_canceling, "BATCH", 2)
-    orders = [place(paying, make, f"cart-{number}") for number in range(4)]
-    for order in orders[:3]:
-        pay(paying, order, outcome="later")
-    sql("UPDATE payments SET status = 'capturing'")
-    sql("UPDATE orders SET expires_at = CURRENT_TIMESTAMP - INTERVAL 1 SECOND")
-
-    assert orders_canceling.expire(database) is False
-
-    assert [states(look(paying, order))[0] for order in orders] == ["placed"] * 3 + ["canceled"]
 
 
 def test_an_order_that_cannot_expire_holds_up_no_other(paying, make, database, sql, monkeypatch, caplog):
