@@ -2,7 +2,7 @@
 
 from bottle import response
 
-from core import errors
+from core import errors, outbox
 from core.app import app
 from core.contract.email_address import address_of
 from core.contract.forms import Problem
@@ -15,7 +15,16 @@ from core.identity.limits import Limit
 from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
 from core.shop import Shop
-from resources.users_rules import ACCOUNT, EMAIL, PASSWORD, USERNAME, problems_of
+from resources.users_rules import (
+    ACCOUNT,
+    EMAIL,
+    EMAIL_CHANGED,
+    PASSWORD,
+    PASSWORD_CHANGED,
+    USERNAME,
+    notice,
+    problems_of,
+)
 from resources.users_sessions import CURRENT_PASSWORD, ENDED, guess_of, reauthenticated
 
 TAG = "Accounts"
@@ -109,13 +118,14 @@ def update_account(
     What is not sent stays as it is. A new password or address ends every other login of the account, and voids the
     tokens that were mailed for a new password. Where the login is older than REAUTH_AFTER (15 minutes, unless the shop
     says otherwise), it needs current_password too: the one of whoever is logged in, an administrator's own at another's
-    account.
+    account. The owner is told by mail, at the address that was there before.
     """
     if not body.keys() - {"current_password"}:
         raise errors.ValidationError(("username", "Send at least one of username, email and password."))
     name, password = body.get("username"), body.get("password")
     email = address_of(body["email"]) if "email" in body else None
-    if email == get_account(db, id)["email"]:
+    before = get_account(db, id)
+    if email == before["email"]:
         email = None
     sensitive = password or email
     verified = reauthenticated(db, body, user, passwords=passwords, tokens=tokens, delays=delays) if sensitive else None
@@ -128,6 +138,9 @@ def update_account(
     if sensitive:
         db.run("sessions/end_all", user_id=id, but=user["token"])
         db.run("password_resets/void", user_id=id)
+        told = [(PASSWORD_CHANGED, password), (EMAIL_CHANGED, email)]
+        notices = [notice(mail, before, shop) for mail, changed in told if changed]
+        db.run("outbox/add", messages=outbox.document(*notices))
     audit.note("password_change" if hashed else "account_change", user_id=id, by=user["id"])
     return get_account(db, id)
 

@@ -25,7 +25,7 @@ from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
 from core.json_text import dump
 from core.shop import Shop
-from resources.users_rules import EMAIL, PASSWORD, problems_of
+from resources.users_rules import EMAIL, PASSWORD, PASSWORD_CHANGED, notice, problems_of
 from resources.users_sessions import ENDED, guess_of
 
 TAG = "Accounts"
@@ -125,8 +125,7 @@ def confirm_password_reset(
     db.run("users/update", id=id, username=None, email=None, password_hash=hashed)
     ended = db.run("sessions/end_all", user_id=id, but=None)
     db.run("password_resets/void", user_id=id)
-    told = outbox.mail(account["email"], "password_changed", {"shop": shop.name, "username": account["username"]})
-    db.run("outbox/add", messages=outbox.document(told))
+    db.run("outbox/add", messages=outbox.document(notice(PASSWORD_CHANGED, account, shop)))
     # Whoever reads the account's mail is its owner, as whoever knows its password: what was mistyped from here is
     # forgotten. The delays of the account and of the address stay: they are for guesses of others, and at others.
     for typed in (f"email {account['email']}", f"name {account['username'].lower()}", None):

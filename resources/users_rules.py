@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from core import outbox
 from core.contract.email_address import EMAIL_ISSUE, LONGEST_EMAIL, address_of
 from core.contract.forms import Problem
 from core.contract.shapes import Shape, field
@@ -18,6 +19,7 @@ RESERVED = re.compile(  # names that people take for the shop, or that have a me
     r"|webmaster|www)_*\Z",
     re.I,
 )
+PASSWORD_CHANGED, EMAIL_CHANGED = "password_changed", "email_changed"  # mails to the owner
 UNACCEPTABLE = (
     "Must be 8 to 128 characters, with an upper-case letter, a lower-case letter and a digit, none of the commonest "
     "passwords, and without your name, the first part of your e-mail address or the shop's name."
@@ -89,6 +91,14 @@ def problems_of(db: Session, body: Row, shop: Shop, present: Row | None = None) 
     taken = {row["field"] for row in db.many("users/taken", id=before["id"], username=name, email=email)}
     clashes = [clash for clash in (DuplicateUsername, DuplicateEmail) if clash.field in taken - found.keys()]
     return [*found.items(), *clashes]
+
+
+def notice(mail: str, account: Row, shop: Shop) -> outbox.Message:
+    """Return the mail that tells the owner of an account what was changed (ASVS 6.3.7): PASSWORD_CHANGED, ….
+
+    `account`: as it was, so that it reaches whom the account was taken from.
+    """
+    return outbox.mail(account["email"], mail, {"shop": shop.name, "username": account["username"]})
 
 
 def normal(typed: str) -> str:

@@ -2,7 +2,7 @@
 -- webhook that wants their topic.
 -- used by: POST /api/orders, POST /api/products, PUT and DELETE /api/products/{id}, POST /api/products/{id}/stock,
 --   POST /api/products/import, POST /api/webhooks/{id}/test,
---   POST /api/users/password-reset, POST /api/users/password-reset/confirm
+--   POST /api/users/password-reset, POST /api/users/password-reset/confirm, PUT /api/users/{id}
 -- returns: count
 -- params:
 --   messages  JSON: [[message_id, receiver or null, topic, payload as text], …]; null: the webhooks that want the topic

@@ -401,13 +401,30 @@ def test_an_address_that_was_given_up_before_the_mail_gets_none(client, alice, d
     client.post_json(RESET, {"email": "alice@example.com"})
     client.put_json(f"/api/users/{alice}", {"email": "new@example.com"}, headers=bearer(login(client)))
 
-    assert deliver() == []
+    assert [mail for _, mail, _ in deliver()] == ["email_changed"]
 
 
 def test_the_owner_is_told_by_mail(client, alice, token_of, deliver):
     confirm(client, token_of())
 
     assert deliver()[-1] == ("alice@example.com", "password_changed", {"shop": "Bodega", "username": "alice"})
+
+
+@pytest.mark.parametrize(
+    ("change", "mails"),
+    [
+        ({"password": NEW}, ["password_changed"]),
+        ({"email": "new@example.com"}, ["email_changed"]),
+        ({"email": "new@example.com", "password": NEW, "username": "alicia"}, ["password_changed", "email_changed"]),
+        ({"username": "alicia"}, []),
+        ({"email": "Alice@example.com"}, []),
+    ],
+)
+def test_the_owner_is_told_of_other_changes_too_at_the_address_of_before(client, alice, deliver, change, mails):
+    client.put_json(f"/api/users/{alice}", change, headers=bearer(login(client)))
+
+    values = {"shop": "Bodega", "username": "alice"}
+    assert deliver() == [("alice@example.com", mail, values) for mail in mails]
 
 
 def test_what_was_mistyped_from_here_no_longer_delays_the_owner(wired, sql, deliver):
