@@ -367,6 +367,20 @@ MATRIX = {
     ("DELETE", "/api/categories/{ann}"): (401, 403, 403, 404),
     ("GET", "/api/audit"): (401, 403, 403, 200),
     ("POST", "/api/cart/merge"): (401, 400, 400, 400),
+    ("GET", "/api/orders"): (401, 200, 200, 200),
+    ("GET", "/api/orders/export"): (401, 403, 403, 200),
+    ("POST", "/api/orders/K7Q2M-4XH9P/fulfil"): (401, 403, 403, 404),
+    ("POST", "/api/orders/K7Q2M-4XH9P/refunds"): (401, 403, 403, 415),
+    ("POST", "/api/orders/K7Q2M-4XH9P/payments/{ann}/capture"): (401, 403, 403, 404),
+    ("GET", "/api/outbox"): (401, 403, 403, 200),
+    ("POST", "/api/outbox/{ann}/retry"): (401, 403, 403, 404),
+    ("GET", "/api/webhooks"): (401, 403, 403, 200),
+    ("GET", "/api/webhooks/{ann}"): (401, 403, 403, 404),
+    ("POST", "/api/webhooks"): (401, 403, 403, 415),
+    ("PUT", "/api/webhooks/{ann}"): (401, 403, 403, 400),
+    ("DELETE", "/api/webhooks/{ann}"): (401, 403, 403, 404),
+    ("POST", "/api/webhooks/{ann}/test"): (401, 403, 403, 404),
+    ("POST", "/api/webhooks/{ann}/secret"): (401, 403, 403, 404),
 }
 
 
@@ -387,7 +401,11 @@ def test_who_may_do_what(client, sql, route, who):
 
 
 def test_the_matrix_has_every_route_that_is_not_public(shop):
-    named = {"/me/sessions/<id:id>": "/me/sessions/{anns_login}", "<id:id>": "{ann}"}
+    named = {
+        "/me/sessions/<id:id>": "/me/sessions/{anns_login}",
+        "<id:id>": "{ann}",
+        "<number:order>": "K7Q2M-4XH9P",
+    }
     closed = set()
     for route in (route for route in app.routes if route.config["auth"] != PUBLIC):
         path = route.rule
