@@ -56,7 +56,7 @@ def test_an_unknown_command_suggests_a_near_one(typed):
     status, output, errors = typed("migrat")
 
     assert (status, output) == (2, "")
-    assert errors.startswith("There is no command 'migrat'. Did you mean migrate? There are serve, migrate, ")
+    assert errors.startswith("There is no command 'migrat'. Did you mean migrate? There are serve, chores, migrate, ")
     assert is_one_sentence(errors)
 
 

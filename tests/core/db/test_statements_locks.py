@@ -58,6 +58,14 @@ LOCKED = {
         ),
         ("users", (0,), (WRITE, READ)),
     ),
+    "webhooks/count_before": (
+        lambda db, ids: db.one("webhooks/count_before", id=ids["webhooks"][1]),
+        ("webhooks", (0,), (WRITE,)),
+    ),
+    "webhooks/lock": (
+        lambda db, ids: db.one("webhooks/lock", id=ids["webhooks"][1]),
+        ("webhooks", (1,), (WRITE, READ)),
+    ),
     "users/lock": (lambda db, ids: db.one("users/lock", id=ids["users"][1]), ("users", (1,), (WRITE, READ))),
 }
 
@@ -72,9 +80,10 @@ def rows(sql, make):
         sql("INSERT INTO import_parts (user_id, user_name, document) VALUES (1, 'a', '[]')")
         sql("INSERT INTO users (username, email, password_hash) VALUES (%s, %s, '*')", [f"u{n}", f"u{n}"])
         sql("INSERT INTO known_words (word) VALUES (%s)", [f"w{n}"])
+        sql("INSERT INTO webhooks (url, topics, salt) VALUES (%s, '[]', 's')", [f"https://w{n}.example"])
         make.category(f"c{n}")
         make.order(number=f"AAAAA-0000{n}")
-    tables = ("categories", "import_parts", "known_words", "orders", "products", "users")
+    tables = ("categories", "import_parts", "known_words", "orders", "products", "users", "webhooks")
     keys = {table: KEYS.get(table, "id") for table in tables}
     yield {table: [row[key] for row in sql(f"SELECT {key} FROM {table} ORDER BY {key}")] for table, key in keys.items()}
     sql("DELETE FROM import_parts WHERE id > 1")
