@@ -4,6 +4,7 @@ A statement that would have to wait says NOWAIT and is refused at once, so that 
 """
 
 import contextlib
+from datetime import UTC, datetime
 
 import pytest
 from test_products_csv import take_in
@@ -38,6 +39,12 @@ LOCKED = {
     "orders/lock_cart": (
         lambda db, ids: db.many("orders/lock_cart", session_id="s"),
         ("products", (0, 1), (WRITE, READ)),
+    ),
+    "password_resets/lock_account": (
+        lambda db, ids: db.one(
+            "password_resets/lock_account", email="u1", requested_at=datetime(2037, 1, 1, tzinfo=UTC), ttl=60
+        ),
+        ("users", (1,), (WRITE, READ)),
     ),
     "products/lock": (
         lambda db, ids: db.one("products/lock", id=ids["products"][1]),
