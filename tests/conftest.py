@@ -198,8 +198,9 @@ def start(tmp_path):
 
 @pytest.fixture
 def served(start, accounts, sql):
-    """A real server on the tests' database, two workers of four threads, with empty tables."""
-    return start("--workers", "2", "--threads", "4", DATABASE_URL=as_url(accounts.application))
+    """A real server on the tests' database, two workers of four threads, with empty tables and all ways to pay."""
+    settings = {"DATABASE_URL": as_url(accounts.application), "PAYMENT_PROVIDERS": "manual,dummy"}
+    return start("--workers", "2", "--threads", "4", **settings)
 
 
 @pytest.fixture

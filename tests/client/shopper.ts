@@ -105,6 +105,17 @@ async function visit(baseUrl: string, username: string, password: string): Promi
   console.log(`ordered: ${placed.items.length} line for ${placed.total.toFixed(2)}, ${placed.payment_status}`);
   console.log(`ordered once: ${again.number === placed.number}`);
 
+  const path = { number: placed.number };
+  const declined = await shop.POST("/api/orders/{number}/payments", {
+    params: { path },
+    body: { provider: "dummy", outcome: "decline" },
+  });
+  if (declined.error) console.log(`first try: ${declined.error.error.code}`);
+  const payment = given(await shop.POST("/api/orders/{number}/payments", { params: { path }, body: { provider: "dummy" } }));
+  console.log(`paid: ${payment.amount.toFixed(2)} by ${payment.provider}, ${payment.status}`);
+  const paid = given(await shop.GET("/api/orders/{number}", { params: { path } }));
+  console.log(`what happened: ${paid.history.map(({ what, by }) => `${what} by ${by}`).join(", ")}`);
+
   const late = await shop.POST("/api/orders", { params: { header: { ...keyed.header, "Idempotency-Key": "2" } }, body: order });
   if (late.error) console.log(`again: ${late.error.error.code}`);
   const orders = given(await shop.GET("/api/orders", { params: { query: { status: "placed", from: "2026-01-31" } } }));

@@ -8,7 +8,8 @@ declare const process: { argv: string[] }; // of node; a browser has no need of 
 const [, , basePath = "", username = "", password = ""] = process.argv;
 let session = "";
 let token = "";
-const shop = new Configuration({ basePath, accessToken: () => token, apiKey: (name) => (name === "Session-ID" ? session : "") });
+let orderToken = "";
+const shop = new Configuration({ basePath, accessToken: () => token, apiKey: (name) => (name === "Session-ID" ? session : orderToken) });
 const [products, cart, orders, accounts] = [new ProductsApi(shop), new CartApi(shop), new OrdersApi(shop), new AccountsApi(shop)];
 
 const { data: page } = await products.listProducts({ sort: "price", perPage: 2 });
@@ -34,6 +35,9 @@ await cart.addCartItem({ addCartItemBody: { productId: product.id, quantity: 1 }
 const placeOrderBody = { expectedTotal: product.price, email: `${username}@example.com` };
 const { data: placed } = await orders.placeOrder({ sessionID: session, idempotencyKey: `order-${Date.now()}`, placeOrderBody });
 console.log(`ordered: ${placed.total.toFixed(2)} ${placed.paymentStatus}`);
+orderToken = placed.accessToken ?? "";
+const { data: paid } = await orders.createPayment({ number: placed.number, createPaymentBody: { provider: "dummy" } });
+console.log(`paid: ${paid.amount.toFixed(2)} ${paid.status}`);
 
 const forms: LoginBody[] = [{ username, password }, { email: `${username}@example.com`, password }];
 for (const loginBody of forms) {

@@ -1,6 +1,6 @@
 // A visit by the functions that orval makes of the API document: node built/orval.js http://127.0.0.1:8080 alice Blue-Door-42
 
-import { addCartItem, createCart, getOwnAccount, getProduct, listOrders, listProducts, login, logout, placeOrder, removeCartItem } from "./generated/orval.js";
+import { addCartItem, createCart, createPayment, getOwnAccount, getProduct, listOrders, listProducts, login, logout, placeOrder, removeCartItem } from "./generated/orval.js";
 
 declare const process: { argv: string[] }; // of node; a browser has no need of it
 
@@ -37,6 +37,10 @@ const order = { expected_total: first.price, email: `${username}@example.com` };
 const placed = await placeOrder(order, { ...headers, "Idempotency-Key": `order-${Date.now()}` });
 if (placed.status !== 201) throw new Error(`it answered ${placed.status}`);
 console.log(`ordered: ${placed.data.data.total.toFixed(2)} ${placed.data.data.payment_status}`);
+const guest = { "Order-Token": placed.data.data.access_token ?? "" };
+const paid = await createPayment(placed.data.data.number, { provider: "dummy" }, guest);
+if (paid.status !== 201) throw new Error(`it answered ${paid.status}`);
+console.log(`paid: ${paid.data.data.amount.toFixed(2)} ${paid.data.data.status}`);
 
 for (const who of [{ username, password }, { email: `${username}@example.com`, password }]) {
   const session = await login(who);

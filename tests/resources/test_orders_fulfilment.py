@@ -127,3 +127,33 @@ def test_of_many_at_once_one_fulfils_and_the_others_are_too_late(boss, paid, sql
     assert sql("SELECT tracking FROM orders") == [{"tracking": won["tracking"]}]
     for table in ("order_history", "audit_entries"):
         assert len(sql(f"SELECT id FROM {table}")) == 1
+
+
+def test_of_fulfilling_and_canceling_at_once_one_happens_and_the_other_is_too_late(boss, make, sql):
+    """Thirty paid orders, each fulfilled and canceled twice at the same moment."""
+    real, headers = boss
+    tea = make.product(price="10.00", stock=0)
+    orders = [make.order((tea, 2, "10.00"), number=f"{n:05}-AAAAA", payment_status="paid") for n in range(30)]
+    for id in orders:
+        payment = "(order_id, provider, reference, status, amount, currency)"
+        sql(f"INSERT INTO payments {payment} VALUES (%s, 'dummy', %s, 'captured', 20, 'EUR')", [id, f"dummy-{id}"])
+
+    def ask(n, action):
+        return real.request(f"/api/orders/{n:05}-AAAAA/{action}", "POST", **headers).status
+
+    answers = at_once([lambda n=n, a=a: ask(n, a) for n in range(30) for a in ("fulfil", "cancel", "cancel")])
+
+    for n, id in enumerate(orders):
+        fulfilled, *canceled = answers[3 * n : 3 * n + 3]
+        assert sorted([fulfilled, *canceled]) == [200, 409, 409]
+        [row] = sql("SELECT status, payment_status, refunded FROM orders WHERE id = %s", [id])
+        history = [row["what"] for row in sql("SELECT what FROM order_history WHERE order_id = %s ORDER BY id", [id])]
+        refunds = sql("SELECT amount, status FROM refunds WHERE order_id = %s", [id])
+        if fulfilled == 200:
+            assert (row["status"], row["payment_status"], row["refunded"]) == ("fulfilled", "paid", 0)
+            assert (history, len(refunds)) == (["fulfilled"], 0)
+        else:
+            assert (row["status"], row["payment_status"], row["refunded"]) == ("canceled", "refunded", 20)
+            assert (history, [refund["amount"] for refund in refunds]) == (["canceled", "refunded"], [20])
+    canceled = sum(answer == 200 for answer in answers) - sum(answers[n] == 200 for n in range(0, 90, 3))
+    assert sql("SELECT stock_quantity FROM products") == [{"stock_quantity": 2 * canceled}]

@@ -51,6 +51,7 @@ def require_a_visit(folder, name, served, make):
         "available: 3",
         "left in the cart: 0",
         "ordered: 19.90 unpaid",
+        "paid: 19.90 captured",
         "my orders: 0",
         "alice: 1 ended",
         "my orders: 0",

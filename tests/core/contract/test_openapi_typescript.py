@@ -95,8 +95,11 @@ def test_the_compiled_sample_shops_and_logs_in(project, served, make):
         "logged in: alice <alice@example.com>, customer",
         "ordered: 1 line for 59.70, unpaid",
         "ordered once: true",
+        "first try: PAYMENT_DECLINED",
+        "paid: 59.70 by dummy, captured",
+        "what happened: placed by customer, payment_declined by provider, paid by provider",
         "again: CART_EMPTY",
-        "my orders: 59.70 unpaid",
+        "my orders: 59.70 paid",
     ]
 
 
