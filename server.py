@@ -56,13 +56,15 @@ from core.identity.counters import Counters, HostMemory
 from core.identity.limits import Limits
 from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
+from core.mails import Mails
 from core.outbox import Channel
 from core.serving.chores import Chore, Chores
 from core.serving.cors import Cors
 from core.serving.middleware import Middleware
-from resources import cart_lines, orders_canceling, orders_paying, orders_providers, outbox_delivery
+from resources import cart_lines, orders_canceling, orders_paying, orders_providers, outbox_delivery, outbox_mail
 from resources.outbox_webhooks_channel import Webhooks
 from resources.outbox_webhooks_posting import Posting
+from resources.users_password_reset import ResetMails
 
 # Their routes, in the order of the API document: a shopper's.
 # isort: off
@@ -122,7 +124,8 @@ def shop(
         raise CommandError("SECRET_KEY is not set. Make one, and keep it in .env; .env.example says how.")
     needed = before.migrations if before else migrations.files()
     statements = Statements(ROOT / "sql", reload, migrations.tables(needed))
-    require_sound(statements.problems + missing(ROOT / "sql", pages()))
+    mails = Mails()
+    require_sound([*statements.problems, *missing(ROOT / "sql", pages()), *mails.problems])
     readiness = Readiness(url, settings.database_timeout, statements, needed)
     if before:
         readiness.replace(before)
@@ -136,6 +139,10 @@ def shop(
     delays = LoginDelays(counters, settings.rate_limits)
     providers = orders_providers.enabled(orders_payments.KNOWN, settings)
     webhooks = Webhooks(settings.secret_key, Posting(settings.webhooks_private))
+    channels: dict[str, Channel] = {"webhook": webhooks}
+    if send := outbox_mail.way_of(settings):
+        channels["mail"] = mail = outbox_mail.MailChannel(send, mails, settings.mail_from)
+        channels["reset"] = ResetMails(mail, tokens, settings.shop, settings.storefront_url)
 
     app.uninstall(True)
     for plugin in (
@@ -181,7 +188,7 @@ def shop(
         Cors(settings.cors_origins),
         cache.answers,
         readiness,
-        chores_of(settings, database, readiness, providers, {"webhook": webhooks}),
+        chores_of(settings, database, readiness, providers, channels),
     )
 
 

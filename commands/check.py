@@ -1,8 +1,11 @@
-"""Check every SQL file: its header, its statement against the live schema (by PREPARE), its plan, its time."""
+"""Check every SQL file: its header, its statement against the live schema (by PREPARE), its plan, its time.
+
+And the texts of mails: their form and their placeholders.
+"""
 
 import contextlib
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from commands import check_plans, check_times, optimize, seed
@@ -15,8 +18,9 @@ from core.db.drivers import connect
 from core.db.migrations import State
 from core.db.owner import owner_url
 from core.db.session import problem_of
-from core.db.statement import Problem, Statement
+from core.db.statement import Statement
 from core.db.statements import Statements, missing
+from core.mails import Mails
 from core.setup.system import ROOT, pages
 
 HELP = "check every SQL file against the schema; names file and line of what is wrong"
@@ -39,7 +43,7 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     """Print what is wrong, a line each; exit status 1 if anything is, 2 if there are too few rows for plans."""
     statements = Statements(ROOT / "sql", tables=migrations.tables(migrations.files()))
-    problems = statements.problems + missing(ROOT / "sql", pages(ROOT))
+    problems: list[Exception] = [*statements.problems, *missing(ROOT / "sql", pages(ROOT)), *Mails().problems]
     with owner_url(config) as url:
         state = migrations.Migrator(url, tell).state()
         with contextlib.closing(connect(url, 10, STATEMENT_TIMEOUT)) as connection, connection.cursor() as cursor:
@@ -60,7 +64,7 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     return status
 
 
-def _say_result(problems: list[Problem], state: State, statements: Statements, url: DatabaseUrl) -> None:
+def _say_result(problems: list[Exception], state: State, statements: Statements, url: DatabaseUrl) -> None:
     for problem in problems:
         say(str(problem))
     if state.problem or state.pending:
@@ -69,7 +73,7 @@ def _say_result(problems: list[Problem], state: State, statements: Statements, u
     say(f"{checked} statements checked against {url.place}: {_verdict(problems)}")
 
 
-def _verdict(problems: list[Problem]) -> str:
+def _verdict(problems: Sequence[Exception]) -> str:
     return f"{len(problems)} wrong." if problems else "all right."
 
 

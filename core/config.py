@@ -11,15 +11,17 @@ import os
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from email.headerregistry import Address
 from typing import Any
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from core import database_url
+from core import database_url, smtp_url
 from core.cli import CommandError
 from core.database_url import DatabaseUrl
 from core.shop import Shop, currency_of, name_of
+from core.smtp_url import SmtpUrl
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -50,6 +52,8 @@ class Config:
     workers: int = 1
     threads: int = 8
     chores: bool = True
+    smtp: SmtpUrl | None = None
+    mail_from: Address = dataclasses.field(default_factory=lambda: Address(addr_spec="shop@localhost"))
     log_level: str = "info"
     data_dir: pathlib.Path = ROOT / ".data"
     shop: Shop = dataclasses.field(default_factory=Shop)
@@ -106,6 +110,10 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
             f"WORKERS × THREADS is {workers} × {threads}, and each thread has a database connection of its own{more}: "
             f"more than the {connections} that DATABASE_CONNECTIONS allows. Lower the one or raise the other."
         )
+    smtp = read("SMTP_URL", None, smtp_url.parse)
+    mail_from = read("MAIL_FROM", None, smtp_url.sender)
+    if smtp and not mail_from:
+        raise Malformed("MAIL_FROM is not set, and SMTP_URL is: in whose name do mails leave? shop@example.com, say.")
     return Config(
         old_names=tuple(dict.fromkeys(old_names)),
         database=database,
@@ -118,6 +126,8 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
         workers=workers,
         threads=threads,
         chores=chores,
+        smtp=smtp,
+        mail_from=mail_from or Address(addr_spec="shop@localhost"),
         shop=Shop(read("SHOP_NAME", Shop.name, name_of), read("CURRENCY", Shop.currency, currency_of)),
         log_level=read("LOG_LEVEL", Config.log_level, one_of(LOG_LEVELS)),
         bcrypt_cost=read("BCRYPT_COST", Config.bcrypt_cost, whole(4, 16)),

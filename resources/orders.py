@@ -18,6 +18,7 @@ from core.db.database import Row, Session
 from core.errors import AuthenticationRequired, CartChanged, CartEmpty, Conflict, Forbidden, ValidationError
 from core.identity.auth import INVALID_TOKEN, PUBLIC, Tokens
 from core.identity.limits import Limit
+from core.mails import declare
 from core.shop import Shop
 from resources.orders_rules import (
     ADDRESS,
@@ -87,6 +88,7 @@ NEW_ORDER = Body(
         },
     },
 )
+CONFIRMATION = declare("order_placed", "shop", "number", "lines", "total", "currency", "expires_at")
 CLASHES = {"uq_orders_number": Conflict, "fk_orders_user": AuthenticationRequired}  # the first: another one is drawn
 
 
@@ -227,4 +229,4 @@ def confirmation(order: Row, lines: list[Row], shop: Shop) -> outbox.Message:
         "currency": order["currency"],
         "expires_at": f"{order['expires_at']:%Y-%m-%d %H:%M}",
     }
-    return outbox.mail(order["email"], "order_placed", values)
+    return outbox.mail(order["email"], CONFIRMATION, values)

@@ -24,6 +24,7 @@ from core.identity.limits import Limit
 from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
 from core.json_text import dump
+from core.mails import declare
 from core.shop import Shop
 from resources.users_rules import EMAIL, PASSWORD, PASSWORD_CHANGED, notice, problems_of
 from resources.users_sessions import ENDED, guess_of
@@ -33,6 +34,8 @@ LIFETIME = 30 * 60  # seconds that a token lasts, from when it is mailed
 MOST_OPEN = 3  # tokens of an account at once, and so mails in LIFETIME: who gets no further one has one that works
 PAGE = "/password-reset#token="  # of the storefront; what stands behind # reaches no server and no log
 KIND = "reset"  # of receivers: these wait in a queue of their own, and a flood of them holds up no other mail
+BY_LINK = declare("password_reset", "shop", "username", "link", "expires_at")
+BY_TOKEN = declare("password_reset_token", "shop", "username", "token", "expires_at")
 INVALID = "Is not valid: it was used, is too old, or is not complete. Ask for a new one."
 
 REQUEST = Body(email=described(EMAIL, "The e-mail address of the account.", required=True))
@@ -165,7 +168,7 @@ class ResetMails:
         row = {"message_id": delivery.message_id, "user_id": account["id"], "token_hash": token_hash}
         if not db.run("password_resets/add", **row, ttl=LIFETIME, most=MOST_OPEN):
             return None
-        template = "password_reset" if self._storefront else "password_reset_token"
+        template = BY_LINK if self._storefront else BY_TOKEN
         values: dict[str, Any] = {"shop": self._shop.name, "username": account["username"]}
         values |= {"link": f"{self._storefront}{PAGE}{token}"} if self._storefront else {"token": token}
         values["expires_at"] = f"{account['expires_at']:%Y-%m-%d %H:%M}"

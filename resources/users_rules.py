@@ -10,6 +10,7 @@ from core.contract.shapes import Shape, field
 from core.db.database import Row, Session
 from core.errors import DuplicateEmail, DuplicateUsername
 from core.identity.passwords import LONGEST_PASSWORD, SHORTEST_HINT, is_acceptable
+from core.mails import declare
 from core.shop import Shop
 
 RESERVED = re.compile(  # names that people take for the shop, or that have a meaning for mail (RFC 2142) and programs
@@ -19,7 +20,8 @@ RESERVED = re.compile(  # names that people take for the shop, or that have a me
     r"|webmaster|www)_*\Z",
     re.I,
 )
-PASSWORD_CHANGED, EMAIL_CHANGED = "password_changed", "email_changed"  # mails to the owner
+PASSWORD_CHANGED = declare("password_changed", "shop", "username")  # mails to the owner
+EMAIL_CHANGED = declare("email_changed", "shop", "username")
 UNACCEPTABLE = (
     "Must be 8 to 128 characters, with an upper-case letter, a lower-case letter and a digit, none of the commonest "
     "passwords, and without your name, the first part of your e-mail address or the shop's name."

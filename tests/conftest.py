@@ -183,7 +183,7 @@ def program_copy(tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
     shutil.copy2(ROOT / "server.py", copy)
-    for folder in ("core", "commands", "deploy", "resources", "sql", "migrations"):
+    for folder in ("core", "commands", "deploy", "mails", "resources", "sql", "migrations"):
         shutil.copytree(ROOT / folder, copy / folder)
     (copy / ".env").write_text("")
     return copy

@@ -21,7 +21,7 @@ Check = Callable[[Statement], Problem | None]
 NO_FOLDERS = {"application", "font", "image", "migrations", "multipart", "text"}  # media types, and another folder
 
 
-def require_sound(problems: Iterable[Problem]) -> None:
+def require_sound(problems: Iterable[Exception]) -> None:
     """Raise CommandError with the problems, a line each, if there are any."""
     if lines := [str(problem) for problem in problems]:
         raise CommandError("\n".join(lines) + "\nCorrect them; python3 server.py check looks again.")

@@ -388,7 +388,7 @@ def test_the_example_sets_nothing_by_itself(env_file):
 def test_the_example_shows_the_defaults(env_file, monkeypatch):
     monkeypatch.chdir(ROOT)
     examples = ("database", "secret_key", "workers", "threads", "rate_limit_storage", "trusted_proxies")
-    examples += ("storefront_url",)
+    examples += ("smtp", "mail_from", "storefront_url")
     examples += ("payment_providers",)  # whose default depends on the database
     free = dict.fromkeys(examples)  # these show a form, not a default
 
