@@ -4,7 +4,9 @@ import base64
 import contextlib
 import json
 import os
+import random
 import re
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -13,7 +15,7 @@ import threading
 import time
 
 import pytest
-from helpers import PASSWORD, SECRET, as_url, bearer, eventually, free_port, refuses
+from helpers import PASSWORD, SECRET, as_url, bearer, eventually, forked, free_port, refuses
 from receiver import receiving
 from standardwebhooks import Webhook, WebhookVerificationError
 from test_outbox_webhooks_posting import handler, tls  # noqa: F401 - a fixture
@@ -444,3 +446,51 @@ def test_the_receiver_of_the_documentation_refuses_what_has_another_signature(cl
 
     assert outbox_of(client, root) == [("waiting", 1, "It answered 400.")]
     assert events() == []
+
+
+@pytest.mark.slow
+def test_however_often_what_delivers_is_killed_each_change_arrives_and_in_order(
+    accounts, client, root, add, receiver, sql, make
+):
+    """40 rounds. Repeated is only what an answer was lost of; it has the same webhook-id."""
+    chance = random.Random(seed := random.randrange(10**6))
+    print(f"seed {seed}")
+    webhook = add(receiver.url)
+    product = make.product(stock=0)
+
+    def unreliable(request):
+        time.sleep(chance.random() * 0.02)
+        answer = chance.choice([b"HTTP/1.1 204 OK\r\n\r\n", b"HTTP/1.1 500 No\r\n\r\n", b""])
+        handler(answer)(request)
+
+    def work():
+        database = Database(accounts.application, Statements(ROOT / "sql"), 5.0)
+        channels = {"webhook": Webhooks(SECRET, Posting(private=True, timeout=2))}
+        delivering = Delivering(channels, delay=lambda attempt: 0)
+        while True:
+            delivering.run(database)
+            time.sleep(0.01)
+
+    receiver.answer = unreliable
+    for _ in range(40):
+        child = forked(work)
+        for _ in range(3):
+            client.post_json(f"/api/products/{product}/stock", {"change": 1}, headers=root)
+        time.sleep(chance.random() * 0.4)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        due(sql)  # the lease is over
+    receiver.answer = 204
+    last = forked(work)
+    everything = eventually(lambda: not sql("SELECT id FROM outbox WHERE state = 'waiting' LIMIT 1"), 60)
+    os.kill(last, signal.SIGKILL)
+    os.waitpid(last, 0)
+
+    assert everything, seed
+    told = [(got.headers["webhook-id"], got.event["data"]["stock_quantity"]) for got in receiver.got]
+    first_of_each = list(dict.fromkeys(told))
+    assert [quantity for _, quantity in first_of_each] == list(range(1, 121)), seed
+    assert [quantity for _, quantity in told] == sorted(quantity for _, quantity in told), seed
+    assert len({message_id for message_id, _ in first_of_each}) == 120
+    for got in receiver.got:
+        Webhook(webhook["secret"]).verify(got.body, got.headers)
