@@ -120,7 +120,7 @@ def confirm_password_reset(
     if account is None:  # another request has used it since it was checked
         raise ValidationError(("token", INVALID))
     id = request.environ["bodega.user_id"] = account["id"]  # for the log
-    with passwords.budget():
+    with passwords.budget(stranger=False):  # few have a token, and strangers who log in must not keep them out
         hashed = passwords.hash(body["password"])
     db.one("users/lock", id=id)
     if not db.run("password_resets/use", token_hash=token_hash):

@@ -1,5 +1,6 @@
 """A forgotten password: who asks learns nothing, and a token that was mailed sets a new one, once."""
 
+import contextlib
 import dataclasses
 import hashlib
 import ipaddress
@@ -16,7 +17,9 @@ from test_users import during, events
 from core.db.database import Database
 from core.db.session import Session
 from core.db.statements import Statements
+from core.errors import ServiceUnavailable
 from core.identity.auth import Tokens
+from core.identity.passwords import Passwords
 from core.outbox import Temporary
 from core.setup.system import ROOT
 from resources.outbox_delivery import Delivering
@@ -291,6 +294,28 @@ def test_no_hash_is_made_for_a_token_that_is_wrong(client, alice, monkeypatch):
 
     assert confirm(client, NOBODYS).status_int == 400
     assert made == []
+
+
+def test_logins_of_strangers_do_not_take_the_slot_of_who_has_a_token(client, alice, token_of, monkeypatch):
+    token, budget = token_of(), Passwords.budget
+    occupied = []
+
+    def flooded(passwords, stranger=True):
+        if not occupied:
+            with contextlib.suppress(ServiceUnavailable):
+                while True:
+                    occupied.append(budget(passwords))
+                    occupied[-1].__enter__()
+        return budget(passwords, stranger)
+
+    monkeypatch.setattr(Passwords, "budget", flooded)
+    try:
+        answer = confirm(client, token)
+    finally:
+        for slot in occupied[:-1]:
+            slot.__exit__(None, None, None)
+
+    assert answer.status_int == 200
 
 
 def test_the_password_is_held_to_the_rules_of_registration_and_all_problems_are_told_at_once(client, alice, token_of):
