@@ -141,8 +141,8 @@ def shop(
     webhooks = Webhooks(settings.secret_key, Posting(settings.webhooks_private))
     channels: dict[str, Channel] = {"webhook": webhooks}
     if send := outbox_mail.way_of(settings):
-        channels["mail"] = mail = outbox_mail.MailChannel(send, mails, settings.mail_from)
-        channels["reset"] = ResetMails(mail, tokens, settings.shop, settings.storefront_url)
+        channels["mail"] = outbox_mail.MailChannel(send, mails, settings.mail_from)
+    channels["reset"] = ResetMails(channels.get("mail"), tokens, settings.shop, settings.storefront_url)
 
     app.uninstall(True)
     for plugin in (

@@ -140,7 +140,9 @@ def confirm_password_reset(
 class ResetMails:
     """The outbox's channel for these requests: makes the token of an account, and mails it.
 
-    `mails`: the channel of all mails. `storefront`: its address, for the link; without it the mail has the bare token.
+    `mails`: the channel of all mails; None where none can leave: then requests, which anybody may send, do not pile up
+    in the outbox. `storefront`: its address, for the link; without it the mail has the bare token.
+
     Nothing is sent where there is no such account, where it has MOST_OPEN tokens that can be used, and where the
     request is older than LIFETIME: whoever waited for it has asked again. An attempt that is repeated makes another
     token, and the former one is void.
@@ -148,7 +150,7 @@ class ResetMails:
 
     threads = 2
 
-    def __init__(self, mails: outbox.Channel, tokens: Tokens, shop: Shop, storefront: str | None = None) -> None:
+    def __init__(self, mails: outbox.Channel | None, tokens: Tokens, shop: Shop, storefront: str | None = None) -> None:
         self._mails = mails
         self._tokens = tokens
         self._shop = shop
@@ -156,6 +158,8 @@ class ResetMails:
 
     def prepare(self, db: Session, delivery: outbox.Delivery) -> Callable[[], None] | None:
         """Return what sends the mail; or None where there is none to be sent."""
+        if self._mails is None:
+            raise outbox.Definite("No mail can leave: SMTP_URL is not set.")
         account = db.one(
             "password_resets/lock_account",
             email=delivery.address,

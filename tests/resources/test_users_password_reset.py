@@ -223,6 +223,19 @@ def test_without_the_address_of_a_storefront_the_mail_has_the_bare_token(client,
     assert confirm(client, values["token"]).status_int == 200
 
 
+def test_where_no_mail_can_leave_requests_do_not_pile_up(client, alice, db, sql):
+    tokens = Tokens(SETTINGS.secret_key, SETTINGS.session_ttl, SETTINGS.session_idle)
+    client.post_json(RESET, {"email": "alice@example.com"})
+    chore = Delivering({"reset": ResetMails(None, tokens, SETTINGS.shop)})
+
+    while chore.run(db):
+        pass
+
+    why = {"state": "dead", "error": "No mail can leave: SMTP_URL is not set."}
+    assert sql("SELECT state, error FROM outbox") == [why]
+    assert open_tokens(sql) == 0
+
+
 # The token
 
 
