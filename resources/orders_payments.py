@@ -82,17 +82,20 @@ def create_payment(
 
     The answer says whether the money is there (captured), or what the customer has to do (next_action). A payment that
     is declined is a 402; another one may be begun then. While one is under way, the same request gets that one, and one
-    with other fields takes its place.
+    with other fields takes its place. With an Idempotency-Key the same request gets its payment also when the order is
+    paid by it.
     """
     fields = {name: value for name, value in body.items() if name != "provider"}
-    provider = wanted(providers, body["provider"], fields)
+    provider, sent = wanted(providers, body["provider"], fields), dump(fields).decode()
 
     def begin(db: Session) -> tuple[Any, int | None]:
         if stored := once.answered(db):
             return stored, None
         order = visible(db, number, user, order_token, tokens=tokens, statement="orders/lock")
+        if once.has_key and (won := same(db, order, provider, sent, (CAPTURED,))):
+            return None, won  # it was paid, but the answer was not stored yet, or never was
         require(order, "pay")
-        return None, begun(db, order, provider, dump(fields).decode())
+        return None, begun(db, order, provider, sent)
 
     stored, payment_id = database.transaction(begin)
     if payment_id is None:
@@ -185,17 +188,28 @@ def wanted(providers: Providers, name: str, fields: Row) -> PaymentProvider:
     return provider
 
 
+def same(db: Session, order: Row, provider: PaymentProvider, fields: str, statuses: tuple[str, ...]) -> int | None:
+    """Return the id of a payment of a locked order by this provider, with the same fields, in one of these statuses."""
+    return next(
+        (
+            row["id"]
+            for row in db.many("payments/list", id=order["id"])
+            if row["provider"] == provider.name
+            and row["status"] in statuses
+            and json.loads(row["fields"] or "{}") == json.loads(fields)
+        ),
+        None,
+    )
+
+
 def begun(db: Session, order: Row, provider: PaymentProvider, fields: str) -> int:
     """Add a payment of a locked order, in place of others of this provider that are under way; return its id.
 
     One that is under way with the same fields is taken up again: after a double click, or where no answer came.
     """
-    payments = db.many("payments/list", id=order["id"])
-    same = [row for row in payments if row["provider"] == provider.name and row["status"] in OPEN]
-    for payment in same:
-        if json.loads(payment["fields"]) == json.loads(fields):
-            return payment["id"]
-    let_go(db, same)
+    if (id := same(db, order, provider, fields, OPEN)) is not None:
+        return id
+    let_go(db, [row for row in db.many("payments/list", id=order["id"]) if row["provider"] == provider.name])
     values = {"order_id": order["id"], "amount": order["total"], "currency": order["currency"], "fields": fields}
     id = db.add("payments/add", provider=provider.name, delay=SOONEST, **values)
     expires_at = order["expires_at"]

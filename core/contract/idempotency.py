@@ -173,6 +173,7 @@ class Once:
     def __init__(self, plugin: Idempotency, arguments: dict[str, Any]) -> None:
         self._plugin = plugin
         self._arguments = arguments
+        self.has_key = "HTTP_IDEMPOTENCY_KEY" in request.environ
 
     def __call__(self, db: Session, work: Work) -> Any:
         """Do the work once."""

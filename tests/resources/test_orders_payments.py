@@ -751,3 +751,14 @@ def test_refunds_at_once_are_never_more_than_was_paid(start, accounts, make, sql
 
     assert statuses == [201] * 3 + [400] * 9
     assert sql("SELECT SUM(amount) AS n FROM refunds") == [{"n": 9}]
+
+
+def test_a_request_with_a_key_whose_answer_was_lost_gets_the_payment_that_has_paid(paying, placed, sql):
+    first = pay(paying, placed, headers=key()).json["data"]
+    sql("DELETE FROM idempotency_keys")  # the process died before it stored the answer
+
+    again, other = pay(paying, placed, headers=key()), pay(paying, placed, headers=key(), outcome="pay")
+
+    assert (again.status_int, again.json["data"]) == (201, first)
+    assert other.json["error"]["code"] == "ORDER_STATE"
+    assert len(look(paying, placed)["payments"]) == 1

@@ -199,7 +199,7 @@ def test_a_payment_that_stops_between_any_two_steps_is_completed(paying, make, s
             "SELECT 1 FROM payments JOIN orders AS o ON o.id = order_id WHERE number = %s", [order[0]]
         ):
             again = pay(paying, order, headers=named)
-            assert again.status_int == 201 or again.json["error"]["details"]["payment_status"] == "paid", again.text
+            assert (again.status_int, again.json["data"]["status"]) == (201, "captured"), again.text
         elif not heard:
             settle(database, providers, sql)
 
@@ -484,9 +484,8 @@ def test_after_kill_9_between_any_two_steps_the_money_is_where_the_shop_says(car
         with ThreadPoolExecutor(len(some)) as pool:
             going = [pool.submit(at_once, race.jobs) for race in some if race.jobs]
             time.sleep(dice.uniform(0, 0.15))
-            for worker in workers(shop):
-                os.kill(worker, signal.SIGKILL)
-                killed += 1
+            os.kill(dice.choice(sorted(workers(shop))), signal.SIGKILL)
+            killed += 1
             for one in going:
                 one.result()
     api.slow = 0
@@ -496,4 +495,29 @@ def test_after_kill_9_between_any_two_steps_the_money_is_where_the_shop_says(car
     ends = collections.Counter((row["status"], row["payment_status"]) for row in sql("SELECT * FROM orders"))
     print(f"{len(ran)} orders, {killed} workers killed: {dict(ends)}")
     assert found == [], f"{len(found)}: " + "\n".join(found[:3])
-    assert killed >= rounds
+    assert any(status == "paid" for _, status in ends)
+
+
+def test_the_same_request_many_times_at_once_pays_once_and_is_answered_alike(card_shop, make, sql, api):
+    api.slow = 0.03
+    shop = card_shop()
+    root, user_id = boss_of(shop, sql)
+    tea = make.product(price="10.00", stock=100)
+
+    for turn in range(10):
+        id = make.order((tea, 2, "10.00"), user_id=user_id)
+        [order] = sql("SELECT number FROM orders WHERE id = %s", [id])
+        address, body = f"/api/orders/{order['number']}/payments", {"provider": "card", "card_token": "tok_visa"}
+        named = {**root, "Idempotency_Key": f"key-{turn}"}
+        dice = random.Random(turn)
+
+        def job(address=address, body=body, named=named, pause=None):
+            time.sleep(pause)
+            answer = shop.request(address, "POST", body, **named)
+            return answer.status, answer.body
+
+        jobs = [functools.partial(job, pause=dice.uniform(0, 0.15)) for _ in range(12)]
+        answers = set(at_once(jobs))
+
+        assert [status for status, _ in answers] == [201], answers
+        assert api.net(order["number"]) == (2000, 1)
