@@ -64,7 +64,6 @@ from core.serving.middleware import Middleware
 from resources import cart_lines, orders_canceling, orders_paying, orders_providers, outbox_delivery, outbox_mail
 from resources.outbox_webhooks_channel import Webhooks
 from resources.outbox_webhooks_posting import Posting
-from resources.users_password_reset import ResetMails
 
 # Their routes, in the order of the API document: a shopper's.
 # isort: off
@@ -142,7 +141,9 @@ def shop(
     channels: dict[str, Channel] = {"webhook": webhooks}
     if send := outbox_mail.way_of(settings):
         channels["mail"] = outbox_mail.MailChannel(send, mails, settings.mail_from)
-    channels["reset"] = ResetMails(channels.get("mail"), tokens, settings.shop, settings.storefront_url)
+    channels["reset"] = users_password_reset.ResetMails(
+        channels.get("mail"), tokens, settings.shop, settings.storefront_url
+    )
 
     app.uninstall(True)
     for plugin in (
