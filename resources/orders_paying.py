@@ -69,6 +69,8 @@ def advance(database: Database, providers: Providers, payment_id: int, only_due:
     while due := database.transaction(functools.partial(_due, payment_id=payment_id, only_due=only_due and not before)):
         call, payment, name = due
         provider = providers.get(name)
+        if provider is None:
+            log.error("payment %d waits for %s, which PAYMENT_PROVIDERS does not name any more", payment_id, name)
         outcome = _asked(providers, getattr(provider, call), payment) if provider and call != before else None
         if outcome is None:  # no answer, or one that leaves things as they were: again at retry_at
             return
@@ -179,8 +181,11 @@ def tell(db: Session, topic: str, order: Row) -> None:
 def advance_refund(database: Database, providers: Providers, refund_id: int, only_due: bool = False) -> None:
     """Ask the provider for a refund, and record what it says. `only_due` as in `advance`."""
     row = database.transaction(lambda db: _due_refund(db, refund_id, only_due))
-    provider = row and providers.get(row["provider"])
-    if not row or not provider:
+    if not row:
+        return
+    provider = providers.get(row["provider"])
+    if provider is None:
+        log.error("refund %d waits for %s, which PAYMENT_PROVIDERS does not name any more", refund_id, row["provider"])
         return
     payment = payment_of(row | {"id": row["payment_id"], "amount": row["payment_amount"]})
     refund = Refund(refund_id, row["amount"], row["currency"])

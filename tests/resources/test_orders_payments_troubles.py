@@ -181,3 +181,16 @@ def test_a_refund_that_takes_days_is_asked_for_again_and_given_once(paying, plac
         {"status": "succeeded", "reference": "r-1", "amount": Decimal(5)}
     ]
     assert look(paying, placed)["refunded"] == 5.0
+
+
+def test_what_waits_for_a_provider_that_is_not_enabled_any_more_is_told_and_kept(paying, placed, database, sql, caplog):
+    pay(paying, placed, outcome="later")
+    paying.post(f"/api/orders/{placed[0]}/cancel", headers=placed[1])
+    sql("UPDATE payments SET status = 'canceling', retry_at = CURRENT_TIMESTAMP")
+
+    orders_paying.reconcile(database, Providers())
+    assert "waits for dummy, which PAYMENT_PROVIDERS does not name any more" in caplog.text
+    due(sql)
+    orders_paying.reconcile(database, Providers(DUMMY))
+
+    assert sql("SELECT status FROM payments") == [{"status": "canceled"}]
