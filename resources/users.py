@@ -158,13 +158,14 @@ def delete_account(
 ) -> Row:
     """Delete an account and its logins.
 
-    Its orders stay, without the person: no e-mail address, no shipping address, no note. An old login needs
-    current_password, as at a change; otherwise no body is needed.
+    Its orders stay, without the person: no e-mail address, no shipping address, no note. The mails that it got are
+    forgotten, too. An old login needs current_password, as at a change; otherwise no body is needed.
     """
-    get_account(db, id)
+    email = get_account(db, id)["email"]
     verified = reauthenticated(db, body, user, passwords=passwords, tokens=tokens, delays=delays)
     lock_account(db, id, user, verified)
     db.run("orders/forget", user_id=id)  # an order that is being placed waits for the lock, and then finds no account
+    db.run("outbox/forget", email=email)
     db.run("users/remove", id=id)
     audit.note("account_deletion", user_id=id, by=user["id"])
     return {"deleted": id}

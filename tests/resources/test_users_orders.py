@@ -44,6 +44,25 @@ def test_its_orders_stay_without_the_person(client, make, root, sql):
     ]
 
 
+def test_the_mails_that_the_person_got_are_forgotten_and_nobody_elses(client, make, sql):
+    token, id = with_cart(client, make)
+    for n, (receiver, state) in enumerate(
+        (f"{kind} {name}@example.com", state)
+        for kind in ("mail", "reset")
+        for name in ("ada", "adam")
+        for state in ("delivered", "dead")
+    ):
+        sql(
+            "INSERT INTO outbox (message_id, receiver, topic, payload, state) VALUES (%s, %s, 't', '{}', %s)",
+            [f"m{n}", receiver, state],
+        )
+
+    delete(client, token, id)
+
+    left = sql("SELECT receiver, state FROM outbox ORDER BY id")
+    assert [row["receiver"] for row in left] == ["mail adam@example.com"] * 2 + ["reset adam@example.com"] * 2
+
+
 def test_an_account_that_comes_later_gets_none_of_them(client, make, root):
     token, id = with_cart(client, make)
     number = buy(client, token).json["data"]["number"]
