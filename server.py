@@ -61,9 +61,6 @@ from core.outbox import Channel
 from core.serving.chores import Chore, Chores
 from core.serving.cors import Cors
 from core.serving.middleware import Middleware
-from resources import cart_lines, orders_canceling, orders_paying, orders_providers, outbox_delivery, outbox_mail
-from resources.outbox_webhooks_channel import Webhooks
-from resources.outbox_webhooks_posting import Posting
 
 # Their routes, in the order of the API document: a shopper's.
 # isort: off
@@ -81,6 +78,7 @@ from resources import (  # noqa: F401
     orders,
     orders_lists,
     orders_payments,
+    orders_canceling,
     orders_fulfilment,
     orders_refunds,
     orders_export,
@@ -94,6 +92,11 @@ from resources import (  # noqa: F401
     images,
     docs,
 )
+
+# And what has no routes. Here, as it imports some that have.
+from resources import cart_lines, orders_paying, orders_providers, outbox_delivery, outbox_mail
+from resources.outbox_webhooks_channel import Webhooks
+from resources.outbox_webhooks_posting import Posting
 
 # isort: on
 

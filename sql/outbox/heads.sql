@@ -7,8 +7,8 @@
 --   limit  messages at the most
 -- sample: kind='mail %', limit=100
 -- sample: kind='webhook %', limit=100
--- allow: filesort on heads (the receivers that have messages waiting)
--- allow: temporary table on heads (the same)
+-- allow: filesort on derived (the receivers that have messages waiting)
+-- allow: temporary table on derived (the same)
 -- plan: ix_outbox_heads, one step for each receiver that has messages waiting, however many those are
 SELECT o.id, o.receiver
 FROM (

@@ -6,7 +6,7 @@
 --   email         in lower case
 --   requested_at  when it was asked for
 --   ttl           seconds that a token lasts
--- sample: email=(SELECT COALESCE(MAX(email), 'none') FROM users), requested_at='2026-01-31 12:00:00', ttl=1800
+-- sample: email=(SELECT COALESCE(MAX(email), 'none') FROM users), requested_at=(SELECT CURRENT_TIMESTAMP), ttl=1800
 -- plan: uq_users_email
 SELECT id, username, email, CURRENT_TIMESTAMP + INTERVAL %(ttl)s SECOND AS expires_at
 FROM users

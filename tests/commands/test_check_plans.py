@@ -32,6 +32,21 @@ FILLED = (  # as many accounts, sessions, lines in carts and entries in the audi
        SELECT CONCAT('cart', MOD(id, 2000)), id, NOW() - INTERVAL id * 10 MINUTE FROM products""",
     """INSERT INTO audit_entries (user_id, user_name, entity, entity_id, action)
        SELECT 1, 'alice', IF(MOD(id, 20), 'product', 'category'), id, 'update' FROM products""",
+    """INSERT INTO outbox (message_id, receiver, topic, payload, state, ended_at)
+       SELECT CONCAT('msg_', id), CONCAT(IF(MOD(id, 3), 'mail ', 'webhook '), MOD(id, 700)), 'order.paid', '{}',
+           CASE MOD(id, 20) WHEN 0 THEN 'waiting' WHEN 1 THEN 'dead' ELSE 'delivered' END,
+           IF(MOD(id, 20), NOW() - INTERVAL id * 36 SECOND, NULL)
+       FROM products""",
+    "INSERT INTO webhooks (url, topics, salt) SELECT 'https://a.example', '[]', '' FROM products WHERE id <= 20",
+    """INSERT INTO password_resets (message_id, user_id, token_hash, expires_at)
+       SELECT CONCAT('msg_', id), id, SHA2(id, 256), NOW() + INTERVAL 10000 - id MINUTE FROM users""",
+)
+OF_ORDERS = (
+    "UPDATE payments SET provider = 'dummy', reference = CONCAT('dummy-', id)",
+    """INSERT INTO refunds (order_id, payment_id, reason, status, amount, currency)
+       SELECT order_id, id, 'requested', 'succeeded', 1, currency FROM payments""",
+    "UPDATE refunds SET retry_at = NOW() + INTERVAL id MINUTE, status = 'new' WHERE MOD(id, 100) = 0",
+    "UPDATE payments SET retry_at = NOW() + INTERVAL id MINUTE WHERE MOD(id, 100) = 0",
 )
 
 
@@ -43,8 +58,11 @@ def sized(accounts):
     for statement in FILLED:
         execute(accounts.owner, statement)
     seed.add_orders(accounts.owner, PRODUCTS, "EUR")
+    for statement in OF_ORDERS:
+        execute(accounts.owner, statement)
     execute(
-        accounts.owner, f"ANALYZE TABLE {', '.join(TABLES)}, order_items, order_history, sessions, schema_migrations"
+        accounts.owner,
+        f"ANALYZE TABLE {', '.join(TABLES)}, order_items, order_history, password_resets, sessions, schema_migrations",
     )
     yield accounts
     empty_tables(accounts.owner)
