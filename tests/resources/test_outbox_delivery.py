@@ -8,6 +8,7 @@ import pytest
 from helpers import eventually
 
 from core import outbox
+from core.db import drivers
 from core.db.database import Database
 from core.db.statements import Statements
 from core.outbox import Definite, Temporary
@@ -321,3 +322,27 @@ def test_delays_grow_have_jitter_and_reach_three_days():
     middles = [sum(delay) / len(delay) for delay in delays]
     assert middles[:7] == sorted(middles[:7]) and min(delays[0]) >= 4 and max(delays[-1]) <= 1.2 * 6 * 3600
     assert 2.5 * 86400 < sum(middles) < 3.5 * 86400
+
+
+def test_what_is_due_is_found_in_one_step_for_each_receiver_however_much_waits(accounts, sql):
+    sql(
+        "INSERT INTO outbox (message_id, receiver, topic, payload) "
+        "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 900) "
+        "SELECT CONCAT('msg_', a.i, '_', b.i), CONCAT('wire ', b.i), 'order.paid', '{}' "
+        "FROM n AS a, n AS b WHERE b.i < 4"
+    )
+    heads = Statements(ROOT / "sql").get("outbox/heads").text
+
+    with drivers.connect(accounts.owner, 10) as connection, connection.cursor() as cursor:
+
+        def read():
+            cursor.execute("SHOW SESSION STATUS LIKE 'Handler_read%%'", ())
+            return sum(int(row["Value"]) for row in cursor.fetchall())
+
+        before = read()
+        cursor.execute(heads, {"kind": "wire %", "limit": 100})
+        found = cursor.fetchall()
+        rows_read = read() - before
+
+    assert {row["receiver"] for row in found} == {"wire 1", "wire 2", "wire 3"}
+    assert rows_read < 100  # of 2,700
