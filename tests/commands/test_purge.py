@@ -1,5 +1,6 @@
 """`server.py purge`: what is over goes, what is in use stays."""
 
+import json
 import re
 import threading
 
@@ -174,8 +175,8 @@ def test_words_of_products_that_are_added_meanwhile_stay(db, sql):
 
     def add(part):
         for name in part:
-            ids = sold(db, sql, name)
-            sql("DELETE FROM product_words WHERE product_id = %s AND product_id MOD 3 = 0", ids)
+            ids = [id for id in sold(db, sql, name) if id % 3 == 0]
+            db.transaction(lambda own, ids=ids: own.run("products/remove_words", ids=json.dumps(ids)))
 
     def purge():
         while not over.is_set():
@@ -183,9 +184,11 @@ def test_words_of_products_that_are_added_meanwhile_stay(db, sql):
 
     purger = threading.Thread(target=purge)
     purger.start()
-    at_once([lambda part=names[n::4]: add(part) for n in range(4)])
-    over.set()
-    purger.join()
+    try:
+        at_once([lambda part=names[n::4]: add(part) for n in range(4)])
+    finally:
+        over.set()
+        purger.join()
 
     used = {row["word"] for row in sql("SELECT DISTINCT word FROM product_words")}
     assert used and used <= set(words_in(sql))
