@@ -23,7 +23,8 @@ LEASE = LONGEST_DELIVERY + 30  # seconds
 FIRST_DELAY, LONGEST_DELAY = 5, 6 * 3600  # seconds between two attempts: 5, 20, 80, … and 6 hours at the most
 ATTEMPTS = 18  # they take about three days
 LONGEST_LIFE = timedelta(days=3)  # of what is older, the next failure is the last: the queue of a dead receiver ends
-AT_ONCE = 200  # messages that are looked up at a time
+PAGE = 100  # messages that are looked up at a time
+MOST_PAGES = 50  # in one look, of 50 ms: where 100,000 receivers wait for a mail server, it goes around in 20 seconds
 WAIT = 1.0  # seconds for a delivery to end, before it is looked whether there are others to do
 DRAIN = 4.0  # seconds for deliveries under way when the process ends
 LONGEST_ERROR = 300  # characters, of the column
@@ -45,8 +46,15 @@ class Lane:
     def __init__(self, kind: str, channel: Channel) -> None:
         self.kind = kind
         self.channel = channel
-        self.candidates: list[Row] = []  # of outbox/heads, the last is the next
+        self.start, self.end = f"{kind} ", f"{kind}!"  # its receivers are between these, by their bytes
+        self.position = self.start  # the receiver that the last look has ended with
+        self.candidates: list[Row] = []  # messages that are due, of outbox/heads; the last is the next
         self.busy: set[str] = set()  # receivers that a delivery is under way to
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further delivery may begin."""
+        return len(self.busy) >= self.channel.threads
 
 
 class Delivering:
@@ -80,13 +88,27 @@ class Delivering:
             self._note(database)
 
     def _begin_due(self, database: Database, lane: Lane) -> None:
-        if not lane.candidates and len(lane.busy) < lane.channel.threads:
-            heads = database.transaction(lambda db: db.many("outbox/heads", kind=f"{lane.kind} %", limit=AT_ONCE))
-            lane.candidates = heads[::-1]
-        while lane.candidates and len(lane.busy) < lane.channel.threads:
-            head = lane.candidates.pop()
-            if head["receiver"] not in lane.busy:
-                self._begin(database, lane, head["id"])
+        if not lane.candidates and not lane.is_full:
+            self._look(database, lane)
+        while lane.candidates and not lane.is_full:
+            self._begin(database, lane, lane.candidates.pop()["id"])
+
+    def _look(self, database: Database, lane: Lane) -> None:
+        """Look for messages that are due, from where the last look has ended and once around, until some are found."""
+        began = lane.position
+
+        def page(db: Session) -> list[Row]:
+            return db.many("outbox/heads", after=lane.position, end=lane.end, limit=PAGE)
+
+        for _ in range(MOST_PAGES):
+            rows = database.transaction(page)
+            heads = {row["receiver"]: row for row in reversed(rows)}
+            lane.candidates = [row for row in heads.values() if row["is_due"] and row["receiver"] not in lane.busy]
+            lane.position = rows[-1]["receiver"] if len(rows) == PAGE else lane.start
+            if lane.candidates or lane.position == began == lane.start:
+                return
+            if lane.position == lane.start:
+                began = lane.start
 
     def _begin(self, database: Database, lane: Lane, id: int) -> None:
         """Begin an attempt, unless somebody else has."""

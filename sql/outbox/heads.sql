@@ -1,24 +1,18 @@
--- Which messages may be delivered now to receivers of one kind: of each receiver the oldest that waits, if it is due.
--- Those behind it wait for it, so each receiver gets its messages in order.
+-- Messages that wait, by receivers of one kind, some at a time. The first of each receiver may be delivered if it is due;
+-- those behind it wait for it, so each receiver gets its messages in order. The next look begins behind the last receiver
+-- of this one, however many messages that has.
 -- used by: server.py chores
 -- returns: many
 -- params:
---   kind   as a pattern: mail %
+--   after  the receivers behind this one: at first the kind, 'mail '
+--   end    and before this one: 'mail!'
 --   limit  messages at the most
--- sample: kind='mail %', limit=100
--- sample: kind='webhook %', limit=100
--- allow: filesort on derived (the receivers that have messages waiting)
--- allow: temporary table on derived (the same)
--- plan: ix_outbox_heads, one step for each receiver that has messages waiting, however many those are (with GROUP BY
---       receiver alone MariaDB reads them all: 12,000 took 10 ms instead of 0.4)
-SELECT o.id, o.receiver
-FROM (
-    SELECT MIN(id) AS id
-    FROM outbox
-    WHERE state = 'waiting' AND receiver LIKE %(kind)s
-    GROUP BY state, receiver
-) AS heads
-JOIN outbox AS o ON o.id = heads.id
-WHERE o.due_at <= CURRENT_TIMESTAMP
-ORDER BY o.due_at, o.id
+-- sample: after='mail ', end='mail!', limit=100
+-- sample: after='webhook 1', end='webhook!', limit=100
+-- plan: ix_outbox_heads, in its order, until the limit. GROUP BY receiver reads all that wait: 330 ms where a receiver has
+--   half a million, on MariaDB.
+SELECT id, receiver, due_at <= CURRENT_TIMESTAMP AS is_due
+FROM outbox FORCE INDEX (ix_outbox_heads)
+WHERE state = 'waiting' AND receiver > %(after)s AND receiver < %(end)s
+ORDER BY receiver, id
 LIMIT %(limit)s
