@@ -1,6 +1,7 @@
 """Remove what is over: sessions, password resets, abandoned carts, old keys, delivered messages, unused words.
 
-Safe while the shop serves. The chores do the same every hour.
+And note where the words of products are that came by another way than the shop's. Safe while the shop serves; the
+chores do the same every hour.
 """
 
 import logging
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from commands import optimize
+from commands.seed import fill_zones
 from core.cli import say
 from core.config import Config
 from core.db.database import Database
@@ -34,6 +36,7 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     with owner_url(config) as url:
         database = Database(url, Statements(ROOT / "sql"), 10)
         say(f"{removed(database, config)} removed.")
+        fill_zones(database.transaction)
         if sentence := optimize.due(url):
             say(sentence)
     return 0
@@ -53,6 +56,7 @@ def removed(database: Database, config: Config) -> str:
 def everything(database: Database, config: Config) -> bool:
     """Remove all of it, as a chore; there is no more to do then."""
     log.info(f"Purged: {removed(database, config)}.")
+    fill_zones(database.transaction)
     if sentence := optimize.due(database.url):
         log.warning(sentence)
     return False

@@ -80,7 +80,27 @@ def fill(url: DatabaseUrl, products: int, clear: bool = False) -> None:
         raise CommandError(
             "The catalogue was changed by others again and again. Nothing was changed here; try again later."
         )
+    fill_zones(lambda step: in_transaction(url, step))
     say(f"The catalogue has {products} products in {len(seed_catalogue.KINDS)} categories.")
+
+
+def fill_zones(transaction: Callable[[Callable[[Session], bool]], bool]) -> None:
+    """Add the zones of products that have none yet: of all after a migration or `seed`, and else of few or none.
+
+    `transaction` runs a step in one of its own.
+    """
+
+    def step(db: Session) -> bool:
+        until = db.one("products/lock_zones_until")["product_id"]
+        ids = [row["id"] for row in db.many("products/next_ids", after_id=until, limit=BATCH)]
+        if ids:
+            db.run("products/add_name_zones", ids=orjson.dumps(ids).decode())
+            db.run("products/add_zones", ids=orjson.dumps(ids).decode())
+        db.run("products/note_zones_until", product_id=max(ids, default=until), complete=len(ids) < BATCH)
+        return len(ids) == BATCH
+
+    while transaction(step):
+        pass
 
 
 def add_orders(url: DatabaseUrl, count: int, currency: str) -> None:
@@ -117,8 +137,10 @@ def _fill(db: Session, products: int, clear: bool) -> None:
         db.run("seed/clear_cart_items")
         db.run("seed/clear_words")
         db.run("seed/clear_known_words")
+        db.run("seed/clear_zones")
         db.run("seed/clear_products")
         db.run("seed/clear_categories")
+    db.run("seed/clear_zones_until")
     db.run("seed/add_categories", rows=orjson.dumps(seed_catalogue.categories()).decode())
     rows = seed_catalogue.products(products)
     with (

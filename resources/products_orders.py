@@ -30,14 +30,24 @@ ORDERS = {
     "-name": Order("products/list_name_desc", "name", AFTER_NAME),
 }
 AFTER_RELEVANCE = Key("after_relevance", is_count)
-NONE = Key("", lambda value: value is None)
-FROM_TIME, FROM_ID = Key("from_time", is_moment), Key("from_id", is_count)
+FROM, UNTIL = ("from_time", "from_id"), ("until_time", "until_id")
 # By relevance: the last product seen. If the search reads, its hits are ranked window by window: also the last product
-# before the window (none before the first); without a product seen, the next window begins.
+# before the window (none before the first), and its own last one (none in the last window). Without a product seen, the
+# next window begins.
 RANKED = (AFTER_RELEVANCE, AFTER_TIME, AFTER_ID)
-IN_FIRST_WINDOW = (*RANKED, NONE._replace(parameter="from_time"), NONE._replace(parameter="from_id"))
-IN_WINDOW = (*RANKED, FROM_TIME, FROM_ID)
-NEXT_WINDOW = (*(NONE._replace(parameter=key.parameter) for key in RANKED), FROM_TIME, FROM_ID)
+POSITION = (*(key.parameter for key in RANKED), *FROM, *UNTIL)
+
+
+def _none(*names: str) -> tuple[Key, ...]:
+    return tuple(Key(name, lambda value: value is None) for name in names)
+
+
+def _row(time: str, id: str) -> tuple[Key, ...]:
+    return Key(time, is_moment), Key(id, is_count)
+
+
+IN_WINDOW = [(*RANKED, *start, *end) for start in (_none(*FROM), _row(*FROM)) for end in (_none(*UNTIL), _row(*UNTIL))]
+NEXT_WINDOW = (*_none(*(key.parameter for key in RANKED)), *_row(*FROM), *_none(*UNTIL))
 NOWHERE = dict.fromkeys(("after_id", "after_relevance", "after_time", "after_price", "after_name"))
 
 
@@ -48,8 +58,15 @@ def place_of(query: Row, sort: str) -> Place:
     """
     if sort != RELEVANCE:
         return NOWHERE | pagination.place_of(query, sort, [(ORDERS[sort].after, AFTER_ID)]) | {"reads": False}
-    place = pagination.place_of(query, sort, [RANKED, IN_FIRST_WINDOW, IN_WINDOW, NEXT_WINDOW])
+    place = pagination.place_of(query, sort, [RANKED, *IN_WINDOW, NEXT_WINDOW])
     return NOWHERE | place | {"reads": "from_id" in place}
+
+
+def place_behind(position: tuple[Any, ...], sort: str, place: Place, shown: int) -> Place:
+    """Return where the next page begins: at this position, as a cursor gives it, after so many rows on this page."""
+    names = POSITION if sort == RELEVANCE else (ORDERS[sort].after.parameter, "after_id")
+    at = dict(zip(names, position, strict=True))
+    return place | NOWHERE | at | {"offset": 0, "shown": place["shown"] + shown, "reads": sort == RELEVANCE}
 
 
 def behind(row: Row, order: Order) -> tuple[Any, ...]:

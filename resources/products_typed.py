@@ -28,7 +28,8 @@ class Word(NamedTuple):
     `asked`: for the full-text index in boolean mode; None: it does not have the word. `settled`: whether the index
     decides, or the hits' texts have to be looked at. `short`: whether it is too short for the index. `patterns`: for
     LIKE, see sql/products/read_ids.sql. `stem`: what all patterns have in common, as a pattern. `quick`: the same, and
-    sharper: the one or the other. `apart`: patterns of what the index gives for the word and `patterns` may not have.
+    sharper: the one or the other. `beginnings`, `wholes`: what words of a text begin with, or are, wherever a pattern
+    finds it; written as in word_zones. `given`: the beginning that the index knows, where that is another one.
     """
 
     asked: str | None
@@ -37,7 +38,9 @@ class Word(NamedTuple):
     patterns: tuple[str, ...]
     stem: str
     quick: tuple[str, str | None]
-    apart: tuple[str, ...]
+    beginnings: tuple[str, ...]
+    wholes: tuple[str, ...]
+    given: str | None
 
 
 def words_of(text: str) -> list[str]:
@@ -105,6 +108,7 @@ def _word(word: str, before: str, split: list[tuple[str, str]], shortest: int, l
         + wholes
         + [f"(+{one} +{two}*)" for one, two in split]
     )
+    zoned = tuple(map(_plain, beginnings)), tuple(map(_plain, [*wholes, *(one for one, _ in split)]))
     beginnings += [f"{one} {two}" for one, two in split]
     cuts = sorted({len(one) for one, _ in split if len(one) < len(common)})
     stem = "%".join(_pattern(common[a:b]) for a, b in itertools.pairwise([0, *cuts, len(common)]))
@@ -113,7 +117,6 @@ def _word(word: str, before: str, split: list[tuple[str, str]], shortest: int, l
     for one, two in AS_ONE:
         as_one = as_one.replace(two, one)
     quick = (f"%{stem}%", f"%{as_one}%" if twos else None) if twos < 2 else (f"%{loose}%", None)
-    both = [f"% {_pattern(a)}% {_pattern(b)}%" for pair in split for a, b in (pair, pair[::-1])]
     return Word(
         asked=(f"+({' '.join(asked)})" if asked[1:] else f"+{asked[0]}") if begins else None,
         settled=begins == word and not split,
@@ -121,7 +124,9 @@ def _word(word: str, before: str, split: list[tuple[str, str]], shortest: int, l
         patterns=tuple([f"% {_pattern(form)}%" for form in beginnings] + [f"% {_pattern(form)} %" for form in wholes]),
         stem=f"%{loose}%",
         quick=quick,
-        apart=tuple(([f"% {_pattern(begins)}%"] if begins and begins != word else []) + both),
+        beginnings=zoned[0],
+        wholes=zoned[1],
+        given=_plain(begins) if begins and begins != word else None,
     )
 
 
@@ -140,6 +145,10 @@ def _parts(character: str) -> bool:
 
 
 def _pattern(word: str) -> str:
+    return _plain(word).replace("_", r"\_")  # LIKE takes a bare _ for any character
+
+
+def _plain(word: str) -> str:
     for one, two in AS_TWO:
         word = word.replace(one, two)
-    return word.replace("_", r"\_")  # LIKE takes a bare _ for any character
+    return word

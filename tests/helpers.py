@@ -40,6 +40,7 @@ TABLES = (
     "carts",
     "product_words",
     "known_words",
+    "word_zones",
     "products",
     "categories",
     "users",
@@ -72,6 +73,7 @@ def empty_tables(url):
         for table in TABLES:
             cursor.execute(f"DELETE FROM {table}")
         cursor.execute("DELETE FROM import_parts WHERE id > 1")
+        cursor.execute("UPDATE word_zones_until SET product_id = 0, complete = 0")  # tests add products by SQL
         connection.commit()
 
 

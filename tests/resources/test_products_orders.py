@@ -115,20 +115,25 @@ MOMENT = "2024-02-29 00:00:00"
     ("position", "status"),
     [
         ([1, MOMENT, 7], 200),
-        ([1, MOMENT, 7, None, None], 200),
-        ([1, MOMENT, 7, MOMENT, 5], 200),
-        ([None, None, None, MOMENT, 5], 200),
+        ([1, MOMENT, 7, None, None, None, None], 200),
+        ([1, MOMENT, 7, None, None, MOMENT, 5], 200),
+        ([1, MOMENT, 7, MOMENT, 5, None, None], 200),
+        ([1, MOMENT, 7, MOMENT, 5, MOMENT, 4], 200),
+        ([None, None, None, MOMENT, 5, None, None], 200),
         ([1, "2023-02-29 00:00:00", 7], 400),
-        ([1, MOMENT, 7, None, 5], 400),
-        ([1, MOMENT, 7, MOMENT, None], 400),
+        ([1, MOMENT, 7, None, 5, None, None], 400),
+        ([1, MOMENT, 7, MOMENT, None, None, None], 400),
+        ([1, MOMENT, 7, None, None, MOMENT, None], 400),
+        ([1, MOMENT, 7, MOMENT, 5], 400),
         ([1, MOMENT, 7, MOMENT], 400),
         ([None, None, None], 400),
-        ([None, None, None, None, None], 400),
+        ([None, None, None, None, None, None, None], 400),
+        ([None, None, None, MOMENT, 5, MOMENT, 4], 400),
         ([True, MOMENT, 7], 400),
         ([-1, MOMENT, 7], 400),
     ],
 )
-def test_a_cursor_by_relevance_has_one_of_four_forms(client, make, position, status):
+def test_a_cursor_by_relevance_has_one_of_six_forms(client, make, position, status):
     make.products(2, name="lamp")
     cursor = base64.urlsafe_b64encode(json.dumps(["relevance", 2, 1, *position]).encode()).decode()
 

@@ -1,0 +1,5 @@
+-- Forget where words are, before the catalogue is replaced.
+-- used by: server.py seed
+-- returns: count
+-- allow: full scan (all of them go)
+DELETE FROM word_zones
