@@ -142,7 +142,8 @@ def shop(
     providers = orders_providers.enabled(orders_payments.KNOWN, settings)
     webhooks = Webhooks(settings.secret_key, Posting(settings.webhooks_private))
     channels: dict[str, Channel] = {"webhook": webhooks}
-    if send := outbox_mail.way_of(settings):
+    send = outbox_mail.way_of(settings)  # no := here: an older Python reads this file, to say which one is needed
+    if send:
         channels["mail"] = outbox_mail.MailChannel(send, mails, settings.mail_from)
     channels["reset"] = users_password_reset.ResetMails(
         channels.get("mail"), tokens, settings.shop, settings.storefront_url
