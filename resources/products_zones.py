@@ -22,6 +22,7 @@ COST = 100  # rows: what it costs to look a word up
 MOST = 10_000  # entries of a beginning that are read; one that has more is common
 IDS = 256  # in a zone
 DAYS = 365  # by which TO_DAYS() is ahead of Python's ordinals
+SLACK = 0.01  # of a cent: the server rounds in its own way
 PRICES = 128  # zones of prices from one to its double
 BY_ID, BY_TIME, BY_PRICE, BY_NAME = range(4)  # word_zones.sort
 SORTS = {"created_at": BY_TIME, "price": BY_PRICE, "name": BY_NAME}
@@ -125,9 +126,9 @@ def _price_zone(price: str, backwards: bool) -> int:
 
 
 def _price(zone: int, backwards: bool) -> Decimal:
-    """Return a price in front of the zone, by a cent or two."""
-    cents = math.ceil(2 ** ((zone + 1) / PRICES)) + 1 if backwards else math.floor(2 ** (zone / PRICES)) - 1
-    return Decimal(max(cents, 0)).scaleb(-2)
+    """Return the lowest price that a zone may have; backwards: a cent above the highest."""
+    cents = math.floor(2 ** ((zone + 1) / PRICES) + SLACK) + 1 if backwards else math.ceil(2 ** (zone / PRICES) - SLACK)
+    return Decimal(cents).scaleb(-2)
 
 
 def _next(parts: dict[int, int], zone: int | None, backwards: bool) -> int | None:
