@@ -1,4 +1,4 @@
-"""The unit for systemd: how closed it is, and that the shop does not need what it forbids."""
+"""The units for systemd: how closed they are, and that the shop and its chores do not need what they forbid."""
 
 import re
 import shutil
@@ -7,13 +7,15 @@ import subprocess
 import sys
 
 import pytest
-from helpers import PASSWORD, as_url, both_workers, eventually, workers
+from helpers import PASSWORD, as_url, both_workers, environment, eventually, workers
+from test_outbox_mail import mailbox, served  # noqa: F401
 
-from core import config
+from core import config, outbox
 from core.serving.server import CONNECTIONS
 from core.setup.system import ROOT
 
-UNIT = ROOT / "deploy" / "bodega.service"
+UNIT, CHORES = (ROOT / "deploy" / name for name in ("bodega.service", "bodega-chores.service"))
+UNITS = pytest.mark.parametrize("unit", [UNIT, CHORES], ids=["serve", "chores"])
 LINES = [line.split("=", 1) for line in UNIT.read_text().splitlines() if re.match(r"[A-Z]\w+=", line)]
 
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze (systemd)")
@@ -31,17 +33,19 @@ def analyze(*words):
 
 
 @needs_systemd
-def test_the_unit_is_closed_to_less_than_3_of_10():
-    status, said = analyze("security", "--offline=true", "--no-pager", str(UNIT))
+@UNITS
+def test_the_unit_is_closed_to_less_than_3_of_10(unit):
+    status, said = analyze("security", "--offline=true", "--no-pager", str(unit))
 
     assert status == 0, said
-    assert float(re.search(r"Overall exposure level for bodega\.service: ([0-9.]+)", said)[1]) < 3
+    assert float(re.search(r"Overall exposure level for bodega[a-z-]*\.service: ([0-9.]+)", said)[1]) < 3
 
 
 @needs_systemd
-def test_systemd_understands_every_line_of_the_unit(tmp_path):
-    copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace("/srv/bodega/.venv/bin/python", sys.executable))
+@UNITS
+def test_systemd_understands_every_line_of_the_unit(tmp_path, unit):
+    copy = tmp_path / unit.name
+    copy.write_text(unit.read_text().replace("/srv/bodega/.venv/bin/python", sys.executable))
 
     status, said = analyze("verify", "--man=no", "--recursive-errors=no", str(copy))
 
@@ -62,6 +66,13 @@ def test_the_unit_starts_what_there_is():
     program, script, *options = starts.split()
     assert program == f"{home}/.venv/bin/python" and (ROOT / script).is_file()
     assert {option for option in options if option.startswith("--")} == {"--host", "--port"}
+
+
+def test_the_unit_of_the_chores_starts_them_and_forbids_what_the_other_does():
+    ours, others = (unit.read_text().partition("# Files: it can write")[2] for unit in (CHORES, UNIT))
+
+    assert "ExecStart=/srv/bodega/.venv/bin/python server.py chores\n" in CHORES.read_text()
+    assert ours == others != ""
 
 
 # The filters, as systemd would set them: this machine's first process may be another
@@ -118,12 +129,24 @@ def allowed_calls():
     return allowed | calls_of("@default")
 
 
+def confined():
+    """Return the words that start server.py under the filters."""
+    families = ",".join(settings("RestrictAddressFamilies")[0].split())
+    return [
+        sys.executable,
+        "-c",
+        CONFINED,
+        ",".join(allowed_calls()),
+        families,
+        sys.executable,
+        str(ROOT / "server.py"),
+    ]
+
+
 @pytest.mark.slow
 @needs_systemd
 def test_the_shop_works_under_the_filters_of_the_unit(start, accounts, sql, make):
-    id, families = make.product("Lamp", stock=5), ",".join(settings("RestrictAddressFamilies")[0].split())
-    confined = [sys.executable, "-c", CONFINED, ",".join(allowed_calls()), families]
-    program, url = [*confined, sys.executable, str(ROOT / "server.py")], as_url(accounts.application)
+    id, url, program = make.product("Lamp", stock=5), as_url(accounts.application), confined()
     real = start("--workers", "2", "--threads", "4", program=program, DATABASE_URL=url)
     before = both_workers(real)
     account = {"username": "alice", "email": "a@example.com", "password": PASSWORD}
@@ -140,3 +163,22 @@ def test_the_shop_works_under_the_filters_of_the_unit(start, accounts, sql, make
 
     assert statuses == [200, 201, 201, 200, 200, 200] and replaced, real.log
     assert real.stop(20) == 0 and "level=error" not in real.log, real.log
+
+
+@pytest.mark.slow
+@needs_systemd
+def test_the_chores_mail_an_order_under_the_filters_of_the_unit(tmp_path, accounts, sql, mailbox, served):  # noqa: F811
+    values = dict.fromkeys(("shop", "number", "lines", "total", "currency", "expires_at"), "x")
+    message = outbox.mail("ada@example.com", "order_placed", values)
+    sql("INSERT INTO outbox (message_id, receiver, topic, payload) VALUES (%s, %s, %s, %s)", message)
+    smtp = f"smtp://127.0.0.1:{served()}?tls=off"
+    variables = environment(DATABASE_URL=as_url(accounts.application), SMTP_URL=smtp, MAIL_FROM="shop@example.com")
+    log = tmp_path / "log"
+
+    with log.open("w") as file, subprocess.Popen([*confined(), "chores"], env=variables, stderr=file) as process:
+        mailed = eventually(lambda: mailbox.recipients == ["ada@example.com"], 30)
+        noted = eventually(lambda: sql("SELECT state FROM outbox") == [{"state": "delivered"}])
+        process.terminate()
+
+    assert mailed and noted and process.returncode == 0, log.read_text()
+    assert "level=error" not in log.read_text()

@@ -7,7 +7,7 @@ import threading
 import pytest
 from helpers import as_url, at_once, command, register
 
-from commands.purge import purge_carts, purge_keys, purge_resets, purge_sessions, purge_words
+from commands.purge import purge_carts, purge_keys, purge_messages, purge_resets, purge_sessions, purge_words
 from core.db import drivers
 from core.db.database import Database
 from core.db.statements import Statements
@@ -88,6 +88,23 @@ def test_answers_to_idempotency_keys_go_after_a_day(db, sql):
     assert sql("SELECT COUNT(*) AS n FROM idempotency_keys") == [{"n": 1}]
 
 
+def test_delivered_messages_go_after_a_week_and_dead_letters_after_90_days(db, sql):
+    for state, days in (("delivered", 6), ("delivered", 8), ("dead", 89), ("dead", 91), ("waiting", 999)):
+        ended = "CURRENT_TIMESTAMP" if state != "waiting" else "NULL"
+        sql(
+            "INSERT INTO outbox (message_id, receiver, topic, payload, state, created_at, ended_at) "
+            "VALUES (%s, 'mail a@b.example', 't', '{}', %s, CURRENT_TIMESTAMP - INTERVAL 999 DAY, "
+            f"{ended} - INTERVAL %s DAY)",
+            [f"{state} {days}", state, days],
+        )
+
+    removed = purge_messages(db)
+
+    assert removed == 2
+    left = sql("SELECT message_id FROM outbox ORDER BY id")
+    assert [row["message_id"] for row in left] == ["delivered 6", "dead 89", "waiting 999"]
+
+
 def test_sessions_go_when_over_or_unused(db, client, sql):
     body = {"username": "alice", "email": "a@example.com", "password": "Correct-Horse-7"}
     id = client.post_json("/api/users/register", body).json["data"]["id"]
@@ -122,6 +139,7 @@ def test_the_command_says_how_many(accounts, make, sql):
     [
         ("idempotency_keys/purge", "ix_idempotency_keys_created"),
         ("password_resets/purge", "ix_password_resets_expires"),
+        ("outbox/purge", "ix_outbox_ended"),
         ("sessions/purge_expired", "ix_sessions_expires"),
         ("sessions/purge_idle", "ix_sessions_last_used"),
     ],
@@ -131,7 +149,7 @@ def test_purging_goes_by_index(sql, accounts, statement, key):
     table = re.search(r"DELETE FROM (\w+)", text)[1]
     text = text.replace(f"DELETE FROM {table}", f"SELECT 1 FROM {table} FORCE INDEX ({key})")
 
-    plan = sql(f"EXPLAIN FORMAT=TRADITIONAL {text}", {"age": 5, "idle": 5, "limit": 9})
+    plan = sql(f"EXPLAIN FORMAT=TRADITIONAL {text}", {"age": 5, "idle": 5, "limit": 9, "state": "dead"})
 
     assert plan[0]["key"] == key
     assert "filesort" not in (plan[0]["Extra"] or "")
