@@ -20,8 +20,8 @@ from core.errors import ServiceUnavailable
 from core.outbox import LONGEST_DELIVERY, Channel, Definite, Delivery, Temporary
 
 LEASE = LONGEST_DELIVERY + 30  # seconds
-FIRST_DELAY, LONGEST_DELAY = 5, 6 * 3600  # seconds between two attempts: 5, 20, 80, … and 6 hours at the most
-ATTEMPTS = 18  # they take about three days
+FIRST_DELAY, LONGEST_DELAY = 5, 3600  # seconds between two attempts: 5, 20, 80, … and an hour at the most
+ATTEMPTS = 76  # they take about three days
 LONGEST_LIFE = timedelta(days=3)  # of what is older, the next failure is the last: the queue of a dead receiver ends
 PAGE = 100  # messages that are looked up at a time
 MOST_PAGES = 50  # in one look, of 50 ms: where 100,000 receivers wait for a mail server, it goes around in 20 seconds

@@ -84,7 +84,7 @@ class Supervisor:
         wire: Callable[[Middleware], Middleware],
         database: subprocess.Popen | None = None,
         *,
-        chores: bool = True,
+        chores: bool = False,
     ) -> None:
         self._application = application
         self._sockets = sockets
