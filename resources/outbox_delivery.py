@@ -26,7 +26,7 @@ LONGEST_LIFE = timedelta(days=3)  # of what is older, the next failure is the la
 PAGE = 100  # messages that are looked up at a time
 MOST_PAGES = 50  # in one look, of 50 ms: where 100,000 receivers wait for a mail server, it goes around in 20 seconds
 WAIT = 1.0  # seconds for a delivery to end, before it is looked whether there are others to do
-DRAIN = 4.0  # seconds for deliveries under way when the process ends
+DRAIN = 3.5  # seconds for deliveries under way when the process ends
 LONGEST_ERROR = 300  # characters, of the column
 
 log = logging.getLogger("bodega.outbox")

