@@ -26,6 +26,7 @@ from core.db.database import Session
 from core.mails import Mails
 from core.outbox import Definite, Delivery, Temporary
 from core.smtp_url import SmtpUrl
+from resources.outbox_webhooks_posting import client_tls
 
 TIMEOUT = 15  # seconds for each answer of the mail server
 LONGEST = 45  # seconds for all of a mail
@@ -163,14 +164,12 @@ class Server:
         url = self._url
         name = socket.gethostname() if "." in socket.gethostname() else "[127.0.0.1]"  # getfqdn could ask DNS for long
         if url.tls == "tls":
-            smtp: smtplib.SMTP = _LimitedTls(
-                url.host, url.port, name, timeout=TIMEOUT, context=ssl.create_default_context()
-            )
+            smtp: smtplib.SMTP = _LimitedTls(url.host, url.port, name, timeout=TIMEOUT, context=client_tls())
         else:
             smtp = _Limited(url.host, url.port, name, timeout=TIMEOUT)
         try:
             if url.tls == "starttls":
-                smtp.starttls(context=ssl.create_default_context())  # raises where the server does not offer it
+                smtp.starttls(context=client_tls())  # raises where the server does not offer it
             elif url.tls == "off" and smtp.sock:
                 _require_private(smtp.sock.getpeername()[0])
             if url.user:

@@ -25,6 +25,13 @@ LONGEST_ANSWER = 64 * 1024  # bytes of the body that are read, and thrown away
 MOST_ADDRESSES = 4  # of a name, that are tried
 
 
+def client_tls() -> ssl.SSLContext:
+    """Return what TLS is spoken with: a server proves its name to an authority of this machine, by TLS 1.2 or later."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # some Pythons leave that to the system
+    return context
+
+
 class Posting:
     """What sends. `private`: http and private addresses too. `resolve` works as socket.getaddrinfo does."""
 
@@ -38,7 +45,7 @@ class Posting:
     @functools.cached_property
     def context(self) -> ssl.SSLContext:
         """What TLS trusts: the authorities of this machine (or of SSL_CERT_FILE)."""
-        return ssl.create_default_context()
+        return client_tls()
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         """Return the status of the answer. Raises core.outbox.Temporary where there is none."""

@@ -57,6 +57,7 @@ const reachable = {
 };
 
 // Attributes that Swagger UI leaves out, or has wrong: a field is named by its row, a button by what stands on it.
+const scheme = (element) => element.closest(".auth-container").querySelector("h4 code").textContent;
 const ATTRIBUTES = [
   ["tr[data-param-name] :is(input, select, textarea)", "aria-label", (field) => field.closest("tr").dataset.paramName],
   ["textarea.body-param__text", "aria-label", () => "Request body"],
@@ -67,6 +68,8 @@ const ATTRIBUTES = [
   [".close-modal", "aria-label", () => "Close"],
   [".auth-btn-wrapper button", "aria-label", (button) => button.textContent],
   [".auth-container h6", "aria-level", () => "5"],
+  [".auth-container input[id^=api_key_value]", "id", (field) => `api_key_value_${scheme(field)}`],
+  [".auth-container label[for^=api_key_value]", "for", (label) => `api_key_value_${scheme(label)}`],
   [".live-responses-table .highlight-code > pre", "tabindex", () => "0"],
 ];
 

@@ -412,7 +412,8 @@ def test_a_command_with_another_pymysql_ends_with_that_sentence(program_copy):
     page.write_text(page.read_text().replace(f'TESTED_WITH = "{TESTED_WITH}"', 'TESTED_WITH = "0.0.1"'))
 
     for words in (["migrate", "status"], ["--port", str(free_port())]):
-        done = command(*words, home=program_copy, DATABASE_URL=f"mysql://shop@127.0.0.1:{free_port()}/shop")
+        url, mail = f"mysql://shop@127.0.0.1:{free_port()}/shop", "smtp://127.0.0.1?tls=off"
+        done = command(*words, home=program_copy, DATABASE_URL=url, SMTP_URL=mail, MAIL_FROM="shop@example.com")
 
         assert done.returncode == 1
         assert done.stderr.startswith(f"PyMySQL {TESTED_WITH} is installed, and this version of the shop works with")

@@ -58,6 +58,10 @@ LOCKED = {
         lambda db, ids: db.many("products/lock_known_words", after="w0", limit=1),
         ("known_words", (1,), (WRITE, READ)),
     ),
+    "products/lock_zones_until": (
+        lambda db, ids: db.one("products/lock_zones_until"),
+        ("word_zones_until", (0,), (WRITE, READ)),
+    ),
     "seed/lock_products": (lambda db, ids: db.one("seed/lock_products"), ("products", (0, 1, 2, 3), (WRITE, READ))),
     "sessions/add": (
         lambda db, ids: db.run(
@@ -90,7 +94,16 @@ def rows(sql, make):
         sql("INSERT INTO webhooks (url, topics, salt) VALUES (%s, '[]', 's')", [f"https://w{n}.example"])
         make.category(f"c{n}")
         make.order(number=f"AAAAA-0000{n}")
-    tables = ("categories", "import_parts", "known_words", "orders", "products", "users", "webhooks")
+    tables = (
+        "categories",
+        "import_parts",
+        "known_words",
+        "orders",
+        "products",
+        "users",
+        "webhooks",
+        "word_zones_until",
+    )
     keys = {table: KEYS.get(table, "id") for table in tables}
     yield {table: [row[key] for row in sql(f"SELECT {key} FROM {table} ORDER BY {key}")] for table, key in keys.items()}
     sql("DELETE FROM import_parts WHERE id > 1")

@@ -460,7 +460,7 @@ def test_a_new_worker_that_dies_before_it_serves_leaves_the_old_ones_in_place(tm
     port, log = free_port(), tmp_path / "log"
     process = subprocess.Popen(
         [sys.executable, "-c", DOOMED, str(port)],
-        env=environment(DATABASE_URL=as_url(NOWHERE), PYTHONPATH=str(ROOT)),
+        env=environment(DATABASE_URL=as_url(NOWHERE), PYTHONPATH=str(ROOT), CHORES="off"),
         stdout=log.open("w"),
         stderr=log.open("a"),
     )
