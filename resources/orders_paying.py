@@ -156,12 +156,12 @@ def settle(db: Session, order: Row, payments: list[Row], **changed: Any) -> None
     db.run("orders/update_payment", id=order["id"], **values)
 
 
-def let_go(db: Session, payments: list[Row], but: int | None = None) -> list[int]:
+def let_go(db: Session, payments: list[Row]) -> list[int]:
     """Decide that no money is wanted of open payments any more; return the ids of those whose providers are to be told.
 
     One that is being captured is left: if its money comes, it goes back.
     """
-    going = [row for row in payments if row["status"] in (PENDING, AUTHORIZED) and row["id"] != but]
+    going = [row for row in payments if row["status"] in (PENDING, AUTHORIZED)]
     for payment in going:
         note(db, payment, CANCELING)
     return [row["id"] for row in going]
