@@ -4,8 +4,6 @@ Cells are exactly what is stored, also one like =1+1 that a spreadsheet would ca
 spreadsheet, import the columns as text.
 """
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from bottle import response
 
 from core.app import app
+from core.contract.csv_table import pieces
 from core.contract.validation import Query
 from core.db.database import Database, Row, Session
 from core.identity import audit
@@ -47,14 +46,11 @@ def export_orders(database: Database, query: Row, user: Row) -> Iterator[bytes]:
     wanted = wanted_by(query, user)
     audit.note("orders_export", user_id=user["id"])  # it has the addresses of many people
     response.set_header("Content-Disposition", 'attachment; filename="orders.csv"')
-    return lines_of(database, wanted)
+    return pieces(HEADER, lines_of(database, wanted))
 
 
-def lines_of(database: Database, wanted: Row) -> Iterator[bytes]:
-    """Yield the table in pieces, each read in a transaction of its own: it is sent while it is read."""
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(HEADER)
+def lines_of(database: Database, wanted: Row) -> Iterator[list[list[Any]]]:
+    """Yield the rows of the table in batches, each read in a transaction of its own."""
     last: Row | None = None
 
     def batch(db: Session) -> list[Row]:
@@ -64,11 +60,8 @@ def lines_of(database: Database, wanted: Row) -> Iterator[bytes]:
     while more:
         rows = database.transaction(batch)
         more = len(rows) == BATCH
-        table.writerows(map(cells_of, rows))
         last = rows[-1] if rows else None
-        yield text.getvalue().encode()
-        text.seek(0)
-        text.truncate()
+        yield [cells_of(row) for row in rows]
 
 
 def cells_of(order: Row) -> list[Any]:

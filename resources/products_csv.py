@@ -5,8 +5,6 @@ spreadsheet would calculate: the table is for another shop, a script or a backup
 as text.
 """
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
@@ -15,6 +13,7 @@ from typing import Any
 from bottle import response
 
 from core.app import LARGEST_ID, app
+from core.contract.csv_table import pieces
 from core.contract.idempotency import Once
 from core.contract.shapes import Shape, field
 from core.contract.validation import Query, Upload
@@ -114,14 +113,11 @@ def export_products(database: Database) -> Iterator[bytes]:
     end of the body (the last chunk is missing), so that half a table is no whole one.
     """
     response.set_header("Content-Disposition", 'attachment; filename="products.csv"')
-    return lines_of(database)
+    return pieces(EXPORTED, lines_of(database))
 
 
-def lines_of(database: Database) -> Iterator[bytes]:
-    """Yield the table in pieces, each read in a transaction of its own: it is sent while it is read."""
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(EXPORTED)
+def lines_of(database: Database) -> Iterator[list[list[Any]]]:
+    """Yield the rows of the table in batches, each read in a transaction of its own."""
     last, more = 0, True
 
     def batch(db: Session) -> list[Row]:
@@ -132,11 +128,8 @@ def lines_of(database: Database) -> Iterator[bytes]:
         more = bool(rows)
         for row in rows:
             row["is_active"] = "true" if row["is_active"] else "false"
-            table.writerow([row[name] for name in EXPORTED])
             last = row["id"]
-        yield text.getvalue().encode()
-        text.seek(0)
-        text.truncate()
+        yield [[row[name] for name in EXPORTED] for row in rows]
 
 
 def find_categories(db: Session, rows: Rows, problems: Problems) -> None:
