@@ -1,4 +1,4 @@
-"""Do the chores of the shop: deliver mails and webhooks, and purge.
+"""Do the chores of the shop: deliver mails and webhooks, let orders expire, go on with payments, and purge.
 
 `serve` has a process of its own for them; this command is for a shop that is served with CHORES=off. Of several, on
 whatever hosts, one works and the others wait.

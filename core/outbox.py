@@ -6,6 +6,8 @@ other: `db.run("outbox/add", messages=document(event("order.paid", {…}), mail(
 A row is delivered by the Channel of its receiver's kind, the first word of "mail ada@example.com" and "webhook 7".
 """
 
+import base64
+import hmac
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -80,6 +82,12 @@ def mail(to: str, template: str, values: dict[str, Any], kind: str = "mail") -> 
 def document(*messages: Message) -> str:
     """Return messages in the form that the statement takes: JSON, in the order in which each receiver gets them."""
     return dump(messages).decode()
+
+
+def signature(secret: bytes, message_id: str, timestamp: str, body: bytes) -> str:
+    """Return the signature of a webhook as Standard Webhooks has it: v1, and HMAC-SHA-256 in base64."""
+    digest = hmac.digest(secret, b".".join([message_id.encode(), timestamp.encode(), body]), "sha256")
+    return "v1," + base64.b64encode(digest).decode()
 
 
 def _message_id() -> str:

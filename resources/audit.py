@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 from core.app import LARGEST_ID, app
-from core.contract.pagination import NUMBERS, numbers_of
+from core.contract.pagination import NUMBERS, numbers_of, page_size
 from core.contract.shapes import Shape, field
 from core.contract.validation import Query
 from core.db.database import Row, Session
@@ -35,13 +35,7 @@ LIST = Query(
         },
     },
     page={"type": "integer", "min": 1, "default": 1, "meta": {"description": "Which page; the first one is 1."}},
-    per_page={
-        "type": "integer",
-        "min": 1,
-        "max": 100,
-        "default": 20,
-        "meta": {"description": "How many entries are on a page."},
-    },
+    per_page=page_size("entries"),
 )
 STATE = Shape(  # of a product; of a category name and description; of an order what stands last, and no person
     "AuditState",

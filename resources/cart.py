@@ -10,13 +10,14 @@ import secrets
 from bottle import request
 
 from core.app import add_filter, app, existing_id
+from core.contract.fields import SESSION_ID
 from core.contract.shapes import Shape, field
 from core.db.database import Row, Session
 from core.errors import AuthenticationRequired, Forbidden, PreconditionFailed, ValidationError
 from core.identity.auth import INVALID_TOKEN, PUBLIC
 from core.shop import Shop
 from resources import cart_lines
-from resources.cart_lines import CART, CHANGE, CHANGE_IN_PATH, CHANGED_CART, SESSION, SESSION_ID, SESSION_ISSUE
+from resources.cart_lines import CART, CHANGE, CHANGE_IN_PATH, CHANGED_CART, SESSION, SESSION_ISSUE
 
 LARGEST_LINE = 2**63 - 1  # BIGINT
 OPENED = Shape(

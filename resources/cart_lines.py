@@ -7,6 +7,7 @@ from typing import Any
 from bottle import response
 
 from core.contract.etag import names
+from core.contract.fields import session_id as session_rules
 from core.contract.shapes import Shape, field
 from core.contract.validation import Headers
 from core.db.database import Row, Session
@@ -17,20 +18,13 @@ FOREIGN = "This cart belongs to an account. Log in with that account, and send i
 NOT_IN_CART = "This product is not in the cart."
 MOST_LINES = 100
 MOST_PIECES = 999  # that one request may ask for
-SESSION_ID = r"[A-Za-z0-9._~-]{1,255}"
 SESSION_ISSUE = "Must be 1 to 255 characters of A-Z, a-z, 0-9, '.', '_', '~' and '-'. POST /api/cart gives you one."
-SESSION_RULES: dict[str, Any] = {
-    "type": "string",
-    "maxlength": 255,
-    "regex": SESSION_ID + r"\Z",
-    "meta": {
-        "issue": SESSION_ISSUE,
-        "description": "The session id of the cart, from `createCart`: needed, here or by Authorize. Who knows the id "
-        "of a guest's cart has that cart.",
-        "example": "my-cart",
-        "scheme": "cart",
-    },
-}
+SESSION_RULES = session_rules(
+    SESSION_ISSUE,
+    "The session id of the cart, from `createCart`: needed, here or by Authorize. Who knows the id of a guest's cart "
+    "has that cart.",
+    scheme="cart",
+)
 IF_MATCH_RULES: dict[str, Any] = {
     "type": "string",
     "maxlength": 1000,

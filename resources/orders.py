@@ -11,6 +11,7 @@ from bottle import request, response
 
 from core import outbox
 from core.app import app
+from core.contract import fields
 from core.contract.email_address import EMAIL_ISSUE, LONGEST_EMAIL, address_of
 from core.contract.forms import Problem
 from core.contract.validation import Body, Headers
@@ -22,8 +23,8 @@ from core.mails import declare
 from core.shop import Shop
 from resources.orders_rules import (
     ADDRESS,
+    GUEST,
     ORDER,
-    ORDER_TOKEN,
     PLACED_ORDER,
     TOKEN_BYTES,
     answer,
@@ -36,21 +37,13 @@ from resources.orders_rules import (
 ORDERING = Limit("orders", "60/hour; 300/day")  # for each address: an order holds stock until it expires
 CART = Headers(
     **{
-        "Session-ID": {
-            "type": "string",
-            "maxlength": 255,
-            "regex": r"[A-Za-z0-9._~-]{1,255}\Z",
-            "meta": {
-                "issue": "Must be 1 to 255 characters of A-Z, a-z, 0-9, '.', '_', '~' and '-'. POST /api/cart gives "
-                "you one.",
-                "description": "The session id of the cart that is ordered. With a token it may be left out: then "
-                "it is the account's own cart.",
-                "example": "my-cart",
-            },
-        }
+        "Session-ID": fields.session_id(
+            "Must be 1 to 255 characters of A-Z, a-z, 0-9, '.', '_', '~' and '-'. POST /api/cart gives you one.",
+            "The session id of the cart that is ordered. With a token it may be left out: then it is the account's own "
+            "cart.",
+        )
     }
 )
-GUEST = Headers(**{"Order-Token": ORDER_TOKEN})
 NEW_ORDER = Body(
     expected_total={
         "type": "amount",

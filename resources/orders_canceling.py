@@ -5,7 +5,6 @@ from typing import Any
 
 from core.app import app
 from core.contract.idempotency import Once
-from core.contract.validation import Headers
 from core.db.database import Database, Row, Session
 from core.errors import NotFound, OrderState
 from core.identity.audit import Record
@@ -23,10 +22,8 @@ from resources.orders_paying import (
     tell,
 )
 from resources.orders_providers import CAPTURED, Providers
-from resources.orders_rules import ORDER, ORDER_TOKEN, answer, audited, require, visible
+from resources.orders_rules import GUEST, ORDER, answer, audited, require, visible
 
-TAG = "Orders"
-GUEST = Headers(**{"Order-Token": ORDER_TOKEN})
 BATCH = 50  # orders of one run of `expire`
 
 
@@ -61,7 +58,8 @@ def cancel_order(
         require(order, "cancel")
         before = audited(order)
         by_admin = user is not None and user["role"] == "admin" and user["id"] != order["user_id"]
-        after.append(canceled(db, order, "canceled", "admin" if by_admin else "customer"))
+        payments = db.many("payments/list", id=order["id"])
+        after.append(canceled(db, order, payments, "canceled", "admin" if by_admin else "customer"))
         if by_admin:
             record(db, user, [("order", order["id"], "canceled", before, audited(order))])
         return answer(db, order)
@@ -72,9 +70,8 @@ def cancel_order(
     return result
 
 
-def canceled(db: Session, order: Row, what: str, by: str) -> tuple[list[int], list[int]]:
-    """Cancel a locked order; return the ids of the payments and refunds to go on with when this is stored."""
-    payments = db.many("payments/list", id=order["id"])
+def canceled(db: Session, order: Row, payments: list[Row], what: str, by: str) -> tuple[list[int], list[int]]:
+    """Cancel a locked order, with all its payments; return the ids of those and of refunds to go on with afterwards."""
     db.run("orders/cancel", id=order["id"])
     order |= {"status": "canceled", "expires_at": None}
     restock(db, order, db.many("orders/restockable", id=order["id"]))
@@ -119,7 +116,7 @@ def expire(database: Database) -> bool:
 def expired(db: Session, number: str) -> None:
     """Cancel an order if it is over, and no money for it is being taken at this moment."""
     order = db.one("orders/lock", number=number)
-    capturing = any(payment["status"] == CAPTURING for payment in db.many("payments/list", id=order["id"]))
-    if not is_payable(order) or not order["is_over"] or capturing:
-        return
-    canceled(db, order, "expired", "shop")
+    payments = db.many("payments/list", id=order["id"])
+    capturing = any(payment["status"] == CAPTURING for payment in payments)
+    if is_payable(order) and order["is_over"] and not capturing:
+        canceled(db, order, payments, "expired", "shop")

@@ -3,8 +3,6 @@
 What it is told it remembers nowhere: where a payment stands follows from what was asked for.
 """
 
-import base64
-import hashlib
 import hmac
 import json
 import time
@@ -12,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from core.config import Config
+from core.outbox import signature
 from resources.orders_providers import (
     AUTHORIZED,
     CANCELED,
@@ -89,5 +88,4 @@ class Dummy:
 
     def signed(self, id: str, timestamp: str, body: bytes) -> str:
         """Return the signature of a webhook."""
-        digest = hmac.new(self.key, f"{id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
-        return "v1," + base64.b64encode(digest).decode()
+        return signature(self.key, id, timestamp, body)

@@ -9,7 +9,7 @@ from core.db.database import Row, Session
 from core.errors import NotFound, OrderState
 from core.identity.audit import Record
 from core.identity.auth import ADMIN
-from resources.orders_rules import ORDER, UNKNOWN, answer, audited, event_data, require
+from resources.orders_rules import ORDER, answer, audited, event_data, locked, require
 
 FULFILMENT = OptionalBody(
     tracking=described(
@@ -32,9 +32,7 @@ def fulfil_order(db: Session, number: str, body: Row, user: Row, record: Record)
 
     It must be paid, and not canceled. Of two at once one is too late: 409 ORDER_STATE.
     """
-    order = db.one("orders/lock", number=number)
-    if order is None:
-        raise NotFound(UNKNOWN)
+    order = locked(db, number)
     require(order, "fulfil")
     fulfilled = order | {"status": "fulfilled", "tracking": body.get("tracking"), "expires_at": None}
     db.together(

@@ -6,7 +6,7 @@ from typing import Any
 from core.app import app
 from core.contract.coercion import to_moment
 from core.contract.email_address import LONGEST_EMAIL, address_of
-from core.contract.pagination import LONGEST_CURSOR, Key, is_count, is_moment, next_of, place_of
+from core.contract.pagination import LONGEST_CURSOR, Key, is_count, is_moment, next_of, page_size, place_of
 from core.contract.shapes import Shape, field
 from core.contract.validation import Query
 from core.db.database import Row, Session
@@ -71,13 +71,7 @@ FILTERS: dict[str, dict[str, Any]] = {
 }
 LIST = Query(
     **FILTERS,
-    per_page={
-        "type": "integer",
-        "min": 1,
-        "max": 100,
-        "default": 20,
-        "meta": {"description": "How many orders are on a page."},
-    },
+    per_page=page_size("orders"),
     after={
         "type": "string",
         "maxlength": LONGEST_CURSOR,

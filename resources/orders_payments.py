@@ -10,7 +10,7 @@ from bottle import request
 from core.app import app
 from core.contract.idempotency import Once
 from core.contract.shapes import Shape, field
-from core.contract.validation import Body, Headers, Upload
+from core.contract.validation import Body, Upload
 from core.db.database import Database, Row, Session
 from core.errors import NotFound, OrderState, PaymentDeclined, ServiceUnavailable, ValidationError
 from core.identity.audit import Record
@@ -29,12 +29,10 @@ from resources.orders_providers import (
     PaymentProvider,
     Providers,
 )
-from resources.orders_rules import ORDER, ORDER_TOKEN, PAYMENT, answer, audited, require, shown, visible
+from resources.orders_rules import GUEST, ORDER, PAYMENT, answer, audited, require, shown, visible
 
-TAG = "Orders"
 KNOWN: tuple[type[PaymentProvider], ...] = (Manual, Dummy)  # a provider of your own goes here: docs/payments.md
 PAYING = Limit("payments", "60/hour; 200/day")  # for each address: stolen cards are tried out by the thousand
-GUEST = Headers(**{"Order-Token": ORDER_TOKEN})
 NEW_PAYMENT = Body(
     provider={
         "type": "string",
@@ -92,10 +90,7 @@ def create_payment(
         if stored := once.answered(db):
             return stored, None
         order = visible(db, number, user, order_token, tokens=tokens, statement="orders/lock")
-        if once.has_key and (won := same(db, order, provider, sent, (CAPTURED,))):
-            return None, won  # it was paid, but the answer was not stored yet, or never was
-        require(order, "pay")
-        return None, begun(db, order, provider, sent)
+        return None, begun(db, order, provider, sent, with_key=once.has_key)
 
     stored, payment_id = database.transaction(begin)
     if payment_id is None:
@@ -188,28 +183,27 @@ def wanted(providers: Providers, name: str, fields: Row) -> PaymentProvider:
     return provider
 
 
-def same(db: Session, order: Row, provider: PaymentProvider, fields: str, statuses: tuple[str, ...]) -> int | None:
-    """Return the id of a payment of a locked order by this provider, with the same fields, in one of these statuses."""
-    return next(
-        (
-            row["id"]
-            for row in db.many("payments/list", id=order["id"])
-            if row["provider"] == provider.name
-            and row["status"] in statuses
-            and json.loads(row["fields"] or "{}") == json.loads(fields)
-        ),
-        None,
-    )
+def same(payments: list[Row], fields: str, statuses: tuple[str, ...]) -> int | None:
+    """Return the id of the payment with the same fields, in one of these statuses."""
+    for row in payments:
+        if row["status"] in statuses and json.loads(row["fields"] or "{}") == json.loads(fields):
+            return row["id"]
+    return None
 
 
-def begun(db: Session, order: Row, provider: PaymentProvider, fields: str) -> int:
+def begun(db: Session, order: Row, provider: PaymentProvider, fields: str, *, with_key: bool = False) -> int:
     """Add a payment of a locked order, in place of others of this provider that are under way; return its id.
 
-    One that is under way with the same fields is taken up again: after a double click, or where no answer came.
+    One that is under way with the same fields is taken up again: after a double click, or where no answer came. For a
+    request `with_key` also one that has paid the order: the answer was not stored yet, or never was.
     """
-    if (id := same(db, order, provider, fields, OPEN)) is not None:
+    own = [row for row in db.many("payments/list", id=order["id"]) if row["provider"] == provider.name]
+    if with_key and (won := same(own, fields, (CAPTURED,))) is not None:
+        return won
+    require(order, "pay")
+    if (id := same(own, fields, OPEN)) is not None:
         return id
-    let_go(db, [row for row in db.many("payments/list", id=order["id"]) if row["provider"] == provider.name])
+    let_go(db, own)
     values = {"order_id": order["id"], "amount": order["total"], "currency": order["currency"], "fields": fields}
     id = db.add("payments/add", provider=provider.name, delay=SOONEST, **values)
     expires_at = order["expires_at"]

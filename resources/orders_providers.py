@@ -64,10 +64,7 @@ class Outcome:
 
     def __post_init__(self) -> None:
         """Raise ValueError or TypeError for what cannot be stored: inside the call of the provider whose bug it is."""
-        if self.status not in get_args(Status):
-            raise ValueError(f"a payment has no status {self.status!r}")
-        if self.reference is not None and not REFERENCE.match(self.reference):
-            raise ValueError(f"a reference is 1 to 255 characters of ASCII without spaces, not {self.reference!r}")
+        _require_storable("payment", self.status, get_args(Status), self.reference)
         if self.next_action is not None and len(dump(self.next_action)) > LONGEST_ACTION:
             raise ValueError(f"next_action is longer than {LONGEST_ACTION} bytes")
 
@@ -81,10 +78,7 @@ class Refunded:
 
     def __post_init__(self) -> None:
         """Raise ValueError, as Outcome does."""
-        if self.status not in ("done", "pending", "failed"):
-            raise ValueError(f"a refund has no status {self.status!r}")
-        if self.reference is not None and not REFERENCE.match(self.reference):
-            raise ValueError(f"a reference is 1 to 255 characters of ASCII without spaces, not {self.reference!r}")
+        _require_storable("refund", self.status, ("done", "pending", "failed"), self.reference)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +87,13 @@ class Event:
 
     reference: str
     outcome: Outcome
+
+
+def _require_storable(what: str, status: str, statuses: tuple[str, ...], reference: str | None) -> None:
+    if status not in statuses:
+        raise ValueError(f"a {what} has no status {status!r}")
+    if reference is not None and not REFERENCE.match(reference):
+        raise ValueError(f"a reference is 1 to 255 characters of ASCII without spaces, not {reference!r}")
 
 
 class Unavailable(Exception):

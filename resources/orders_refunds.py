@@ -15,9 +15,8 @@ from core.identity.auth import ADMIN
 from resources.orders_canceling import finish, restock
 from resources.orders_paying import add_refund, do_once, settle, tell
 from resources.orders_providers import CAPTURED, Providers
-from resources.orders_rules import ORDER, UNKNOWN, answer, audited, require
+from resources.orders_rules import ORDER, answer, audited, locked, require
 
-TAG = "Orders"
 RESTOCKED = Body(
     product_id=described(fields.ID, "The product.", required=True),
     quantity=described({**fields.COUNT, "min": 1}, "How many pieces come back into the stock.", required=True),
@@ -58,9 +57,7 @@ def refund_order(
     made: list[int] = []
 
     def refund(db: Session) -> Row:
-        order = db.one("orders/lock", number=number)
-        if order is None:
-            raise NotFound(UNKNOWN)
+        order = locked(db, number)
         require(order, "refund")
         lines = sorted(body.get("restock", []), key=lambda line: line["product_id"])
         require_possible(order, body["amount"], lines, db.many("orders/restockable", id=order["id"]))

@@ -11,7 +11,7 @@ from typing import Any
 from core.app import add_filter, app
 from core.contract.fields import line
 from core.contract.shapes import Shape, described, field
-from core.contract.validation import Body
+from core.contract.validation import Body, Headers
 from core.db.database import Row, Session
 from core.errors import NotFound, OrderState
 from core.identity.auth import Tokens
@@ -77,6 +77,7 @@ ORDER_TOKEN: dict[str, Any] = {
         "scheme": "order",
     },
 }
+GUEST = Headers(**{"Order-Token": ORDER_TOKEN})
 
 
 ADDRESS = Body(
@@ -250,6 +251,14 @@ def visible(
     if order and (opened or (user and (user["role"] == "admin" or user["id"] == order["user_id"]))):
         return order
     raise NotFound(UNKNOWN)
+
+
+def locked(db: Session, number: str) -> Row:
+    """Lock an order for an administrator, and return it (a row of orders/lock); raise NotFound."""
+    order = db.one("orders/lock", number=number)
+    if order is None:
+        raise NotFound(UNKNOWN)
+    return order
 
 
 def require(order: Row, action: str) -> None:

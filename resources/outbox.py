@@ -1,6 +1,7 @@
 """The outbox: what the shop has told the world, or is about to. For administrators."""
 
 from core.app import app
+from core.contract.pagination import page_size
 from core.contract.shapes import Shape, field
 from core.contract.validation import Query
 from core.db.database import Row, Session
@@ -40,13 +41,7 @@ LIST = Query(
         "max": 10**18 - 1,  # so many digits are read
         "meta": {"description": "The `next` of the page before: the page that follows it.", "example": 1042},
     },
-    per_page={
-        "type": "integer",
-        "min": 1,
-        "max": 100,
-        "default": 20,
-        "meta": {"description": "How many messages are on a page."},
-    },
+    per_page=page_size("messages"),
 )
 MESSAGE = Shape(
     "OutboxMessage",

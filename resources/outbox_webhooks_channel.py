@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from core.db.database import Row, Session
-from core.outbox import Delivery, Temporary
+from core.outbox import Delivery, Temporary, signature
 from resources.outbox_webhooks_posting import Posting
 
 MOST = 20  # webhooks of a shop; as many are sent at once, so that one that does not answer holds up no other
@@ -69,9 +69,8 @@ class Webhooks:
 def signed(secret: bytes, message_id: str, body: bytes) -> dict[str, str]:
     """Return the headers of a message that is sent now."""
     timestamp = str(int(time.time()))
-    signature = hmac.digest(secret, b".".join([message_id.encode(), timestamp.encode(), body]), "sha256")
     return {
         "Webhook-Id": message_id,
         "Webhook-Timestamp": timestamp,
-        "Webhook-Signature": "v1," + base64.b64encode(signature).decode(),
+        "Webhook-Signature": signature(secret, message_id, timestamp, body),
     }

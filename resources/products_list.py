@@ -5,7 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 from core.app import app
-from core.contract.pagination import LONGEST_CURSOR, NUMBERS, Place, numbers_of, pagination_of
+from core.contract.pagination import (
+    LONGEST_CURSOR,
+    MOST_ON_A_PAGE,
+    NUMBERS,
+    Place,
+    numbers_of,
+    page_size,
+    pagination_of,
+)
 from core.contract.shapes import Shape, described, field
 from core.contract.validation import Query
 from core.db.database import Row, Session
@@ -17,7 +25,6 @@ from resources.products_orders import ORDERS, RELEVANCE, behind, place_of
 from resources.products_search import EVERY, Found, Search
 from resources.products_suggest import MEANT, did_you_mean
 
-MOST_ON_A_PAGE = 100
 FEW = 5_000  # products that are sorted sooner than they are found in the order of the list
 ONE_OF_SEVERAL = 1_000  # rows that a count of one of several categories is taken to cost, if it is not cached
 AMOUNT = {"type": "decimal", "min": 0, "max": Decimal("99999999.99")}
@@ -62,13 +69,7 @@ LIST = Query(
             "description": "Which page, from 1; behind the last one they are empty. Far pages cost more than after."
         },
     },
-    per_page={
-        "type": "integer",
-        "min": 1,
-        "max": MOST_ON_A_PAGE,
-        "default": NOTHING["per_page"],
-        "meta": {"description": "How many products are on a page."},
-    },
+    per_page=page_size("products"),
     sort={
         "type": "string",
         "allowed": [*ORDERS, RELEVANCE],

@@ -8,6 +8,7 @@ from bottle import request
 
 from core import errors
 from core.app import app
+from core.contract import fields
 from core.contract.shapes import Shape, described, field
 from core.contract.validation import Body, Query
 from core.db.database import Row, Session
@@ -36,16 +37,10 @@ CREDENTIALS = Body(
     username=typed_in(USERNAME["meta"]["example"], "The name of the account, in any case."),
     email=typed_in(EMAIL["meta"]["example"], "The e-mail address of the account, instead of its name."),
     password={**typed_in(PASSWORD["meta"]["example"], "The password of the account."), "required": True},
-    session_id={
-        "type": "string",
-        "maxlength": 255,
-        "regex": r"[A-Za-z0-9._~-]{1,255}\Z",
-        "meta": {
-            "issue": "Must be the Session-ID of a cart: 1 to 255 characters of A-Z, a-z, 0-9, '.', '_', '~' and '-'.",
-            "description": "The cart that was filled before the login: it is merged into the account's own cart.",
-            "example": "my-cart",
-        },
-    },
+    session_id=fields.session_id(
+        "Must be the Session-ID of a cart: 1 to 255 characters of A-Z, a-z, 0-9, '.', '_', '~' and '-'.",
+        "The cart that was filled before the login: it is merged into the account's own cart.",
+    ),
 ).with_either("username", "email")
 EXPIRES_AT = field("datetime", "When the login ends at the latest, however much it is used.", "2026-02-07T12:00:00Z")
 IDLE_EXPIRES_AT = field(

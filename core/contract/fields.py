@@ -48,6 +48,15 @@ def address(longest: int, example: str) -> Rules:
     }
 
 
+SESSION_ID = r"[A-Za-z0-9._~-]{1,255}"  # of a cart; pattern
+
+
+def session_id(issue: str, description: str, **meta: str) -> Rules:
+    """Return the rules of the session id of a cart; `issue` is the sentence for what is none."""
+    about = {"issue": issue, "description": description, "example": "my-cart", **meta}
+    return {"type": "string", "maxlength": 255, "regex": SESSION_ID + r"\Z", "meta": about}
+
+
 AMOUNT: Rules = {
     "type": "amount",
     "min": 0.01,

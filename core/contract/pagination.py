@@ -22,6 +22,7 @@ from core.json_text import dump
 
 Place = dict[str, Any]
 
+MOST_ON_A_PAGE = 100
 LONGEST_CURSOR = 4000  # characters; a name of 255, each of four bytes or escaped, makes 2,200
 FARTHEST = 2**53  # rows to skip: beyond every end, and still a number that SQL takes
 NOT_OURS = "Must be the 'next' of an earlier page with the same sort."
@@ -66,6 +67,12 @@ def is_like(pattern: str) -> Callable[[Any], bool]:
     """Return what says whether a cursor's value is text that matches, to its end."""
     whole = re.compile(pattern, re.S)
     return lambda value: isinstance(value, str) and whole.fullmatch(value) is not None
+
+
+def page_size(what: str) -> dict[str, Any]:
+    """Return the rules of the parameter per_page. `what` a page has: "orders"."""
+    meta = {"description": f"How many {what} are on a page."}
+    return {"type": "integer", "min": 1, "max": MOST_ON_A_PAGE, "default": 20, "meta": meta}
 
 
 def numbers_of(page: int, per_page: int, total: int) -> dict[str, Any]:

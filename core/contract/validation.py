@@ -26,12 +26,7 @@ from core.contract.sentences import sentence, suggestion
 from core.errors import UnsupportedMediaType, ValidationError
 
 MOST_UNKNOWN = 10  # unknown fields that an answer lists
-NOT_CERBERUS = (
-    "default",
-    "coerce",
-    "each",
-    "fields",
-)  # rules applied here; cerberus would replace null by the default, too
+NOT_CERBERUS = ("default", "coerce", "each", "fields")  # applied here; cerberus would replace null by the default, too
 LONGEST_ID = 20  # characters, with its comma
 LONGEST_VALUE = 40  # characters of a number or a boolean, written as text
 LONGEST_REMEMBERED = 256  # characters of a query string, or of headers, whose verdict is remembered
