@@ -10,6 +10,7 @@ Only the standard library is needed to start; see core/setup/bootstrap.py.
 
 import os
 import sys
+from collections.abc import Callable
 
 from core.cli import CommandError
 from core.setup import bootstrap
@@ -31,7 +32,26 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
 
-from commands import admin, check, chores, migrate, openapi, optimize, purge, routes, seed, serve, test
+from commands import (
+    admin,
+    backup,
+    check,
+    chores,
+    grants,
+    migrate,
+    openapi,
+    optimize,
+    overlay,
+    purge,
+    report,
+    restore,
+    routes,
+    seed,
+    serve,
+    sql,
+    test,
+    top,
+)
 from core import cli, config
 from core.app import app
 from core.cache import Cache, Generation
@@ -46,6 +66,7 @@ from core.contract.validation import Validation
 from core.database_url import DatabaseUrl
 from core.db import migrations
 from core.db.database import Database
+from core.db.measuring import Meter, Noting
 from core.db.readiness import Readiness
 from core.db.statements import Statements, missing, require_sound
 from core.identity import auth
@@ -57,9 +78,11 @@ from core.identity.limits import Limits
 from core.identity.login_delays import LoginDelays
 from core.identity.passwords import Passwords
 from core.mails import Mails
+from core.metrics_file import File
 from core.outbox import Channel
 from core.serving.chores import Chore, Chores
 from core.serving.cors import Cors
+from core.serving.exposition import Exposition
 from core.serving.middleware import Middleware
 
 # Their routes, in the order of the API document: a shopper's.
@@ -68,6 +91,7 @@ from resources import (  # noqa: F401
     shop as shop_resource,
     products_list,
     products,
+    products_withdrawn,
     products_csv,
     products_suggest,
     categories,
@@ -88,13 +112,16 @@ from resources import (  # noqa: F401
     audit,
     outbox,
     outbox_webhooks,
+    reports,
     service,
     images,
     docs,
+    docs_sql,
+    storefront,
 )
 
 # And what has no routes. Here, as it imports some that have.
-from resources import cart_lines, orders_paying, orders_providers, outbox_delivery, outbox_mail
+from resources import cart_lines, orders_paying, orders_providers, outbox_delivery, outbox_mail, outbox_watch
 from resources.outbox_webhooks_channel import Webhooks
 from resources.outbox_webhooks_posting import Posting
 
@@ -102,7 +129,26 @@ from resources.outbox_webhooks_posting import Posting
 
 COMMANDS = {
     module.__name__.removeprefix("commands."): module
-    for module in (serve, chores, migrate, seed, check, admin, purge, optimize, routes, openapi, test)
+    for module in (
+        serve,
+        chores,
+        migrate,
+        grants,
+        seed,
+        check,
+        sql,
+        top,
+        overlay,
+        report,
+        admin,
+        backup,
+        restore,
+        purge,
+        optimize,
+        routes,
+        openapi,
+        test,
+    )
 }
 
 
@@ -113,27 +159,39 @@ def shop(
     *,
     generation: Generation | None = None,
     memory: HostMemory | None = None,
+    counts: File | None = None,
     before: Readiness | None = None,
+    give: Callable[[Statements], None] | None = None,
 ) -> Middleware:
     """Put the shop together, in the order in which a request meets things; return the WSGI application.
 
-    `settings`: with a secret_key. `reload`: take edits of sql/ at once. During a rolling restart, `generation` and
-    `memory` are what the old workers share with the new ones, and `before` is the old Readiness. Raises CommandError
-    where a SQL file is wrong, and then leaves the former shop as it was; LookupError for a route that does not say who
-    may use it.
+    `settings`: with a secret_key. `reload`: take edits of sql/ at once. `counts`: where is counted what GET /metrics
+    tells; without it, no statement is logged as slow. During a rolling restart, `generation`, `memory` and `counts` are
+    what the old workers share with the new ones, and `before` is the old Readiness. `give`: gives the account of `url`
+    the rights for these statements. Raises CommandError where a SQL file is wrong, and then leaves the former shop as
+    it was; LookupError for a route that does not say who may use it.
     """
     if not settings.secret_key:
         raise CommandError("SECRET_KEY is not set. Make one, and keep it in .env; .env.example says how.")
     needed = before.migrations if before else migrations.files()
-    statements = Statements(ROOT / "sql", reload, migrations.tables(needed))
+    tables = migrations.tables(needed)
+    statements = Statements(ROOT / "sql", reload, tables, settings.sql_overlay, [ROOT / reports.FOLDER])
     mails = Mails()
-    require_sound([*statements.problems, *missing(ROOT / "sql", pages()), *mails.problems])
+    wrong = [*statements.problems, *missing(ROOT / "sql", pages()), *reports.problems(statements), *mails.problems]
+    if before:
+        wrong += statements.called_otherwise(before.statements)
+    require_sound(wrong)
+    statements.log_tuned()
+    if give:
+        give(statements)
     readiness = Readiness(url, settings.database_timeout, statements, needed)
     if before:
         readiness.replace(before)
     # With --reload nothing is cached: an edit of a statement is seen at once.
-    cache = Cache(0 if reload else settings.cache_ttl, settings.count_cache_ttl, settings.cache_size, generation)
-    database = Database(url, statements, settings.database_timeout, cache)
+    answers_for = 0 if reload else settings.cache_ttl
+    cache = Cache(answers_for, settings.count_cache_ttl, settings.cache_size, generation, settings.cache_stale)
+    meter = (Noting if settings.server_timing else Meter)(settings.slow_sql) if counts else None
+    database = Database(url, statements, settings.database_timeout, cache, meter=meter)
     passwords = Passwords(settings.bcrypt_cost, slots=max(1, settings.threads // 2))
     tokens = Tokens(settings.secret_key, settings.session_ttl, settings.session_idle, settings.reauth_after)
     counters = Counters(settings.rate_limit_storage, memory)
@@ -169,6 +227,8 @@ def shop(
             order_hold=settings.order_hold,
             providers=providers,
             webhooks=webhooks,
+            sources=statements if settings.server_timing else None,
+            storefront=storefront.Storefront(settings.shop, settings.storefront, reload or not settings.database),
         ),
         Validation(),
         readiness,
@@ -194,6 +254,9 @@ def shop(
         cache.answers,
         readiness,
         chores_of(settings, database, readiness, providers, channels),
+        queue_timeout=settings.queue_timeout,
+        metrics=Exposition(counts) if counts and settings.metrics == "public" else None,
+        timing=settings.server_timing,
     )
 
 
@@ -212,7 +275,10 @@ def chores_of(
     return Chores(
         database,
         readiness,
-        [Chore("delivery", delivering.run, every=1, finish=delivering.finish)],
+        [
+            Chore("delivery", delivering.run, every=1, finish=delivering.finish),
+            Chore("watch", outbox_watch.Watching(channels).run, every=outbox_watch.EVERY),
+        ],
         [
             Chore("expiry", orders_canceling.expire, every=2),
             Chore("payments", lambda database: orders_paying.reconcile(database, providers), every=2),

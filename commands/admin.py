@@ -22,7 +22,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     """Change the role and say so."""
-    logs.configure(config.log_level)
+    logs.configure(config.log_level, config.log_format)
     role = "customer" if options.revoke else "admin"
     with owner_url(config) as url:
         account = in_transaction(url, lambda db: set_role(db, options.name, role))

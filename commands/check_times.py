@@ -4,7 +4,7 @@ import statistics
 import time
 from typing import Any
 
-from commands import check_plans
+from commands.check_samples import samples_of, values_of
 from core.cli import say
 from core.db.database import DatabaseError
 from core.db.statement import Problem, Statement
@@ -23,9 +23,9 @@ def report(cursor: Any, statements: list[Statement]) -> None:
     for statement in statements:
         if not statement.reads_only:
             continue
-        for sample in check_plans.samples_of(statement):
+        for sample in samples_of(statement):
             try:
-                values = check_plans.values_of(cursor, statement, sample)
+                values = values_of(cursor, statement, sample)
                 found.append((_milliseconds(cursor, statement, values), statement.path, sample.text))
             except FAILURES as error:
                 say(f"{statement.path} could not be timed: {error}")

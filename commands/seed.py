@@ -24,6 +24,7 @@ PRODUCTS = 500
 MOST = 10_000_000
 BATCH = 2_000
 TRIES = 5
+PARTS = ("seed/add_orders", "seed/add_order_items", "seed/add_order_history", "seed/add_payments", "seed/add_refunds")
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -122,9 +123,7 @@ def add_orders(url: DatabaseUrl, count: int, currency: str) -> None:
 
 
 def _add_orders(db: Session, batch: seed_orders.Batch) -> None:
-    for rows, name in zip(
-        batch, ("seed/add_orders", "seed/add_order_items", "seed/add_order_history", "seed/add_payments"), strict=True
-    ):
+    for rows, name in zip(batch, PARTS, strict=True):
         db.run(name, rows=orjson.dumps(rows).decode())
 
 

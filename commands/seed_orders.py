@@ -32,12 +32,13 @@ CASES = (  # how many of a hundred; status, payment_status, the part of the tota
 
 
 class Batch(NamedTuple):
-    """Rows of four tables, as the statements sql/seed/add_orders.sql and its neighbours take them."""
+    """Rows of five tables, as the statements sql/seed/add_orders.sql and its neighbours take them."""
 
     orders: list[list[Any]]
     items: list[list[Any]]
     history: list[list[Any]]
     payments: list[list[Any]]
+    refunds: list[list[Any]]
 
 
 class Maker:
@@ -57,7 +58,7 @@ class Maker:
     def batches(self, size: int) -> Iterator[Batch]:
         """Yield the rows of all orders, the oldest first; `size`: how many orders a batch has."""
         for start in range(0, self._count, size):
-            batch = Batch([], [], [], [])
+            batch = Batch([], [], [], [], [])
             for place in range(start, min(start + size, self._count)):
                 self._add(batch, (self._count - place) / self._count)
             yield batch
@@ -102,3 +103,6 @@ class Maker:
         batch.history.extend([number, what, by, placed, amounts.get(what)] for what, by in history)
         if paid or payment_status == "pending":
             batch.payments.append([number, "captured" if paid else "pending", str(total), self._currency, placed])
+        if refunded:
+            reason = "canceled" if status == "canceled" else "requested"
+            batch.refunds.append([number, reason, str(refunded), self._currency, placed])

@@ -8,6 +8,7 @@ files of sql/ and edited settings, see core/serving/supervisor.py.
 import argparse
 import contextlib
 import dataclasses
+import functools
 import logging
 import pathlib
 import secrets
@@ -16,21 +17,25 @@ import subprocess
 from collections.abc import Callable
 
 from commands import optimize, seed
-from core import logs
+from core import logs, metrics
 from core.cache import Generation
 from core.cli import CommandError, say, tell
 from core.config import RENAMED, Config, load
 from core.database_url import DatabaseUrl
 from core.db.database import DatabaseError
-from core.db.migrations import Migrator
+from core.db.migrator import Migrator
 from core.db.mysql_errors import refusal
-from core.db.owner import explained, in_transaction
+from core.db.owner import explained, give_rights, in_transaction
+from core.db.statement_totals import Sampler
 from core.db.statements import Statements
 from core.identity.counters import host_memory
-from core.serving import sockets
+from core.metrics_file import File
+from core.serving import sockets, systemd
+from core.serving.exposition import Exposition
+from core.serving.metrics_process import MetricsServer, listen
 from core.serving.middleware import Middleware
 from core.serving.supervisor import Supervisor
-from core.setup.embedded import Embedded, usable
+from core.setup.embedded import ACCOUNT, Embedded, usable
 from core.setup.embedded_process import require_free
 from core.setup.system import pages
 
@@ -42,6 +47,9 @@ FIXED = (
     "workers",
     "threads",
     "chores",
+    "metrics",
+    "metrics_host",
+    "metrics_port",
     "database_connections",
     "data_dir",
 )  # settings that need a restart
@@ -60,7 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, config: Config, shop: Callable[..., Middleware]) -> int:
     """Serve until SIGTERM or Ctrl-C; return the exit status. `shop(config, url, reload, …)` wires the application."""
-    logs.configure(config.log_level)
+    logs.configure(config.log_level, config.log_format)
     for name in config.old_names:
         log.warning(f"{name} is called {RENAMED[name]} now. Rename it; the old name works in 1.x only.")
     for number in (signal.SIGTERM, signal.SIGINT):  # until the supervisor takes over; a shell's `&` ignores SIGINT
@@ -71,24 +79,54 @@ def run(options: argparse.Namespace, config: Config, shop: Callable[..., Middlew
             if not config.database:
                 stack.enter_context(usable(config.data_dir))
                 require_free(config.data_dir)
-            bound = sockets.bind(config.host, config.port, config.workers)
-            url, database = (config.database, None) if config.database else _embedded(stack, config)
-            wire = _wiring(options, config, shop, url)
+            notify, passed = systemd.notifier(), systemd.passed_sockets(config.workers)
+            bound = passed or sockets.bind(config.host, config.port, config.workers)
+            url, owner, database = (config.database, None, None) if config.database else _embedded(stack, config)
+            counts = File(config.run_folder, 2 * config.workers + 4)  # a restart has some more at a time
+            stack.callback(counts.close)
+            metrics.use(counts)
+            metrics.be("supervisor")
+            wire = _wiring(options, config, shop, url, owner, counts=counts)
             application = wire()
             if application.readiness and application.readiness.look():
                 _check_word_index(url, config, application.readiness.statements)
-            sockets.start_listening(bound, config.host, config.port)
-            say(f"Serving on {sockets.url(config.host, config.port)} (Ctrl-C stops).")
-            return Supervisor(application, bound, config.threads, wire, database, chores=config.chores).run()
+            telling = None
+            if config.metrics == "on":
+                telling = MetricsServer(listen(config.metrics_host, config.metrics_port), Exposition(counts))
+            if not passed:
+                sockets.start_listening(bound, config.host, config.port)
+            host, port = passed[0].getsockname()[:2] if passed else (config.host, config.port)
+            say(f"Serving on {sockets.url(host, port)} (Ctrl-C stops).")
+            return Supervisor(
+                application,
+                bound,
+                config.threads,
+                wire,
+                database,
+                chores=config.chores,
+                metrics=telling,
+                look=Sampler(counts).sample,
+                passed=bool(passed),
+                notify=notify,
+            ).run()
     except KeyboardInterrupt:
         return 0
 
 
 def _wiring(
-    options: argparse.Namespace, config: Config, shop: Callable[..., Middleware], url: DatabaseUrl
+    options: argparse.Namespace,
+    config: Config,
+    shop: Callable[..., Middleware],
+    url: DatabaseUrl,
+    owner: DatabaseUrl | None,
+    *,
+    counts: File,
 ) -> Callable[..., Middleware]:
-    """Return `wire()`, which wires the shop; `wire(before)` reads the settings and the files of sql/ again for it."""
-    shared = {"generation": Generation(), "memory": host_memory()}
+    """Return `wire()`, which wires the shop; `wire(before)` reads the settings and the files of sql/ again for it.
+
+    `owner`: of the embedded database; the shop's account there gets the rights that the files need.
+    """
+    shared = {"generation": Generation(), "memory": host_memory(), "counts": counts}
     code = _code_times()
 
     def wire(before: Middleware | None = None) -> Middleware:
@@ -103,8 +141,9 @@ def _wiring(
             options.reload,
             **shared,
             before=before.readiness if before else None,
+            give=functools.partial(give_rights, owner, ACCOUNT) if owner else None,
         )
-        logs.configure(current.log_level)
+        logs.configure(current.log_level, current.log_format)
         return application
 
     return wire
@@ -149,8 +188,8 @@ def with_secret(config: Config) -> Config:
     return dataclasses.replace(config, secret_key=stored.read_text())
 
 
-def _embedded(stack: contextlib.ExitStack, config: Config) -> tuple[DatabaseUrl, subprocess.Popen | None]:
-    """Start the embedded database, migrate it, fill it the first time; return the shop's login and the process."""
+def _embedded(stack: contextlib.ExitStack, config: Config) -> tuple[DatabaseUrl, DatabaseUrl, subprocess.Popen | None]:
+    """Start the embedded database, migrate it, fill it the first time; return both logins and the process."""
     private = Embedded(config.data_dir)
     accounts = stack.enter_context(private)
     stack.enter_context(explained(accounts.owner))
@@ -159,7 +198,7 @@ def _embedded(stack: contextlib.ExitStack, config: Config) -> tuple[DatabaseUrl,
         if not in_transaction(accounts.owner, seed.counts)["products"]:  # `migrate` and `seed` may have been run before
             seed.fill(accounts.owner, PRODUCTS_AT_FIRST, clear=True)  # clears what an interrupted first start left
         private.fresh.unlink()
-    return accounts.application, private.process
+    return accounts.application, accounts.owner, private.process
 
 
 def _check_word_index(url: DatabaseUrl, config: Config, statements: Statements) -> None:

@@ -22,8 +22,13 @@ FURTHER = {  # programs that some tests need (one of each line is enough): their
     ("node",): "nodejs",
     ("npm",): "npm",
     ("java",): "default-jre-headless",
+    ("nginx",): "nginx",
+    ("haproxy",): "haproxy",
+    ("promtool",): "prometheus",
     ("systemd-analyze",): "systemd",
     ("wrk",): "wrk",
+    ("mariadb-binlog", "mysqlbinlog"): "mariadb-client",
+    ("zsh",): "zsh",
 }
 COMPILING = {
     ("gcc", "cc"): "gcc",
@@ -52,8 +57,19 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
             bootstrap.install(
                 sys.executable, [ROOT / "tests" / "openapi_generator.txt"], "openapi-generator could not be installed"
             )
-    extra = options.pytest or COVERAGE  # some of the tests say nothing about coverage
+    extra = options.pytest or [*COVERAGE, *_processes()]  # some of the tests say nothing about coverage
     return subprocess.run([sys.executable, "-m", "pytest", *extra], cwd=ROOT, check=False).returncode
+
+
+def _processes() -> list[str]:
+    """Return pytest's options for several processes, each with a MariaDB of its own: files in the order of conftest.py.
+
+    One more than there are processors, as many tests wait; not many more, as many start servers that want the
+    processors, too. TEST_DATABASE_URL is one schema, for one process.
+    """
+    processors = os.cpu_count() or 1
+    alone = os.environ.get("TEST_DATABASE_URL") or processors < 2
+    return [] if alone else [f"--numprocesses={min(processors + 1, 4)}", "--dist=loadfile", "--no-loadscope-reorder"]
 
 
 def _compile_mysqlclient() -> None:

@@ -2,7 +2,8 @@
 
 A change of a table through this shop voids all that shows the table, at once and in all worker processes of this host
 (by a number in shared memory, see `Generation`): clients see their own writes. A change from elsewhere (another host,
-or by hand in the database) is seen when the few seconds are over.
+or by hand in the database) is seen when the few seconds are over. While the database is out of reach, or cannot finish,
+answers are given although they are void or older, up to an age of CACHE_STALE.
 
 What it buys: docs/performance.md. To measure it again, compare with CACHE_TTL=0 and COUNT_CACHE_TTL=0.
 """
@@ -35,7 +36,12 @@ class Cached:
 
     def __init__(self, *tables: str, control: str = REVALIDATE) -> None:
         self.tables = frozenset(tables)
-        self.control = control
+        self.control = self._control = control
+
+    def may_be_stale(self, seconds: int) -> None:
+        """Let other caches, too, give an answer of this age where the shop cannot (RFC 5861); 0: never."""
+        if self._control == REVALIDATE and self.tables:  # must-revalidate would forbid it (RFC 9111, 4.2.4)
+            self.control = f"public, max-age=0, stale-if-error={seconds}" if seconds else REVALIDATE
 
 
 class Generation:
@@ -65,6 +71,9 @@ class Memory:
 
     `size_of(thing)`: its bytes. `followers`: how many requests may wait at once for a thing that another one makes. The
     age of a thing counts from before it was made, as what it shows may change from then on.
+
+    `stale_for`: seconds of age up to which a thing that is void or out of date may be given, where none can be made;
+    while `gives_stale`, it is given to everybody.
     """
 
     def __init__(
@@ -74,24 +83,31 @@ class Memory:
         size_of: Callable[[Any], int],
         generation: Generation,
         followers: int = 1000,
+        *,
+        stale_for: int = 0,
     ) -> None:
         self.seconds = seconds
+        self.stale_for = stale_for
+        self.gives_stale = False
         self._following = threading.BoundedSemaphore(followers)
         self._generation = generation
         self._entries: FIFOCache[Hashable, tuple[int, float, Any]] = FIFOCache(largest, lambda entry: size_of(entry[2]))
         self._lock = threading.Lock()
         self._making: dict[tuple[Hashable, int], Future] = {}  # (key, generation) → what another request makes
 
-    def peek(self, key: Hashable) -> tuple[Any, float] | None:
-        """Return (the thing, its age in seconds), or None where there is none that may be used."""
+    def peek(self, key: Hashable, stale: bool = False) -> tuple[Any, float] | None:
+        """Return (the thing, its age in seconds), or None where there is none that may be used.
+
+        `stale`: no new one can be made for who asks.
+        """
         try:  # not get(), which looks twice without a lock: another thread may remove it in between
             entry = self._entries[key]
         except KeyError:
             return None
-        if entry[0] != self._generation.number:
-            return None
         age = time.monotonic() - entry[1]
-        return (entry[2], age) if age < self.seconds else None
+        if age < self.seconds and entry[0] == self._generation.number:
+            return entry[2], age
+        return (entry[2], age) if (stale or self.gives_stale) and age < self.stale_for else None
 
     def fetch(self, key: Hashable, make: Callable[[], Any]) -> tuple[Any, float]:
         """Return (the thing, its age in seconds); `make()` it where there is none. Simultaneous requests make it once.
@@ -144,19 +160,33 @@ class Cache:
     """All that is cached, and what voids it.
 
     `answers_for`, `counts_for`: seconds; 0 caches none. `largest`: bytes of answers, for each worker. `generation`: the
-    one that older workers use, which still serve during a rolling restart.
+    one that older workers use, which still serve during a rolling restart. `stale_for`: seconds of age up to which an
+    answer is given, void or not, where no new one can be made.
     """
 
     def __init__(
-        self, answers_for: float, counts_for: float, largest: int, generation: Generation | None = None
+        self,
+        answers_for: float,
+        counts_for: float,
+        largest: int,
+        generation: Generation | None = None,
+        stale_for: int = 0,
     ) -> None:
+        self.stale_for = stale_for
         self.generation = generation or Generation()
         self.tables: set[str] = set()  # that cached answers show, as their routes declare
-        answers = Memory(answers_for, largest, lambda answer: answer.size, self.generation, FOLLOWERS)
+        answers = Memory(
+            answers_for, largest, lambda answer: answer.size, self.generation, FOLLOWERS, stale_for=stale_for
+        )
         self.answers = answers if answers_for else None
         self.counts = Memory(counts_for, COUNTS_SIZE, _size_of_rows, self.generation) if counts_for else None
         estimates = Memory(ESTIMATES_FOR, COUNTS_SIZE, _size_of_rows, Generation()) if counts_for else None
         self.rows = {"count": self.counts, "estimate": estimates}  # by the `cache:` line of a statement's header
+
+    def serve_stale(self, yes: bool) -> None:
+        """Give answers that are void or out of date, from now on; or do not any more."""
+        if self.answers:
+            self.answers.gives_stale = yes
 
     def changed(self, tables: Iterable[str]) -> None:
         """Void all that is cached if it shows one of these tables. Call it when the change is committed."""

@@ -6,7 +6,9 @@ This file uses only the standard library and syntax that every Python 3.6+ can r
 import argparse
 import difflib
 import sys
-from typing import Any, Callable  # noqa: UP035 - the old name, for an old Python
+from typing import Any, Callable, Optional  # noqa: UP035 - the old name, for an old Python
+
+journal: Optional[Callable[[str, bool], None]] = None  # noqa: UP045 - what takes the place of standard error
 
 
 class CommandError(Exception):
@@ -24,7 +26,14 @@ def say(line: str) -> None:
 
 def tell(line: str) -> None:
     """Print one line of progress to standard error: a result that was redirected to a file stays clean."""
-    print(line, file=sys.stderr, flush=True)
+    _tell(line)
+
+
+def _tell(text: str, failure: bool = False) -> None:
+    if journal:
+        journal(text, failure)
+    else:
+        print(text, file=sys.stderr, flush=True)
 
 
 def say_table(rows: list) -> None:
@@ -63,7 +72,7 @@ def main(words: list, commands: dict, load: Callable[..., Any], shop: Callable[.
         given = {name: getattr(options, name, None) for name in ("host", "port", "workers", "threads")}
         return commands[command].run(options, load(**given), shop)
     except CommandError as error:
-        print(error, file=sys.stderr)
+        _tell(str(error), failure=True)
         return error.code
     except BrokenPipeError:  # `server.py routes | head`
         sys.stderr.close()
@@ -91,4 +100,9 @@ def read(words: list, commands: dict) -> tuple:
         module.arguments(subparsers.add_parser(name, help=module.HELP, description=module.__doc__, prog=prog))
     if words[0] == "test":  # all its options are pytest's
         return "test", argparse.Namespace(pytest=words[1:])
-    return words[0], parser.parse_args(words)
+    options, left = parser.parse_known_args(words)
+    if left and (not hasattr(options, "words") or any(word.startswith("-") for word in left)):
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    if left:  # argparse takes words that stand together, and those of `sql` may stand between options
+        options.words += left
+    return words[0], options

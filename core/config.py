@@ -25,6 +25,7 @@ from core.smtp_url import SmtpUrl
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMATS = ("logfmt", "json")
 RENAMED = {"CACHE_SIZE": "CACHE_SIZE_MB", "TOTALS_TTL": "COUNT_CACHE_TTL"}  # old names, which still work in 1.x
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MOST_CONNECTIONS = 20  # specification.md, Scalability Considerations
@@ -51,30 +52,46 @@ class Config:
     port: int = 8080
     workers: int = 1
     threads: int = 8
+    queue_timeout: float = 1.0  # seconds that a request may wait for a thread
     chores: bool = True
     smtp: SmtpUrl | None = None
     mail_from: Address = dataclasses.field(default_factory=lambda: Address(addr_spec="shop@localhost"))
     log_level: str = "info"
+    log_format: str = "logfmt"
+    server_timing: bool = True  # with a database of its own: False
+    metrics: str = "off"  # on: on an address of its own; public: on the shop's
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 9464
+    slow_sql: float = 0.2  # seconds from which a statement is a line in the log; 0: none
     data_dir: pathlib.Path = ROOT / ".data"
+    sql_overlay: pathlib.Path | None = None
     shop: Shop = dataclasses.field(default_factory=Shop)
     bcrypt_cost: int = 12
     session_ttl: int = 7 * 24 * 3600  # seconds, like those below
     session_idle: int = 24 * 3600
     reauth_after: int = 15 * 60
     cart_ttl: int = 30 * 24 * 3600
+    audit_ttl: int = 2 * 365 * 24 * 3600
     order_hold: int = 30 * 60
     manual_hold: int = 14 * 24 * 3600
     payment_providers: tuple[str, ...] = ("manual", "dummy")  # with a database of its own: manual alone
     webhooks_private: bool = False
-    storefront_url: str | None = None
+    storefront: bool = True
+    storefront_url: str | None = "http://localhost:8080"  # with a database of its own, or without a storefront: None
     payment_settings: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False, hash=False)  # PAYMENT_…
     cache_ttl: float = 5.0  # seconds that answers are cached; 0: not at all
     cache_size: int = 16 * 1024 * 1024  # bytes of them, for each worker
+    cache_stale: int = 60  # seconds of age up to which an answer is given where no new one can be made; 0: none is
     count_cache_ttl: float = 5.0  # seconds that counts are cached
     rate_limits: bool = True
     rate_limit_storage: str | None = dataclasses.field(default=None, repr=False)
     trusted_proxies: tuple[Network, ...] = ()
     old_names: tuple[str, ...] = ()  # settings that were given by a name of RENAMED
+
+    @property
+    def run_folder(self) -> pathlib.Path:
+        """Where a running server has what others may look at: the private database's folder, or DATA_DIR itself."""
+        return self.data_dir if self.database else self.data_dir / "run"
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT / ".env", **options: Any) -> Config:
@@ -114,6 +131,8 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
     mail_from = read("MAIL_FROM", None, smtp_url.sender)
     if smtp and not mail_from:
         raise Malformed("MAIL_FROM is not set, and SMTP_URL is: in whose name do mails leave? shop@example.com, say.")
+    port = read("PORT", Config.port, whole(1, 65535))
+    storefront, own = read("STOREFRONT", "on", one_of(("on", "off"))) == "on", f"http://localhost:{port}"
     return Config(
         old_names=tuple(dict.fromkeys(old_names)),
         database=database,
@@ -122,35 +141,47 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
         secret_key=read("SECRET_KEY", None, secret),
         cors_origins=read("CORS_ORIGINS", Config.cors_origins, origins),
         host=read("HOST", Config.host, str),
-        port=read("PORT", Config.port, whole(1, 65535)),
+        port=port,
         workers=workers,
         threads=threads,
+        queue_timeout=read("QUEUE_TIMEOUT", Config.queue_timeout, seconds(0.1, 3600)),
         chores=chores,
         smtp=smtp,
         mail_from=mail_from or Address(addr_spec="shop@localhost"),
         shop=Shop(read("SHOP_NAME", Shop.name, name_of), read("CURRENCY", Shop.currency, currency_of)),
+        metrics=read("METRICS", Config.metrics, one_of(("off", "on", "public"))),
+        metrics_host=read("METRICS_HOST", Config.metrics_host, str),
+        metrics_port=read("METRICS_PORT", Config.metrics_port, whole(1, 65535)),
         log_level=read("LOG_LEVEL", Config.log_level, one_of(LOG_LEVELS)),
+        log_format=read("LOG_FORMAT", Config.log_format, one_of(LOG_FORMATS)),
+        server_timing=read("SERVER_TIMING", "off" if database else "on", one_of(("on", "off"))) == "on",
+        slow_sql=read("SLOW_SQL", Config.slow_sql, short_time),
         bcrypt_cost=read("BCRYPT_COST", Config.bcrypt_cost, whole(4, 16)),
         session_ttl=read("SESSION_TTL", Config.session_ttl, duration),
         session_idle=read("SESSION_IDLE", Config.session_idle, duration),
         reauth_after=read("REAUTH_AFTER", Config.reauth_after, duration_or_none),
         cart_ttl=read("CART_TTL", Config.cart_ttl, duration),
+        audit_ttl=read("AUDIT_TTL", Config.audit_ttl, duration),
         order_hold=read("ORDER_HOLD", Config.order_hold, duration),
         manual_hold=read("MANUAL_HOLD", Config.manual_hold, duration),
         # With the private database the shop is being tried: payments without money are part of that.
         payment_providers=read("PAYMENT_PROVIDERS", ("manual",) if database else ("manual", "dummy"), names),
         webhooks_private=read("WEBHOOKS_PRIVATE", "off", one_of(("on", "off"))) == "on",
-        storefront_url=read("STOREFRONT_URL", None, page_url),
+        storefront=storefront,
+        # The shop's own, where it is being tried: what a request calls the shop is not asked.
+        storefront_url=read("STOREFRONT_URL", own if storefront and not database else None, page_url),
         payment_settings={  # for providers of one's own, each of which knows its own
             name: text for name, text in values.items() if name.startswith("PAYMENT_") and name != "PAYMENT_PROVIDERS"
         },
         cache_ttl=read("CACHE_TTL", Config.cache_ttl, seconds(0, 3600)),
         cache_size=read("CACHE_SIZE_MB", Config.cache_size >> 20, whole(1, 4096)) << 20,
+        cache_stale=read("CACHE_STALE", Config.cache_stale, whole(0, 24 * 3600)),
         count_cache_ttl=read("COUNT_CACHE_TTL", Config.count_cache_ttl, seconds(0, 3600)),
         rate_limits=read("RATE_LIMITS", "on", one_of(("on", "off"))) == "on",
         rate_limit_storage=read("RATE_LIMIT_STORAGE", None, redis_url),
         trusted_proxies=read("TRUSTED_PROXIES", (), networks),
-        data_dir=read("DATA_DIR", Config.data_dir, lambda text: pathlib.Path(text).expanduser().resolve()),
+        data_dir=read("DATA_DIR", Config.data_dir, folder),
+        sql_overlay=read("SQL_OVERLAY", None, folder),
     )
 
 
@@ -201,6 +232,15 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
     return parse
 
 
+def short_time(text: str) -> float:
+    """Parse a time of 0.1 ms to an hour: 200ms, 1.5s, or 0 for never; return seconds."""
+    parts = re.fullmatch(r"([0-9]{1,7}(?:\.[0-9]{1,3})?)(ms|s)", text)
+    length = float(parts[1]) / {"ms": 1000, "s": 1}[parts[2]] if parts else 0.0
+    if text != "0" and not 0.0001 <= length <= 3600:
+        raise ValueError(f"is {text!r}; wanted is a time such as 200ms or 1.5s, or 0 for never.")
+    return length
+
+
 def duration(text: str) -> int:
     """Parse a time of one second to ten years: 30m, 12h, 7d, or a number of seconds; return seconds."""
     parts = re.fullmatch(r"([0-9]{1,9})([smhd]?)", text)
@@ -213,6 +253,11 @@ def duration(text: str) -> int:
 def duration_or_none(text: str) -> int:
     """Parse a time as `duration` does, or 0."""
     return 0 if text == "0" else duration(text)
+
+
+def folder(text: str) -> pathlib.Path:
+    """Take the path of a folder, which need not be there."""
+    return pathlib.Path(text).expanduser().resolve()
 
 
 def networks(text: str) -> tuple[Network, ...]:

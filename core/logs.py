@@ -1,9 +1,10 @@
-"""The log: one line an event, `key=value` pairs (logfmt), to standard error.
+"""The log: one line an event, to standard error, as `key=value` pairs (logfmt), or each line a JSON object.
 
     time=2026-01-31T12:00:00Z level=info event=request method=GET path=/api/products status=200 ms=1.9 request_id=…
+    {"time": "2026-01-31T12:00:00Z", "level": "info", "event": "request", "method": "GET", …, "ms": 1.9, …}
 
-A value with other than plain characters is written as a JSON string, so that CR and LF cannot forge a line. A long
-value is cut and ends in "…".
+In logfmt a value with other than plain characters is written as a JSON string, so that CR and LF cannot forge a line. A
+long value is cut and ends in "…". A line that is written for a request has its id, and its trace where it has one.
 """
 
 import functools
@@ -12,19 +13,29 @@ import logging
 import os
 import re
 import select
-import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from typing import Any
 
-from bottle import request
+from core import cli
+from core.log_writer import Writer
+from core.trace import ENVIRON_TRACE, Trace
 
 ACCESS = logging.getLogger("bodega.access")
-_writer: "Writer | None" = None  # of this process
+_writer: Writer | None = None  # of this process
 PLAIN = re.compile(r"[\w./:<>@+,%~…-]+\Z")
-KEYS = ("event", "outcome", "method", "path", "status", "ms", "user_id", "by", "role", "address", "request_id")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")  # what a client may send; it also stands in comments of SQL
+KEYS = (
+    *("event", "outcome", "method", "path", "status", "file", "ms", "rows", "error", "route"),
+    *("count", "seconds", "user_id", "by", "role", "address", "request_id", "trace_id", "span_id", "parent_id"),
+)
+NUMBERS: dict[str, Callable[[str], Any]] = {"status": int, "ms": float, "seconds": float}  # in JSON
+SERVING: ContextVar[dict[str, Any] | None] = ContextVar("serving", default=None)  # the request of this thread, in WSGI
+CHORE: ContextVar[str | None] = ContextVar("chore", default=None)  # that this thread does
+ENVIRON_ID = "bodega.request_id"
 LONGEST = 500  # characters of a value, which a client may have sent; so a line fits into one write to a pipe
 LONGEST_MESSAGE = 4000  # characters of a message, and of a line of a traceback
 
@@ -33,107 +44,58 @@ class Logfmt(logging.Formatter):
     """Formats a record as logfmt; `extra` may have the keys of KEYS."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; a traceback follows on lines of its own."""
-        pairs = [(key, getattr(record, key)) for key in KEYS if hasattr(record, key)]
-        if not any(key == "request_id" for key, _ in pairs) and (id := _current_request_id()):
-            pairs.append(("request_id", id))
-        line = _line(record.created, record.levelname.lower(), pairs, record.getMessage())
-        if record.exc_info:  # indented, so that no part of it looks like a line of the log
-            for part in self.formatException(record.exc_info).replace("\r", "\\r").split("\n"):
+        """Return the line, with the traceback of an exception."""
+        own = record.__dict__
+        pairs = [(key, own[key]) for key in KEYS if key in own]
+        if serving := SERVING.get():
+            if ENVIRON_ID in serving and "request_id" not in own:
+                pairs.append(("request_id", serving[ENVIRON_ID]))
+            if (trace := serving.get(ENVIRON_TRACE)) and "trace_id" not in own:
+                pairs += trace.fields().items()
+        if chore := CHORE.get():
+            pairs.append(("chore", chore))
+        trouble = self.formatException(record.exc_info) if record.exc_info else ""
+        return self.line(record.created, record.levelname.lower(), pairs, record.getMessage(), trouble)
+
+    def line(
+        self, when: float, level: str, pairs: Iterable[tuple[str, Any]], message: str = "", trouble: str = ""
+    ) -> str:
+        """Return the line of an event. `trouble`: a traceback; it follows on lines of its own."""
+        fields = [f"{key}={_quoted(str(value))}" for key, value in pairs]
+        if message:
+            fields.insert(0, f"message={_quoted(message, LONGEST_MESSAGE)}")
+        line = f"time={_time(int(when))} level={level} {' '.join(fields)}"
+        if trouble:  # indented, so that no part of it looks like a line of the log
+            for part in trouble.replace("\r", "\\r").split("\n"):
                 line += "\n    " + part[:LONGEST_MESSAGE] + "…" * (len(part) > LONGEST_MESSAGE)
         return line
 
 
-class Writer(logging.Handler):
-    """Queues lines; a thread writes them to a file descriptor, so that no request waits for the reader of the log.
+class Json(Logfmt):
+    """Formats a record as a JSON object, of at most PIPE_BUF bytes: so long a line stays in one piece in a pipe."""
 
-    When more than ROOM characters wait, further lines are dropped; a line says how many as soon as there is room. A
-    forked process starts with an empty queue; the first line starts the thread. Call `logging.shutdown()` before
-    `os._exit`.
-    """
+    def line(
+        self, when: float, level: str, pairs: Iterable[tuple[str, Any]], message: str = "", trouble: str = ""
+    ) -> str:
+        """Return the line of an event. Of a traceback that is too long, the beginning gives way."""
+        fields: dict[str, Any] = {"time": _time(int(when)), "level": level}
+        if message:
+            fields["message"] = _cut(message, LONGEST_MESSAGE)
+        for key, value in pairs:
+            if isinstance(value, int):
+                fields[key] = value
+            else:
+                fields[key] = NUMBERS[key](value) if key in NUMBERS else _cut(str(value), LONGEST)
+        if trouble:
+            fields["traceback"] = trouble
+        while (excess := len(line := json.dumps(fields)) + 1 - select.PIPE_BUF) > 0:
+            longest = max(fields, key=lambda key: len(str(fields[key])))
+            text, room = fields[longest], max(0, len(fields[longest]) - excess - len('"\\u2026"'))
+            fields[longest] = "…" + text[len(text) - room :] if longest == "traceback" else text[:room] + "…"
+        return line
 
-    ROOM = 1 << 20  # characters
-    INTERVAL = 0.02  # seconds between two writes: waking the thread for each line would cost a fifth of the throughput
-    FLUSH_TIMEOUT = 1  # seconds
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__()
-        self._descriptor = descriptor
-        self._reset()
-        os.register_at_fork(after_in_child=self._reset)
-
-    def _reset(self) -> None:
-        self._lock = threading.Lock()  # for `_lines` and the numbers; logging locks `lock` while it flushes
-        self._lines: list[str] = []
-        self._size = self._dropped = 0
-        self._pending = threading.Event()  # there are lines that are not written yet
-        self._thread: threading.Thread | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Queue a record."""
-        self.put(self.format(record))
-
-    def put(self, line: str) -> None:
-        """Queue a line, or count it as dropped."""
-        with self._lock:
-            if self._size > self.ROOM:
-                self._dropped += 1 + line.count("\n")
-                return
-            self._lines.append(line)
-            self._size += len(line)
-            if not self._pending.is_set():
-                self._wake()
-
-    def flush(self) -> None:
-        """Wait until all lines are written, for FLUSH_TIMEOUT seconds at most."""
-        deadline = time.monotonic() + self.FLUSH_TIMEOUT
-        while self._pending.is_set() and time.monotonic() < deadline:
-            time.sleep(0.005)
-
-    def _wake(self) -> None:
-        self._pending.set()
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # the main thread gets them
-            self._thread.start()
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def _run(self) -> None:
-        while self._pending.wait():
-            time.sleep(self.INTERVAL)
-            with self._lock:
-                lines, self._lines, self._size = self._lines, [], 0
-                dropped, self._dropped = self._dropped, 0
-            dropped += self._write(lines)
-            if dropped:
-                notice = (
-                    f"{dropped} line(s) of the log were dropped before this one: they could not be written in time."
-                )
-                dropped *= self._write([_line(time.time(), "warning", (), notice)])
-            with self._lock:
-                self._dropped += dropped
-                if not self._lines:
-                    self._pending.clear()
-
-    def _write(self, lines: list[str]) -> int:
-        """Write lines; return how many failed. Up to PIPE_BUF bytes of one write stay together in a pipe (POSIX)."""
-        pieces = [b""]
-        for line in lines:
-            data = (line + "\n").encode(errors="backslashreplace")
-            if len(pieces[-1]) + len(data) > select.PIPE_BUF:
-                pieces.append(b"")
-            pieces[-1] += data
-        return sum(piece.count(b"\n") for piece in pieces if not self._written(piece))
-
-    def _written(self, piece: bytes) -> bool:
-        while piece:
-            try:
-                piece = piece[os.write(self._descriptor, piece) :]
-            except BlockingIOError:  # the descriptor was given to us as non-blocking
-                time.sleep(self.INTERVAL)
-            except OSError:
-                return False
-        return True
+FORMATS: dict[str, type[Logfmt]] = {"logfmt": Logfmt, "json": Json}
 
 
 def access(
@@ -144,6 +106,7 @@ def access(
     method: str | None = None,
     path: str = "-",
     seconds: float | None = None,
+    trace: Trace | None = None,
     **who: Any,
 ) -> None:
     """Log one answered request as Logfmt would, in a fifth of the time that a LogRecord takes.
@@ -159,25 +122,37 @@ def access(
     if seconds is not None:
         pairs["ms"] = f"{seconds * 1000:.1f}"
     pairs |= {**who, "request_id": request_id}
+    if trace:
+        pairs |= trace.fields()
     if _writer is None or logging.root.handlers != [_writer]:  # there are other handlers
         ACCESS.info("", extra=pairs)
         return
-    _writer.put(_line(time.time(), "info", pairs.items()))
+    _writer.put(_writer.formatter.line(time.time(), "info", pairs.items()))  # type: ignore[union-attr]
 
 
-def _current_request_id() -> str | None:
-    """Return the id of the request that this thread serves, or None."""
-    try:
-        return request.environ.get("bodega.request_id")
-    except (AttributeError, RuntimeError):  # no request in this thread
-        return None
+def current_request_id() -> str | None:
+    """Return the id of the request that this thread works for, or None."""
+    serving = SERVING.get()
+    return serving.get(ENVIRON_ID) if serving else None
 
 
-def _line(when: float, level: str, pairs: Iterable[tuple[str, Any]], message: str = "") -> str:
-    fields = [f"{key}={_quoted(str(value))}" for key, value in pairs]
-    if message:
-        fields.insert(0, f"message={_quoted(message, LONGEST_MESSAGE)}")
-    return f"time={_time(int(when))} level={level} {' '.join(fields)}"
+def whose() -> str:
+    """Return for whom this thread works, in plain words: "request=…", with "traceparent=…"; "chore=…"; or "".
+
+    It gets into comments of SQL: whatever is not a REQUEST_ID is left out.
+    """
+    serving, chore = SERVING.get() or {}, CHORE.get()
+    id = serving.get(ENVIRON_ID)
+    if id and REQUEST_ID.match(id):
+        trace = serving.get(ENVIRON_TRACE)
+        return f"request={id} traceparent={trace}" if trace else f"request={id}"
+    return f"chore={chore}" if chore and REQUEST_ID.match(chore) else ""
+
+
+def current_route() -> dict[str, str]:
+    """Return {method, route} of the request that this thread works for, as far as there is one."""
+    route = (SERVING.get() or {}).get("bottle.route")
+    return {"method": route.method, "route": route.rule} if route else {}
 
 
 @functools.lru_cache(2)
@@ -190,12 +165,35 @@ def _quoted(text: str, most: int = LONGEST) -> str:
     return text + end if PLAIN.match(text) else json.dumps(text)[:-1] + end + '"'
 
 
-def configure(level: str) -> None:
-    """Send the log of this process to standard error, from this level on ("debug" … "error")."""
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def configure(level: str, form: str = "logfmt") -> None:
+    """Send the log of this process to standard error, from this level on ("debug" … "error"), in one of FORMATS.
+
+    What Python itself would print there, of a thread that broke say, becomes a line of it.
+    """
     global _writer  # noqa: PLW0603 - one for the process, like the root of logging
     if _writer is None:
         _writer = Writer(sys.__stderr__.fileno() if sys.__stderr__ else os.open(os.devnull, os.O_WRONLY))
-        _writer.setFormatter(Logfmt())
+    _writer.setFormatter(FORMATS[form]())
     logging.root.handlers[:] = [_writer]
     logging.root.setLevel(level.upper())
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it has a line for each queued request
+    logging.captureWarnings(capture=True)
+    threading.excepthook = sys.unraisablehook = _broke
+    cli.journal = _told if form == "json" else None
+
+
+def _broke(broken: Any) -> None:
+    """Log an exception that nobody caught: of a thread, or of what Python itself has called."""
+    where = getattr(broken, "thread", None) or getattr(broken, "object", None)
+    if broken.exc_type is not SystemExit:
+        trouble = (broken.exc_type, broken.exc_value, broken.exc_traceback)
+        logging.getLogger("bodega").error("nobody caught an exception in %s", where, exc_info=trouble)
+
+
+def _told(line: str, failure: bool) -> None:
+    """Log what a command says at standard error."""
+    logging.getLogger("bodega").log(logging.ERROR if failure else logging.INFO, line)

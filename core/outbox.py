@@ -13,7 +13,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
+from core import logs
 from core.json_text import dump
+from core.trace import ENVIRON_TRACE, Trace
 
 Message = tuple[str, str | None, str, str]  # message_id, receiver (None: each webhook that wants it), topic, payload
 
@@ -42,6 +44,7 @@ class Delivery(NamedTuple):
     payload: str  # JSON
     attempt: int  # 1 is the first
     created_at: datetime  # in UTC, without a zone
+    trace: Trace | None = None  # of this attempt, under the span of the request that has written the message
 
 
 class Channel(Protocol):
@@ -80,8 +83,12 @@ def mail(to: str, template: str, values: dict[str, Any], kind: str = "mail") -> 
 
 
 def document(*messages: Message) -> str:
-    """Return messages in the form that the statement takes: JSON, in the order in which each receiver gets them."""
-    return dump(messages).decode()
+    """Return messages in the form that the statement takes: JSON, in the order in which each receiver gets them.
+
+    They belong to the trace of the request that this thread works for, if it has one.
+    """
+    trace = (logs.SERVING.get() or {}).get(ENVIRON_TRACE)
+    return dump([[*message, trace and str(trace)] for message in messages]).decode()
 
 
 def signature(secret: bytes, message_id: str, timestamp: str, body: bytes) -> str:

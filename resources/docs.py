@@ -1,4 +1,7 @@
-"""Pages for people: what this is and where to go, and the API to read and try, served from this host alone."""
+"""The API's own page, to read and to try, and what stands at /: the storefront, or without one the first words of that.
+
+All from this host alone.
+"""
 
 import pathlib
 from typing import Any
@@ -7,6 +10,8 @@ from bottle import HTTPResponse, request, response
 
 from core.app import app
 from core.cache import REVALIDATE
+from core.contract.accept import prefers
+from core.contract.validation import ANY_QUERY, NO_QUERY
 from core.errors import ApiError, NotFound
 from core.identity.auth import PUBLIC
 from core.shop import Shop
@@ -26,16 +31,25 @@ FILES = {  # under /docs/; what is not listed here is not served
     "docs.js": ("pages", JS),
     "favicon.svg": ("pages", "image/svg+xml"),
     "home.css": ("pages", CSS),
+    "intro.css": ("pages", CSS),
+    "sql.css": ("pages", CSS),
     "style.css": ("pages", CSS),
     "swagger-ui.css": ("swagger-ui", CSS),
     "swagger-ui-bundle.js": ("swagger-ui", JS),
     "swagger-ui-bundle.js.LICENSE.txt": ("swagger-ui", "text/plain; charset=UTF-8"),
 }
-HOME = (HERE / "pages/home.html").read_bytes()
-DOCS = (HERE / "pages/docs.html").read_bytes()
+
+
+def _page(name: str, read: str) -> bytes:
+    """Return a page that begins with the words of intro.html, whose button leads to `read`."""
+    intro = (HERE / "pages" / "intro.html").read_text("utf-8").replace("{read}", read)
+    return (HERE / "pages" / f"{name}.html").read_text("utf-8").replace("{intro}\n", intro).encode()
+
+
+HOME, DOCS = _page("home", "/docs"), _page("docs", "#operations")
 MISSING = (HERE / "pages/missing.html").read_bytes()
 
-WELCOME = {
+WELCOME: dict[str, Any] = {
     "description": "An e-commerce API: accounts, catalogue and carts.",
     "links": {
         "documentation": "/docs",
@@ -49,14 +63,19 @@ WELCOME = {
 }
 
 
-@app.get("/", auth=PUBLIC, hidden=True, cache=REVALIDATE, message="Welcome.")
-def home(shop: Shop) -> dict[str, Any]:
-    """Say what this is and where to go: a page for browsers, JSON for everything else."""
-    if prefers_html(request.get_header("Accept", "")):
-        headers = {**PROTECTION, "Content-Type": HTML, "Cache-Control": REVALIDATE, "Vary": "Accept"}
-        raise HTTPResponse(HOME, headers=headers)
+@app.get("/", auth=PUBLIC, hidden=True, query=ANY_QUERY, cache=REVALIDATE, message="Welcome.")
+def home(shop: Shop, storefront: Any) -> dict[str, Any]:
+    """Show the storefront to browsers, or what this is where there is none; say it in JSON to everything else."""
+    if prefers(request.get_header("Accept", ""), "text/html"):
+        if not storefront.on:
+            NO_QUERY.check_text(request.query_string)
+        page, protection = (storefront.page(), storefront.protection) if storefront.on else (HOME, PROTECTION)
+        headers = {**protection, "Content-Type": HTML, "Cache-Control": REVALIDATE, "Vary": "Accept"}
+        raise HTTPResponse(page, headers=headers)
+    NO_QUERY.check_text(request.query_string)
     response.set_header("Vary", "Accept")
-    return {"name": shop.name, **WELCOME}
+    links = {"storefront": "/shop"} if storefront.on else {}
+    return {"name": shop.name, **WELCOME, "links": {**links, **WELCOME["links"]}}
 
 
 @app.get("/docs", auth=PUBLIC, hidden=True, produces=HTML, cache=REVALIDATE)
@@ -88,34 +107,8 @@ def page_of(error: ApiError) -> bytes | None:
     if not (outside and isinstance(error, NotFound) and request.method in ("GET", "HEAD")):
         return None
     response.set_header("Vary", "Accept")
-    if not prefers_html(request.get_header("Accept", "")):
+    if not prefers(request.get_header("Accept", ""), "text/html"):
         return None
     response.headers.update(PROTECTION)
     response.content_type = HTML
     return MISSING
-
-
-def prefers_html(accept: str) -> bool:
-    """Whether an Accept header wants text/html more than application/json (RFC 9110, 12.5.1); a tie is JSON."""
-    return _weight(accept, "text", "html") > _weight(accept, "application", "json")
-
-
-def _weight(accept: str, kind: str, subtype: str) -> float:
-    """Return the q of a media type: what the most specific range that has it says, 0 where none has."""
-    ranges = {f"{kind}/{subtype}": 2, f"{kind}/*": 1, "*/*": 0}
-    best = (-1, 0.0)
-    for part in accept.lower().split(","):
-        media, *parameters = (piece.strip() for piece in part.split(";"))
-        if media in ranges:
-            best = max(best, (ranges[media], _quality(parameters)))
-    return best[1]
-
-
-def _quality(parameters: list[str]) -> float:
-    for parameter in parameters:
-        if parameter.startswith("q="):
-            try:
-                return float(parameter[2:])
-            except ValueError:
-                return 0.0
-    return 1.0

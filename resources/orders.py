@@ -20,6 +20,7 @@ from core.errors import AuthenticationRequired, CartChanged, CartEmpty, Conflict
 from core.identity.auth import INVALID_TOKEN, PUBLIC, Tokens
 from core.identity.limits import Limit
 from core.mails import declare
+from core.metrics import Counter
 from core.shop import Shop
 from resources.orders_rules import (
     ADDRESS,
@@ -34,6 +35,7 @@ from resources.orders_rules import (
     visible,
 )
 
+PLACED = Counter("bodega_orders_placed_total", "Orders that were placed.")
 ORDERING = Limit("orders", "60/hour; 300/day")  # for each address: an order holds stock until it expires
 CART = Headers(
     **{
@@ -168,6 +170,7 @@ def place_order(
     )
     if taken != len(lines):
         raise CartChanged(read_cart(db, session_id, user, shop))
+    db.count(PLACED)
     response.set_header("Location", f"/api/orders/{order['number']}")
     placed = order_of(whole, [item_of(line) for line in lines])
     return placed if token is None else placed | {"access_token": token}

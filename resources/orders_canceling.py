@@ -9,6 +9,7 @@ from core.db.database import Database, Row, Session
 from core.errors import NotFound, OrderState
 from core.identity.audit import Record
 from core.identity.auth import PUBLIC, Tokens
+from core.metrics import Counter
 from resources.orders_paying import (
     CAPTURING,
     add_refund,
@@ -24,6 +25,7 @@ from resources.orders_paying import (
 from resources.orders_providers import CAPTURED, Providers
 from resources.orders_rules import GUEST, ORDER, answer, audited, require, visible
 
+EXPIRED = Counter("bodega_orders_expired_total", "Orders that were canceled as nobody had paid in time.")
 BATCH = 50  # orders of one run of `expire`
 
 
@@ -120,3 +122,4 @@ def expired(db: Session, number: str) -> None:
     capturing = any(payment["status"] == CAPTURING for payment in payments)
     if is_payable(order) and order["is_over"] and not capturing:
         canceled(db, order, payments, "expired", "shop")
+        db.count(EXPIRED)

@@ -6,7 +6,16 @@ from typing import Any
 from core.app import app
 from core.contract.coercion import to_moment
 from core.contract.email_address import LONGEST_EMAIL, address_of
-from core.contract.pagination import LONGEST_CURSOR, Key, is_count, is_moment, next_of, page_size, place_of
+from core.contract.pagination import (
+    Key,
+    is_count,
+    is_moment,
+    next_of,
+    next_page,
+    page_size,
+    pages_by_cursor,
+    place_of,
+)
 from core.contract.shapes import Shape, field
 from core.contract.validation import Query
 from core.db.database import Row, Session
@@ -72,33 +81,16 @@ FILTERS: dict[str, dict[str, Any]] = {
 LIST = Query(
     **FILTERS,
     per_page=page_size("orders"),
-    after={
-        "type": "string",
-        "maxlength": LONGEST_CURSOR,
-        "meta": {
-            "issue": "Must be the 'next' of an earlier page.",
-            "description": "The `next` of the page before, with the same filters: the page that follows it.",
-        },
-    },
+    after=next_page("The `next` of the page before, with the same filters: the page that follows it."),
 )
 SUMMARY = Shape("OrderSummary", **SUMMARY_FIELDS)
 PAGE = Shape(
     "OrderPage",
     items=field("list", "The orders of this page, the newest first.", items=SUMMARY),
-    pagination=field(
-        "dict",
-        "Where the next page is. Orders that are placed meanwhile move nothing: they come before the first page.",
-        shape=Shape(
-            "OrderPagination",
-            per_page=field("integer", "How many orders a full page has.", 20),
-            has_next=field("boolean", "Whether a page follows.", True),
-            next=field(
-                "string",
-                "What to send as after for the next page; null on the last one.",
-                "WyJuZXdlc3QiLCAyLCAiMjAyNiJd",
-                nullable=True,
-            ),
-        ),
+    pagination=pages_by_cursor(
+        "OrderPagination",
+        "orders",
+        " Orders that are placed meanwhile move nothing: they come before the first page.",
     ),
 )
 BY = {  # what the list is narrowed to → its statement

@@ -22,11 +22,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from core import outbox
+from core import outbox, recurring
 from core.contract.idempotency import Once
 from core.db.database import Database, Row, Session
 from core.errors import ServiceUnavailable
 from core.json_text import dump
+from core.metrics import Counter
 from resources.orders_providers import (
     AUTHORIZED,
     CANCELED,
@@ -56,6 +57,8 @@ BATCH = 50  # of `reconcile`, before others have their turn
 SPELL = 3  # seconds of `reconcile`, likewise: a provider that does not answer holds nothing else up
 AT_ONCE = 5  # seconds after which `reconcile` makes a call that whoever decided it has not made
 SOONEST, LATEST = 30, 3600  # seconds until a call is made again that was begun
+
+PAID = Counter("bodega_orders_paid_total", "Orders that were paid.", "provider")
 
 log = logging.getLogger("bodega.payments")
 
@@ -215,8 +218,8 @@ def each(step: Callable[[Any], None], which: Any) -> None:
         step(which)
     except ServiceUnavailable:  # of the database, and so of all
         raise
-    except Exception:
-        log.exception("%s cannot go on", which)
+    except Exception as error:
+        recurring.failing(log, logging.ERROR, "%s cannot go on", which, error=error)
 
 
 def payment_of(row: Row) -> Payment:
@@ -268,6 +271,7 @@ def _take(db: Session, order: Row, payments: list[Row], payment: Row, by: str) -
     settle(db, order, payments, paid=amount, expires_at=None)
     db.run("orders/add_history", id=order["id"], what="paid", by_whom=by, amount=amount)
     tell(db, "order.paid", order)
+    db.count(PAID, payment["provider"])
     return None
 
 
@@ -303,9 +307,10 @@ def _asked(providers: Providers, call: Callable[..., Any], *arguments: Any) -> A
         with providers.turn():
             return call(*arguments)
     except Unavailable as error:
-        log.warning("%s gave no answer: %s", call.__qualname__, error)
-    except Exception:  # a bug in a provider is no reason to lose a payment
-        log.exception("%s failed", call.__qualname__)
+        said, name = "%s gave no answer: %s", call.__qualname__
+        recurring.failing(log, logging.WARNING, said, name, error, key=(said, name))
+    except Exception as error:  # a bug in a provider is no reason to lose a payment
+        recurring.failing(log, logging.ERROR, "%s failed", call.__qualname__, error=error)
     return None
 
 

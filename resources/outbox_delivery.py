@@ -6,6 +6,8 @@ lease is over; its message_id stays the same, so that a receiver can tell it. A 
 delivered holds up itself alone: each kind of receivers has threads of its own, and each receiver uses one.
 """
 
+import contextvars
+import functools
 import logging
 import queue
 import random
@@ -15,9 +17,12 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
+from core import recurring
 from core.db.database import Database, Row, Session
 from core.errors import ServiceUnavailable
+from core.logs import SERVING
 from core.outbox import LONGEST_DELIVERY, Channel, Definite, Delivery, Temporary
+from core.trace import ENVIRON_TRACE, taken
 
 LEASE = LONGEST_DELIVERY + 30  # seconds
 FIRST_DELAY, LONGEST_DELAY = 5, 3600  # seconds between two attempts: 5, 20, 80, … and an hour at the most
@@ -128,12 +133,14 @@ class Delivering:
             return
         lane.busy.add(message["receiver"])
         if deliver:
-            threading.Thread(target=self._attempt, args=[lane, message, deliver], daemon=True).start()
+            attempt = functools.partial(contextvars.copy_context().run, self._attempt, lane, message, deliver)
+            threading.Thread(target=attempt, daemon=True).start()  # its lines of the log name the chore, too
         else:
             self._ended.append(Ended(lane, message, trouble))
 
     def _attempt(self, lane: Lane, message: Row, deliver: Callable[[], None]) -> None:
         """Deliver, in a thread of its own, and report how it ended."""
+        SERVING.set({ENVIRON_TRACE: message["trace"]})
         try:
             deliver()
         except Exception as error:
@@ -153,7 +160,11 @@ class Delivering:
         """Note how attempts ended; what the database does not take stays for the next time."""
         while self._ended:
             lane, message, error = self._ended[-1]
-            self._note_one(database, message, error)
+            SERVING.set({ENVIRON_TRACE: message["trace"]})
+            try:
+                self._note_one(database, message, error)
+            finally:
+                SERVING.set(None)
             self._ended.pop()
             lane.busy.discard(message["receiver"])
 
@@ -167,7 +178,7 @@ class Delivering:
             why = str(error)[:LONGEST_ERROR]
         else:
             why = "The shop itself failed; its log says why."
-            log.error(f"{named} could not be delivered: a bug", exc_info=error)
+            recurring.failing(log, logging.ERROR, "%s could not be delivered: a bug", named, error=error)
         if isinstance(error, Temporary) and error.also:
             database.transaction(error.also)
         old = message["now"] - message["created_at"] > LONGEST_LIFE
@@ -177,22 +188,29 @@ class Delivering:
             return
         delay = self._delay(attempt)
         database.transaction(lambda db: db.run("outbox/delay", id=id, attempt=attempt, delay=delay, error=why))
-        log.warning(f"{named} was not delivered; attempt {attempt + 1} in {delay:.0f} seconds: {why}")
+        said, key = "%s was not delivered; attempt %d in %.0f seconds: %s", (message["receiver"].split(" ")[0], why)
+        recurring.failing(log, logging.WARNING, said, named, attempt + 1, delay, why, key=key)
 
 
 def delay_after(attempt: int) -> int:
     """Return how many seconds after this failed attempt (1 is the first) the next is due, with jitter of a fifth."""
-    return round(min(LONGEST_DELAY, FIRST_DELAY * 4 ** (attempt - 1)) * random.uniform(0.8, 1.2))  # noqa: S311
+    return round(min(LONGEST_DELAY, FIRST_DELAY * 4 ** (attempt - 1)) * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
 
 
 def _claimed(db: Session, id: int) -> Row | None:
     """Begin an attempt to deliver a message, and return it (outbox/get); None where somebody else has."""
     claimed, message = db.together("outbox/claim", "outbox/get", id=id, lease=LEASE)
-    return message if claimed else None
+    return message | {"trace": taken(message["traceparent"])} if claimed else None
 
 
 def _delivery_of(message: Row) -> Delivery:
     address = message["receiver"].partition(" ")[2]
     return Delivery(
-        message["message_id"], address, message["topic"], message["payload"], message["attempts"], message["created_at"]
+        message["message_id"],
+        address,
+        message["topic"],
+        message["payload"],
+        message["attempts"],
+        message["created_at"],
+        message["trace"],
     )

@@ -81,11 +81,14 @@ class Files:
 
     def __call__(self, message: EmailMessage, address: str) -> None:
         """Write a mail; the same one again replaces itself."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = message["Message-ID"].strip("<>").partition("@")[0]
         new, path = self._folder / f"{name}.new", self._folder / f"{name}.eml"
-        new.write_bytes(message.as_bytes())
-        new.rename(path)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            new.write_bytes(message.as_bytes())
+            new.rename(path)
+        except OSError as error:  # the disk is full, say
+            raise Temporary(f"The mail cannot be written to a file: {error.strerror}") from error
         log.info(f"SMTP_URL is not set; a mail is in {os.path.relpath(path)}.")
 
 

@@ -53,7 +53,10 @@ class Webhooks:
     def _deliver(self, webhook: Row, delivery: Delivery) -> None:
         body = delivery.payload.encode()
         secret = self._secret(webhook["salt"])
-        status = self._posting.post(webhook["url"], signed(secret, delivery.message_id, body), body)
+        headers = signed(secret, delivery.message_id, body)
+        if delivery.trace:
+            headers["Traceparent"] = str(delivery.trace)
+        status = self._posting.post(webhook["url"], headers, body)
         if 200 <= status < 300:
             return
         if status == GONE:

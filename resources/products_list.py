@@ -16,11 +16,12 @@ from core.contract.pagination import (
 )
 from core.contract.shapes import Shape, described, field
 from core.contract.validation import Query
-from core.db.database import Row, Session
+from core.db.database import Database, Row, Session
 from core.errors import ValidationError
 from core.identity.auth import PUBLIC
 from core.identity.budgets import ENTRIES, Budget, Priced
 from resources.products_fields import CATALOGUE, PRODUCT
+from resources.products_missed import MissedSearches
 from resources.products_orders import ORDERS, RELEVANCE, behind, place_of
 from resources.products_search import EVERY, Found, Search
 from resources.products_suggest import MEANT, did_you_mean
@@ -29,6 +30,8 @@ FEW = 5_000  # products that are sorted sooner than they are found in the order 
 ONE_OF_SEVERAL = 1_000  # rows that a count of one of several categories is taken to cost, if it is not cached
 AMOUNT = {"type": "decimal", "min": 0, "max": Decimal("99999999.99")}
 NOTHING = {"per_page": 20, "facets": False, "in_stock": False, "search": ""}  # values that ask for nothing
+NO_FILTERS = {"category_ids": EVERY, "in_stock": None, "min_price": None, "max_price": None}
+MISSED = MissedSearches()
 ALONE = "Must be left out when 'ids' is given."
 LIST = Query(
     ids={
@@ -157,7 +160,7 @@ PAGE = Shape(
     sends=("Link",),
     message="Products listed.",
 )
-def list_products(db: Session, query: Row, spend: Callable[[int], None]) -> Row:
+def list_products(db: Session, query: Row, spend: Callable[[int], None], database: Database) -> Row:
     """List products on sale.
 
     All parameters but ids can be combined: filters, a search, an order, and where the page begins. Ties are broken by
@@ -181,6 +184,8 @@ def list_products(db: Session, query: Row, spend: Callable[[int], None]) -> Row:
     answer: Row = {"items": found.items, "pagination": pagination}
     if search.words and not found.total and not found.behind:
         answer["did_you_mean"] = did_you_mean(db, query["search"])
+        if filters == NO_FILTERS:
+            MISSED.note(database, query["search"])
     if query["facets"]:
         answer["facets"] = _facets(found.facets(), filters["category_ids"])
     return answer

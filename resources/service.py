@@ -24,7 +24,7 @@ def get_openapi_document() -> bytes:
     return openapi.text(app)
 
 
-@app.get("/api/health", auth=PUBLIC, returns=STATUS, message="Alive.")
+@app.get("/api/health", auth=PUBLIC, returns=STATUS, message="Alive.", at_once=True)
 def get_health() -> Row:
     """Say that the process runs.
 

@@ -22,7 +22,7 @@ def broken():
 def main(port):
     """Serve on this port until SIGTERM."""
     settings = config.load(port=port)
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     application = server.shop(settings, settings.database)
     bound = sockets.bind(settings.host, settings.port, 1)
     sockets.start_listening(bound, settings.host, settings.port)

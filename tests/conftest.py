@@ -4,6 +4,7 @@ TEST_DATABASE_URL names another server with an empty schema, which is left empty
 by mysqlclient on their own MariaDB; without it they use PyMySQL, or what TEST_DATABASE_URL says.
 """
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -14,21 +15,76 @@ import pathlib
 import shutil
 import signal
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor, wait
 
+import large
 import pytest
-from helpers import PASSWORD, SETTINGS, as_url, bearer, empty_tables, execute, login, register, servers
+from accessibility import axe, violations  # noqa: F401 - fixtures
+from helpers import (
+    BY_HAND,
+    PASSWORD,
+    SETTINGS,
+    account,
+    as_url,
+    bearer,
+    copy_program,
+    empty_tables,
+    execute,
+    login,
+    may_make_accounts,
+    register,
+    require_sound_data,
+    servers,
+)
+from lag import Lag
 from webtest import TestApp
 
 import server
-from core import cli, config, database_url
-from core.db import migrations
+from core import cli, config, database_url, logs, metrics, recurring
+from core.db.migrator import Migrator
+from core.db.owner import give_rights
 from core.db.session import Session
-from core.setup.embedded import Accounts, Embedded
+from core.db.statements import Statements
+from core.metrics_file import File, records
+from core.setup.embedded import ACCOUNT, Accounts, Embedded
 from core.setup.system import ROOT
+
+MEASURED = 2  # cases of a slow test whose coverage is measured
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has it ignored, and so would all that the tests start
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignores it, and our processes inherit that
+
+
+@pytest.hookimpl(trylast=True)  # tests/faults/conftest.py marks its tests before
+def pytest_collection_modifyitems(items):
+    """Begin with the files of slow tests: else one of them ends long after all others. Measure less of what is alike.
+
+    To measure coverage doubles the CPU of a test (Python 3.11): of a slow one, it is done for the first cases.
+    """
+    slow, all_of, cases = collections.Counter(), collections.Counter(), collections.Counter()
+    for item in items:
+        all_of[item.path] += 1
+        cases[function := item.nodeid.partition("[")[0]] += 1
+        if item.get_closest_marker("slow"):
+            slow[item.path] += 1
+            if cases[function] > MEASURED:
+                item.add_marker("no_cover")
+    items.sort(key=lambda item: -slow[item.path] / all_of[item.path])
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_logged_yet():
+    """Let the first failure of each test be a line of the log, not only counted; and no line be of an old request."""
+    recurring.forget()
+    logs.SERVING.set(None)
+    yield
+    for thread in threading.enumerate():
+        # One that waits for a database which is nowhere asks for ever; each refusal formats a traceback in Python's
+        # parser, and what the main thread parses meanwhile fails (cpython issue 106905).
+        if thread.name == "breaker":
+            thread._target.__self__._report = lambda *_: None  # the next test reads the log
+            thread._target.__self__._probe = lambda *_: True
 
 
 @pytest.fixture(scope="session")
@@ -37,21 +93,38 @@ def accounts():
     with contextlib.ExitStack() as stack:
         if elsewhere := os.environ.get("TEST_DATABASE_URL"):
             url = database_url.parse(elsewhere)
-            logins = Accounts(url, url)
+            logins = Accounts(url, stack.enter_context(shops_account(url)))
         else:
             folder = pathlib.Path(tempfile.mkdtemp(prefix="bodega-test-"))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            own = stack.enter_context(Embedded(folder, tell=lambda line: None))
+            own = stack.enter_context(Embedded(folder, tell=lambda line: None, options=("--skip-log-bin",)))
             execute(own.owner, "SET GLOBAL innodb_flush_log_at_trx_commit = 0")  # a commit takes half the time
             driver = os.environ.get("TEST_DRIVER", own.owner.driver)
             logins = Accounts(*(dataclasses.replace(login, driver=driver) for login in (own.owner, own.application)))
-        migrator = migrations.Migrator(logins.owner, say=lambda line: None)
+        migrator = Migrator(logins.owner, say=lambda line: None)
         require_empty(logins.owner)
         migrator.up()
+        if logins.application != logins.owner:
+            give_rights(
+                logins.owner,
+                logins.application.user if elsewhere else ACCOUNT,
+                Statements(ROOT / "sql", more=[ROOT / "reports"]),
+            )
         yield logins
-        while migrator.down():
-            pass
-        execute(logins.owner, "DROP TABLE schema_migrations")
+        if elsewhere:
+            while migrator.down():
+                pass
+            execute(logins.owner, "DROP TABLE schema_migrations")
+
+
+@contextlib.contextmanager
+def shops_account(owner):
+    """Give the login of an account for the shop, without rights; or the owner's own where it may make none."""
+    if may_make_accounts(owner):
+        with account(owner, f"{owner.database[:20]}_test") as login:
+            yield login
+    else:
+        yield owner
 
 
 def require_empty(url):
@@ -80,9 +153,20 @@ def wired(accounts):
 
 @pytest.fixture
 def sql(accounts):
-    """`sql(statement, args)`: run anything as the owner, committed; the tables are empty at the beginning."""
+    """`sql(statement, args)`: run anything as the owner, committed; the tables are empty at the beginning.
+
+    At the end of the test the files of checks/ must find nothing in the tables that it has not changed by hand.
+    """
     empty_tables(accounts.owner)
-    return lambda statement, args=None: execute(accounts.owner, statement, args)
+    yield functools.partial(execute, accounts.owner)
+    require_sound_data(accounts.owner)
+
+
+@pytest.fixture(scope="module")
+def sized(accounts):
+    """The database's logins, with 20,000 products and orders, and as much of all else, while a file is tested."""
+    with large.filled(accounts.owner):
+        yield accounts
 
 
 @pytest.fixture
@@ -94,6 +178,25 @@ def client(shop, sql):
     return app
 
 
+@pytest.fixture
+def lag():
+    """A Lag that beats as long as the test runs: bounds of times are longer on a machine that is busy."""
+    beating = Lag()
+    yield beating
+    beating.stop()
+
+
+@pytest.fixture
+def counted():
+    """`counted(name, *labels)`: how much the shop has counted in this test, see core/metrics.py; of a gauge 1 more."""
+    counts = File(None, 4)
+    metrics.use(counts)
+    yield lambda name, *labels: sum(
+        record.words[0] for record in records(counts.words) if (record.name, record.labels) == (name, labels)
+    )
+    metrics.use(None)
+
+
 class Make:
     """Rows for a test, with sensible values for what the test does not care about."""
 
@@ -103,12 +206,13 @@ class Make:
 
     def category(self, name=None, **columns):
         """Add a category; return its id."""
-        return self._insert("categories", {"name": name or f"Category {next(self._numbers)}", **columns})
+        return self._insert("categories", {"name": name or f"Category {next(self._numbers)}", **columns}, False)
 
     def product(self, name=None, price="10.00", stock=10, **columns):
-        """Add a product; return its id."""
+        """Add a product, without its words; return its id."""
         name = name or f"Product {next(self._numbers)}"
-        return self._insert("products", {"name": name, "price": price, "stock_quantity": stock, **columns})
+        BY_HAND.add("product_words")
+        return self._insert("products", {"name": name, "price": price, "stock_quantity": stock, **columns}, False)
 
     def products(self, count, **columns):
         """Add several alike."""
@@ -116,10 +220,10 @@ class Make:
 
     def cart(self, session, *products, quantity=1):
         """Make a cart with a line for each of these products."""
-        self._sql("INSERT IGNORE INTO carts (session_id, version) VALUES (%s, 1)", [session])
+        self._sql("INSERT IGNORE INTO carts (session_id, version) VALUES (%s, 1)", [session], False)
         for product in products:
             line = "INSERT INTO cart_items (session_id, product_id, quantity) VALUES (%s, %s, %s)"
-            self._sql(line, [session, product, quantity])
+            self._sql(line, [session, product, quantity], False)
 
     def order(self, *lines, **columns):
         """Add an order with these lines: (product, quantity, unit_price); return its id."""
@@ -137,9 +241,9 @@ class Make:
             self._sql(line, [id, product, f"Product {product}", quantity, price])
         return id
 
-    def _insert(self, table, columns):
+    def _insert(self, table, columns, by_hand=True):
         names, marks = ", ".join(columns), ", ".join(["%s"] * len(columns))
-        self._sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(columns.values()))
+        self._sql(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(columns.values()), by_hand)
         return self._sql(f"SELECT MAX(id) AS id FROM {table}")[0]["id"]
 
 
@@ -178,15 +282,19 @@ def meanwhile(monkeypatch):
 
 
 @pytest.fixture
+def counters(tmp_path):
+    """A server's counters, in which this process and its children count."""
+    made = File(tmp_path / "run", 6)
+    metrics.use(made)
+    yield made
+    metrics.use(None)
+    made.close()
+
+
+@pytest.fixture
 def program_copy(tmp_path):
     """The folder of a copy of the program, whose files a test may edit."""
-    copy = tmp_path / "copy"
-    copy.mkdir()
-    shutil.copy2(ROOT / "server.py", copy)
-    for folder in ("core", "commands", "deploy", "mails", "resources", "sql", "migrations"):
-        shutil.copytree(ROOT / folder, copy / folder)
-    (copy / ".env").write_text("")
-    return copy
+    return copy_program(tmp_path / "copy")
 
 
 @pytest.fixture
@@ -207,7 +315,7 @@ def served(start, accounts, sql):
 def root(client, sql):
     """An administrator's header."""
     register(client, "keeper")
-    sql("UPDATE users SET role = 'admin' WHERE username = 'keeper'")
+    sql("UPDATE users SET role = 'admin' WHERE username = 'keeper'", by_hand=False)
     return bearer(login(client, "keeper"))
 
 
@@ -216,7 +324,7 @@ def boss(served, sql):
     """A real server, and an administrator's header as keywords."""
     account = {"username": "keeper", "password": PASSWORD}
     served.request("/api/users/register", "POST", {**account, "email": "keeper@example.com"})
-    sql("UPDATE users SET role = 'admin'")
+    sql("UPDATE users SET role = 'admin'", by_hand=False)
     return served, bearer(served.request("/api/users/login", "POST", account).json["data"]["token"])
 
 

@@ -1,11 +1,14 @@
 """What many tests use: a real server, accounts, threads and processes. The fixtures stand in conftest.py."""
 
+import argparse
 import contextlib
 import dataclasses
 import json
 import os
 import pathlib
 import re
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,9 +22,11 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
+from commands.check_data import violations
 from core import config
 from core.database_url import DatabaseUrl
-from core.db import drivers
+from core.db import drivers, rights
+from core.db.statements import Statements
 from core.setup.system import ROOT
 
 IN_C = pytest.mark.skipif(
@@ -41,6 +46,7 @@ TABLES = (
     "product_words",
     "known_words",
     "word_zones",
+    "missed_searches",
     "products",
     "categories",
     "users",
@@ -48,15 +54,30 @@ TABLES = (
 PASSWORD = "Correct-Horse-7"
 SECRET = "a-secret-of-the-tests-and-of-nobody-else"
 SETTINGS = config.Config(
-    cors_origins=(ORIGIN,), secret_key=SECRET, bcrypt_cost=4, rate_limits=False, cache_ttl=0, count_cache_ttl=0
+    cors_origins=(ORIGIN,),
+    secret_key=SECRET,
+    bcrypt_cost=4,
+    rate_limits=False,
+    cache_ttl=0,
+    count_cache_ttl=0,
+    server_timing=False,
 )
 NOWHERE = DatabaseUrl("shop", "shop", "wrong", "127.0.0.1", 1)  # nothing listens on port 1
+CHECKS = list(Statements(ROOT / "checks"))
 LONG = 60  # seconds; nothing here takes so long on a busy machine, and what hangs is ended then
 
 
-def execute(url, statement, args=None):
-    """Run one statement on a connection of its own, committed; return the rows as dicts."""
-    connection = drivers.connect(url, 10)
+BY_HAND = set()  # tables that a test has changed otherwise than by the shop
+
+
+def execute(url, statement, args=None, by_hand=True):
+    """Run one statement on a connection of its own, committed; return the rows as dicts.
+
+    `by_hand=False`: what it changes is as the shop would have it, and is checked at the end of the test.
+    """
+    if by_hand and not statement.lstrip("( ").upper().startswith(("SELECT", "SHOW", "EXPLAIN", "ANALYZE")):
+        BY_HAND.update(re.findall(r"\w+", statement))
+    connection = drivers.connect(url, LONG)
     try:
         with connection.cursor() as cursor:
             cursor.execute(statement, args)
@@ -67,9 +88,43 @@ def execute(url, statement, args=None):
         connection.close()
 
 
+def may_make_accounts(owner):
+    """Whether this login may make accounts and give them its rights."""
+    try:
+        execute(owner, "CREATE USER `bodega trial`@localhost")
+        try:
+            execute(owner, f"GRANT SELECT ON {rights.quoted(owner.database)}.* TO `bodega trial`@localhost")
+        finally:
+            execute(owner, "DROP USER `bodega trial`@localhost")
+    except drivers.DatabaseError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def account(owner, name):
+    """Give the login of a new account, NAME or NAME@HOST, that has no right at all; it is removed afterwards."""
+    quoted, password = rights.account_name(name), secrets.token_urlsafe(16)
+    execute(owner, f"DROP USER IF EXISTS {quoted}")  # what a killed run has left
+    execute(owner, f"CREATE USER {quoted} IDENTIFIED BY '{password}'")
+    try:
+        yield dataclasses.replace(owner, user=name.rpartition("@")[0] or name, password=password)
+    finally:
+        execute(owner, f"DROP USER {quoted}")
+
+
+def execute_script(url, text):
+    """Run several statements on a connection of its own, each committed by itself."""
+    with contextlib.closing(drivers.connect(url, LONG, scripts=True)) as connection, connection.cursor() as cursor:
+        cursor.execute(text)
+        while cursor.nextset():
+            continue
+
+
 def empty_tables(url):
     """Delete all rows that tests make."""
-    with contextlib.closing(drivers.connect(url, 10)) as connection, connection.cursor() as cursor:
+    BY_HAND.clear()
+    with contextlib.closing(drivers.connect(url, LONG)) as connection, connection.cursor() as cursor:
         for table in TABLES:
             cursor.execute(f"DELETE FROM {table}")
         cursor.execute("DELETE FROM import_parts WHERE id > 1")
@@ -77,9 +132,16 @@ def empty_tables(url):
         connection.commit()
 
 
+def require_sound_data(url):
+    """Fail where a file of checks/ finds something in tables that the test has not changed by hand."""
+    checks = [check for check in CHECKS if BY_HAND.isdisjoint(re.findall(r"(?:FROM|JOIN)\s+(\w+)", check.body))]
+    found = {check.path: rows[:3] for check, rows in violations(url, checks) if rows}
+    assert not found, found
+
+
 def connections_of(url):
     """Return the class of the connections to this database, whatever its driver: a test may let a method fail."""
-    with drivers.connect(url, 10) as connection:
+    with drivers.connect(url, LONG) as connection:
         return type(connection)
 
 
@@ -130,7 +192,7 @@ class RealServer:
                     received += chunk
             return received
 
-    def stop(self, seconds=15):
+    def stop(self, seconds=LONG):
         """End it if it still runs; return its exit status. Kills it after so many seconds."""
         if self.process.poll() is None:
             self.process.terminate()
@@ -145,12 +207,15 @@ class RealServer:
         """All that it has printed, output and errors together."""
         return self._log.read_text()
 
-    def wait_for(self, pattern, seconds=20):
-        """Wait until the log matches a regular expression; return the match."""
+    def wait_for(self, pattern, seconds=LONG):
+        """Wait until the log matches a regular expression; return the match. Fails where it has ended without."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
+            ended = self.process.poll() is not None
             if match := re.search(pattern, self.log):
                 return match
+            if ended:
+                break
             time.sleep(0.02)
         raise AssertionError(f"{pattern!r} does not come up in:\n{self.log}")
 
@@ -179,12 +244,13 @@ def environment(**variables):
         "LANG": "C.UTF-8",
         "SECRET_KEY": SECRET,
         "BCRYPT_COST": "4",
+        "QUEUE_TIMEOUT": "10",  # a busy machine is no overload
         "CHORES": "off",  # their process is no worker, and they would purge what a test has made
         **variables,
     }
 
 
-def command(*words, timeout=60, input=None, home=ROOT, **variables):
+def command(*words, timeout=3 * LONG, input=None, home=ROOT, **variables):
     """Run `server.py WORDS` to its end; return the completed process (text). `home`: where it stands, for a copy."""
     return subprocess.run(
         [sys.executable, str(home / "server.py"), *words],
@@ -195,6 +261,13 @@ def command(*words, timeout=60, input=None, home=ROOT, **variables):
         timeout=timeout,
         input=input,
     )
+
+
+def options(module, **given):
+    """Return the options of a command as its parser has them, but for these."""
+    parser = argparse.ArgumentParser()
+    module.arguments(parser)
+    return argparse.Namespace(**{**vars(parser.parse_args([])), **given})
 
 
 @contextlib.contextmanager
@@ -220,7 +293,7 @@ def servers(folder, home=ROOT):
         real = RealServer(process, port, log)
         running.append(real)
         if wait:
-            real.wait_for("Serving on", 60)
+            real.wait_for("Serving on", 3 * LONG)
         return real
 
     try:
@@ -231,6 +304,27 @@ def servers(folder, home=ROOT):
                 real.process.terminate()
         for real in running:
             real.stop()
+
+
+def copy_program(copy):
+    """Copy the program, without its tests, into a new folder; return that."""
+    folders = [
+        "core",
+        "commands",
+        "deploy",
+        "mails",
+        "resources",
+        "storefront",
+        "sql",
+        "migrations",
+        "reports",
+        "checks",
+    ]
+    for folder in folders:
+        shutil.copytree(ROOT / folder, copy / folder)
+    shutil.copy2(ROOT / "server.py", copy)
+    (copy / ".env").write_text("")
+    return copy
 
 
 def workers(real):
@@ -252,7 +346,7 @@ def running(pid):
         return False
 
 
-def eventually(happens, seconds=15):
+def eventually(happens, seconds=LONG):
     """Wait until `happens()`; return whether it did."""
     deadline = time.monotonic() + seconds
     while not happens():

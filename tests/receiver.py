@@ -36,8 +36,8 @@ class Receiver:
 
 
 @contextlib.contextmanager
-def receiving(certificate=None):
-    """Give a Receiver. `certificate`: (its file, the file of its key) for TLS."""
+def receiving(certificate=None, port=0):
+    """Give a Receiver. `certificate`: (its file, the file of its key) for TLS. `port`: 0 for any that is free."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -60,7 +60,7 @@ def receiving(certificate=None):
         def handle_error(self, request, client_address):
             """Keep quiet: clients are meant to leave."""
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)

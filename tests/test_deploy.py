@@ -11,11 +11,14 @@ from helpers import PASSWORD, as_url, both_workers, environment, eventually, wor
 from test_outbox_mail import mailbox, served  # noqa: F401
 
 from core import config, outbox
+from core.serving import sockets
 from core.serving.server import CONNECTIONS
 from core.setup.system import ROOT
 
 UNIT, CHORES = (ROOT / "deploy" / name for name in ("bodega.service", "bodega-chores.service"))
-UNITS = pytest.mark.parametrize("unit", [UNIT, CHORES], ids=["serve", "chores"])
+SOCKET = ROOT / "deploy" / "bodega.socket"
+SERVICES = pytest.mark.parametrize("unit", [UNIT, CHORES], ids=["serve", "chores"])
+UNITS = pytest.mark.parametrize("unit", [UNIT, CHORES, SOCKET], ids=["serve", "chores", "socket"])
 LINES = [line.split("=", 1) for line in UNIT.read_text().splitlines() if re.match(r"[A-Z]\w+=", line)]
 
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze (systemd)")
@@ -33,7 +36,7 @@ def analyze(*words):
 
 
 @needs_systemd
-@UNITS
+@SERVICES
 def test_the_unit_is_closed_to_less_than_3_of_10(unit):
     status, said = analyze("security", "--offline=true", "--no-pager", str(unit))
 
@@ -44,10 +47,11 @@ def test_the_unit_is_closed_to_less_than_3_of_10(unit):
 @needs_systemd
 @UNITS
 def test_systemd_understands_every_line_of_the_unit(tmp_path, unit):
-    copy = tmp_path / unit.name
-    copy.write_text(unit.read_text().replace("/srv/bodega/.venv/bin/python", sys.executable))
+    for one in (UNIT, CHORES, SOCKET):
+        text = one.read_text().replace("/srv/bodega/.venv/bin/python", sys.executable)
+        (tmp_path / one.name).write_text(text)
 
-    status, said = analyze("verify", "--man=no", "--recursive-errors=no", str(copy))
+    status, said = analyze("verify", "--man=no", "--recursive-errors=no", str(tmp_path / unit.name))
 
     assert (status, said) == (0, "")
 
@@ -65,11 +69,21 @@ def test_the_unit_starts_what_there_is():
 
     program, script, *options = starts.split()
     assert program == f"{home}/.venv/bin/python" and (ROOT / script).is_file()
-    assert {option for option in options if option.startswith("--")} == {"--host", "--port"}
+    assert options == []
+
+
+def test_the_unit_takes_its_port_from_the_socket_that_a_restart_leaves_open():
+    socket = dict(re.findall(r"^(\w+)=(.*)$", SOCKET.read_text(), re.MULTILINE))
+
+    assert settings("Requires") == [SOCKET.name] and SOCKET.name in settings("After")[0].split()
+    assert settings("Also") == [SOCKET.name] and settings("Type") == ["notify"]
+    assert socket["ListenStream"] == "127.0.0.1:8080" and int(socket["Backlog"]) == sockets.BACKLOG
 
 
 def test_the_unit_of_the_chores_starts_them_and_forbids_what_the_other_does():
-    ours, others = (unit.read_text().partition("# Files: it can write")[2] for unit in (CHORES, UNIT))
+    ours, others = (
+        unit.read_text().partition("# Files: it can write")[2].partition("[Install]")[0] for unit in (CHORES, UNIT)
+    )
 
     assert "ExecStart=/srv/bodega/.venv/bin/python server.py chores\n" in CHORES.read_text()
     assert ours == others != ""
@@ -162,7 +176,7 @@ def test_the_shop_works_under_the_filters_of_the_unit(start, accounts, sql, make
     statuses.append(real.request("/api/health").status)
 
     assert statuses == [200, 201, 201, 200, 200, 200] and replaced, real.log
-    assert real.stop(20) == 0 and "level=error" not in real.log, real.log
+    assert real.stop() == 0 and "level=error" not in real.log, real.log
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The load generators of tests/load: what compare.py prints, and that it leaves no carts."""
+"""The load generators of tests/load: what compare.py prints, that it leaves no carts; and what a soak finds."""
 
 import re
 import shutil
@@ -6,7 +6,9 @@ import subprocess
 import sys
 
 import pytest
+import soak
 from helpers import as_url
+from load import Asked, Load
 
 from core.setup.system import ROOT
 
@@ -64,3 +66,24 @@ def test_a_shop_that_does_not_answer_is_told_in_a_sentence():
 
     assert done.returncode == 1
     assert done.stderr.startswith("A shop does not answer as it should: ") and "Traceback" not in done.stderr
+
+
+def soaked(memory=100, descriptors=40, seconds=0.01, status=200):
+    """Return what a soak of 100 s finds that ends with these figures, and begins with 100, 40, 10 ms and 200."""
+    looks = [(second, {"memory": 100, "descriptors": 40, "threads": 12}) for second in range(51)]
+    looks += [(50 + second, {"memory": memory, "descriptors": descriptors, "threads": 12}) for second in range(1, 51)]
+    asked = [Asked("list", second / 10, 0.01, 200, None, None) for second in range(500)]
+    asked += [Asked("list", 50 + second / 10, seconds, status, None, None) for second in range(500)]
+    return soak.told(looks, Load(None, asked), 25)
+
+
+@pytest.mark.parametrize("figures", [{}, {"memory": 104}, {"descriptors": 39}, {"seconds": 0.0119}])
+def test_a_soak_that_ends_as_it_began_finds_nothing(figures):
+    assert soaked(**figures) == []
+
+
+@pytest.mark.parametrize(
+    "figures", [{"memory": 106}, {"memory": 94}, {"descriptors": 41}, {"seconds": 0.0121}, {"status": 503}]
+)
+def test_a_soak_tells_what_has_grown_become_slower_or_failed(figures):
+    assert len(soaked(**figures)) == 1

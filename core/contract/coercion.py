@@ -63,3 +63,11 @@ def to_moment(text: str, end: str = "00:00:00") -> str:
         raise ValueError(text)
     whole = text if found["day"] != text else f"{text}T{end}Z"
     return datetime.datetime.fromisoformat(whole.removesuffix("Z")).isoformat(" ")
+
+
+def to_day(text: str) -> str:
+    """Return a day of 1970 to 2037, 2026-01-31, as it is."""
+    found = MOMENT.match(text)
+    if not found or found["day"] != text:
+        raise ValueError(text)
+    return datetime.date.fromisoformat(text).isoformat()

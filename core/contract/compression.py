@@ -18,6 +18,7 @@ from core.cache import Cached
 from core.contract.etag import gzipped
 
 SMALLEST = 1024  # bytes; below, the headers weigh more than what is saved
+FILES = 100  # of a route that are kept compressed; bytes know their hash from the first time on
 FAST, BEST = 1, 9  # zlib's levels: for what is made for a request, and for files, which are compressed once
 IDENTITY, GZIP = "identity", "gzip"
 QUALITY = re.compile(r"q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
@@ -38,7 +39,7 @@ class Compression:
             return callback
         # A handler that gives a file gives the same object each time. (What is in memory is compressed there.)
         gives_files = route.config.get("produces") and not isinstance(route.config.get("cache"), Cached)
-        pack = _Once() if gives_files else compress
+        pack = functools.lru_cache(FILES)(functools.partial(compress, level=BEST)) if gives_files else compress
 
         def compressed(**arguments: Any) -> Any:
             try:
@@ -49,20 +50,6 @@ class Compression:
                 raise
 
         return compressed
-
-
-class _Once:
-    """Compresses a file at its first request, and remembers that until another object comes."""
-
-    def __init__(self) -> None:
-        self._last: tuple[bytes, bytes] = (b"", b"")
-
-    def __call__(self, body: bytes) -> bytes:
-        plain, packed = self._last  # in one step: another thread may replace both
-        if plain is not body:
-            packed = compress(body, BEST)
-            self._last = body, packed
-        return packed
 
 
 def is_compressible(route: Route) -> bool:

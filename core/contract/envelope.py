@@ -10,7 +10,7 @@ from typing import Any
 
 from bottle import Bottle, HTTPError, HTTPResponse, Route, request, response
 
-from core import errors
+from core import errors, recurring
 from core.app import methods_of
 from core.contract.compression import compress, control_of, encode, is_compressible
 from core.contract.etag import tag_of
@@ -61,8 +61,8 @@ class Envelope:
                 data = callback(**arguments)
             except HTTPResponse:
                 raise
-            except Exception:
-                log.exception("a bug in %s %s", route.method, route.rule)
+            except Exception as error:
+                recurring.failing(log, logging.ERROR, "a bug in %s %s", route.method, route.rule, error=error)
                 raise errors.InternalError() from None
             response.status = status
             response.content_type = produces or MEDIA_TYPE

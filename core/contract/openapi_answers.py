@@ -39,6 +39,7 @@ REFUSED = Shape(
     in_cart=field("integer", "How many of them the cart holds already.", 0, required=False),
     available=field("integer", "The quantity that could have been had.", 3, required=False),
 )
+CART = {"session_id": "c", "version": 5, "currency": "EUR", "items": [], "item_count": 0, "line_count": 0, "total": 0}
 DETAILS = {  # code → what the contract promises of its details
     errors.ValidationError.code: Shape(
         "ValidationDetails",
@@ -60,6 +61,15 @@ DETAILS = {  # code → what the contract promises of its details
     ),
     errors.DuplicateUsername.code: TAKEN,
     errors.DuplicateEmail.code: TAKEN,
+    errors.CartChanged.code: Shape(
+        "CartChangedDetails",
+        cart={"type": "dict", "refers": "Cart", "meta": {"description": "The cart as it is now.", "example": CART}},
+    ),
+    errors.OrderState.code: Shape(
+        "OrderStateDetails",
+        status=field("string", "Where the goods are.", "fulfilled"),
+        payment_status=field("string", "Where the money is.", "paid"),
+    ),
 }
 
 ALWAYS = ("X-Request-ID", "ETag", "Location")  # where the document has them, they are there
@@ -150,6 +160,8 @@ def _success(route: Route, schemas: Parts) -> dict[str, Any]:
         raise LookupError(f"{route.method} {route.rule} answers without data; say what is left, by returns=…")
     example = {"success": True, "data": example_of(returns), "message": message}
     content = {MEDIA_TYPE: {"schema": _envelope(returns, schemas), "example": example}}
+    if other := route.config.get("also_produces"):  # for those who ask for it
+        content[other] = {"schema": {"type": "string"}}
     return {"description": message, "headers": headers, "content": content}
 
 

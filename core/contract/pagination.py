@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from bottle import request, response
 
-from core.contract.shapes import field
+from core.contract.shapes import Shape, field
 from core.errors import ValidationError
 from core.json_text import dump
 
@@ -73,6 +73,28 @@ def page_size(what: str) -> dict[str, Any]:
     """Return the rules of the parameter per_page. `what` a page has: "orders"."""
     meta = {"description": f"How many {what} are on a page."}
     return {"type": "integer", "min": 1, "max": MOST_ON_A_PAGE, "default": 20, "meta": meta}
+
+
+def next_page(described: str) -> dict[str, Any]:
+    """Return the rules of the parameter `after` of a list that has cursors and no page numbers."""
+    meta = {"issue": "Must be the 'next' of an earlier page.", "description": described}
+    return {"type": "string", "maxlength": LONGEST_CURSOR, "meta": meta}
+
+
+def pages_by_cursor(name: str, what: str, about: str = "") -> dict[str, Any]:
+    """Return the field `pagination` of such a list: "OrderPagination", of pages that have "orders"."""
+    shape = Shape(
+        name,
+        per_page=field("integer", f"How many {what} a full page has.", 20),
+        has_next=field("boolean", "Whether a page follows.", True),
+        next=field(
+            "string",
+            "What to send as after for the next page; null on the last one.",
+            "WyJuZXdlc3QiLCAyLCAiMjAyNiJd",
+            nullable=True,
+        ),
+    )
+    return field("dict", f"Where the next page is.{about}", shape=shape)
 
 
 def numbers_of(page: int, per_page: int, total: int) -> dict[str, Any]:

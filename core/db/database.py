@@ -17,15 +17,20 @@ from typing import Any, TypeVar
 
 from dbutils.persistent_db import PersistentDB
 
+from core import recurring
 from core.app import clashes_of
 from core.cache import Cache
 from core.database_url import DatabaseUrl
 from core.db import drivers
+from core.db.breaker import Breaker
 from core.db.drivers import DatabaseError, connect, number
-from core.db.mysql_errors import CONSTRAINTS, LOST, REFUSED, RETRYABLE, UNREACHABLE, Clashes, client_error
-from core.db.session import Row, Session
+from core.db.measuring import Meter
+from core.db.mysql_errors import CONSTRAINTS, LOST, RETRYABLE, UNREACHABLE, Clashes, client_error
+from core.db.session import Row, Session, problem_of
+from core.db.statement import Problem, Statement
 from core.db.statements import Statements
 from core.errors import ServiceUnavailable
+from core.metrics import Gauge
 
 __all__ = ["Database", "DatabaseError", "Row", "Session"]
 
@@ -34,7 +39,9 @@ log = logging.getLogger("bodega.database")
 TRIES = 12
 LONG_TRIES = 3
 VOID_TRIES = 3
-DOWN_FOR = 0.5  # seconds in which no thread tries again, after one has found the database out of reach
+
+IN_USE = Gauge("db_client_connection_count", "Connections that a transaction is using.", "db_client_connection_state")
+MOST = Gauge("db_client_connection_max", "Connections that the workers may use: one for each thread.")
 
 Result = TypeVar("Result")
 
@@ -55,17 +62,18 @@ class Database:
         statements: Statements,
         timeout: float,
         cache: Cache | None = None,
-        report: Callable[..., None] = log.log,
+        report: Callable[..., None] | None = None,
+        *,
+        meter: Meter | None = None,
     ) -> None:
         self.url = url
         self.statements = statements
         self.timeout = timeout  # seconds, see drivers.connect
         self._cache = cache or Cache(0, 0, 0)
-        self._report = report  # gets what clients are not told
-        opener = functools.partial(connect, url, timeout, scripts=True)
-        opener.dbapi = drivers  # type: ignore[attr-defined] # DBUtils reads the module's thread safety here
-        self._pool = PersistentDB(opener, failures=_NoFailover, ping=0, closeable=True, threadlocal=threading.local)
-        self._down_until = 0.0
+        self._report = report or functools.partial(recurring.failing, log)  # gets what clients are not told
+        self._meter = meter
+        self._open_pool()
+        self.breaker = Breaker(url, timeout, self._out_of_reach, report or log.log)
 
     def apply(self, callback: Callable[..., Any], route: Any) -> Callable[..., Any]:
         """Wrap the routes whose handler names `db`; one that declares `timeout` (seconds) may take so long.
@@ -101,19 +109,22 @@ class Database:
         and LONG_TRIES times at most.
         """
         started = time.monotonic()
-        if started < self._down_until:  # one thread has just waited in vain; the others need not
-            raise ServiceUnavailable(UNREACHABLE)
         tries = LONG_TRIES if statement_timeout else TRIES
         overtaken = False
         for attempt in range(1, tries + 1):
+            if self.breaker.is_open:
+                raise ServiceUnavailable(UNREACHABLE)
             session = None
             try:
                 with self._session(statement_timeout, again=attempt > 1) as session:
                     result = work(session)
                     self._commit(session)
+                for counter, labels, amount in session.counted:
+                    counter.add(*labels, amount=amount)
                 return result
             except DatabaseError as error:
                 if session and session.committing:
+                    self.breaker.trip(error)
                     self._report(logging.ERROR, "COMMIT failed, the change may have been stored: %s", error)
                     raise ServiceUnavailable(
                         "The database did not confirm the change. Look whether it is there, then try again."
@@ -123,11 +134,27 @@ class Database:
                 if clashes and not overtaken and number(error) in CONSTRAINTS:
                     again = overtaken = True
                 if attempt == tries or not again:
-                    if number(error) in LOST | REFUSED:
-                        self._down_until = time.monotonic() + DOWN_FOR
+                    if self.breaker.trip(error):
+                        raise ServiceUnavailable(UNREACHABLE) from error
                     raise client_error(self.url, error, clashes or {}, self._report) from error
             time.sleep(random.uniform(0, min(0.2, 0.005 * 2**attempt)))  # noqa: S311 - jitter
         raise AssertionError("the last attempt returns or raises")
+
+    def _open_pool(self) -> None:
+        opener = functools.partial(connect, self.url, self.timeout, scripts=True)
+        opener.dbapi = drivers  # type: ignore[attr-defined] # DBUtils reads the module's thread safety here
+        self._pool = PersistentDB(opener, failures=_NoFailover, ping=0, closeable=True, threadlocal=threading.local)
+
+    def _out_of_reach(self, out_of_reach: bool) -> None:
+        """Prepare for a database that has gone, or is back."""
+        self._cache.serve_stale(out_of_reach)
+        if out_of_reach:  # who waits on a connection that has fallen silent would do so after the outage, too
+            self._open_pool()
+
+    def _problem_of(self, statement: Statement) -> Problem | None:
+        """Return what is wrong with an edited statement."""
+        with contextlib.closing(drivers.connect_to_check(self.url, self.timeout)) as connection:
+            return problem_of(connection, statement)
 
     @contextlib.contextmanager
     def _session(self, statement_timeout: float | None, again: bool) -> Iterator[Session]:
@@ -136,25 +163,36 @@ class Database:
             connection = connect(self.url, self.timeout, statement_timeout, scripts=True)
             try:
                 with connection.cursor() as cursor:
-                    yield Session(cursor, self.statements, again=again)
+                    yield Session(cursor, self.statements, again=again, check=self._problem_of, meter=self._meter)
             finally:
                 with contextlib.suppress(*DatabaseError):  # it may be closed already
                     connection.close()
             return
-        connection, session = self._pool.connection(), None
+        pool = self._pool
+        connection, session = pool.connection(), None
+        IN_USE.add("used")
         try:
-            with connection.cursor() as cursor:
-                session = Session(cursor, self.statements, self._cache, again)
+            # The driver's own cursor: DBUtils' takes 2 µs for a statement, to repeat what must not be repeated.
+            cursor = connection.dbapi_connection.cursor()
+            try:
+                session = Session(
+                    cursor, self.statements, self._cache, again, check=self._problem_of, meter=self._meter
+                )
                 yield session
+            finally:
+                with contextlib.suppress(*DatabaseError):  # results that nobody has read, of a connection that is lost
+                    cursor.close()
         except DatabaseError as error:
-            self._roll_back(connection, broken=number(error) in LOST)
+            self._roll_back(pool, connection, broken=number(error) in LOST)
             raise
         except BaseException:
             if session and session.begun:
-                self._roll_back(connection)
+                self._roll_back(pool, connection)
             raise
+        finally:
+            IN_USE.add("used", amount=-1)
 
-    def _roll_back(self, connection: Any, broken: bool = False) -> None:
+    def _roll_back(self, pool: PersistentDB, connection: Any, broken: bool = False) -> None:
         """Roll back; close a connection that cannot, or that is known to be broken, so that the next one is new."""
         try:
             if not broken:
@@ -162,7 +200,7 @@ class Database:
                 return
         except DatabaseError as error:
             log.info("a connection that cannot roll back is closed: %s", error)
-        del self._pool.thread.connection
+        del pool.thread.connection
         with contextlib.suppress(*DatabaseError):  # it may be closed already
             connection.close()
 
@@ -185,5 +223,5 @@ class Database:
 
     def _worth_repeating(self, code: int, attempt: int, spent: float, statement_timeout: float | None) -> bool:
         if code in LOST:
-            return attempt == 1 and not statement_timeout and spent < self.timeout / 4
+            return attempt == 1 and not statement_timeout and spent < self.timeout / 10
         return code in RETRYABLE and (bool(statement_timeout) or spent < self.timeout)

@@ -1,11 +1,12 @@
 """The two drivers, with connections that behave alike.
 
-The only page that knows mysqlclient, and beside pymysql_rows.py the only one that knows PyMySQL. PyMySQL is always
+The only page that knows mysqlclient; PyMySQL is known here, in pymysql_rows.py and columns.py. PyMySQL is always
 installed. mysqlclient (its module is MySQLdb, written in C) is optional, and is used where DATABASE_URL begins with
 mysql+mysqldb://.
 """
 
 import contextlib
+import dataclasses
 import functools
 import math
 import shlex
@@ -78,6 +79,16 @@ def connect(url: DatabaseUrl, timeout: float, statement_timeout: float | None = 
     return connection
 
 
+def connect_to_check(url: DatabaseUrl, timeout: float, statement_timeout: float | None = None) -> Any:
+    """Open a connection that can also describe a statement; by PyMySQL, as mysqlclient has no PREPARE."""
+    return connect(dataclasses.replace(url, driver="pymysql"), timeout, statement_timeout)
+
+
+def log_in(url: DatabaseUrl, connecting: float, answering: float) -> None:
+    """Log in and leave, by PyMySQL; raise DatabaseError. Times, in seconds: to connect, and for each answer."""
+    _pymysql(url, answering, answering, False, connect_timeout=connecting).close()
+
+
 def number(error: BaseException) -> int:
     """Return MySQL's number of a DatabaseError, the same for both drivers; 0 where it has none."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
@@ -110,18 +121,20 @@ def _is_verified(url: DatabaseUrl) -> bool:
     return bool(url.ssl_ca) or (url.tls and not _is_local(url))
 
 
-def _pymysql(url: DatabaseUrl, timeout: float, statement_timeout: float, scripts: bool) -> Any:
-    return QuickConnection(
-        **_common(url, timeout),
+def _pymysql(url: DatabaseUrl, timeout: float, statement_timeout: float, scripts: bool, **more: Any) -> Any:
+    connection = QuickConnection(
+        **_common(url, timeout) | more,
         host=url.host,
         unix_socket=url.unix_socket,
-        read_timeout=statement_timeout,
+        read_timeout=timeout,  # of the login
         write_timeout=statement_timeout,
         client_flag=CLIENT.MULTI_STATEMENTS if scripts else 0,  # never FOUND_ROWS: see sql/cart/add.sql
         ssl=_tls(url.ssl_ca) if _is_verified(url) else None,
         ssl_disabled=not _is_verified(url),
         program_name="bodega",
     )
+    connection._read_timeout = statement_timeout
+    return connection
 
 
 def _mysqldb(url: DatabaseUrl, timeout: float, statement_timeout: float, scripts: bool) -> Any:

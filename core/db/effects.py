@@ -74,18 +74,23 @@ def unclosed(text: str) -> int | None:
     return next((token.start() for token in TOKEN.finditer(text) if token.lastgroup == "open"), None)
 
 
-def outline(text: str) -> str:
-    """Return a text in one line: a space between its parts, … for what is in parentheses, '' for a value."""
+def flat(text: str) -> str:
+    """Return a text in one line: a space between its parts, '' for a value."""
     parts = []
     for token in TOKEN.finditer(text):
         if token.lastgroup == "name":
             parts.append(token[0] if re.fullmatch(r"`[\w$]+`", token[0]) else "`?`")
         elif token.lastgroup != "gap":
             parts.append("''" if token.lastgroup in ("text", "param") else token[0])
-    flat, deeper = " ".join(parts), ""
-    while flat != deeper:  # from the innermost parentheses outwards
-        flat, deeper = re.sub(r"\([^()]*\)", "…", flat), flat
-    return re.sub(r" ?\. ?", ".", flat)
+    return re.sub(r" ?\. ?", ".", " ".join(parts))
+
+
+def outline(text: str) -> str:
+    """Return a text in one line, as `flat` does, with … for what is in parentheses."""
+    line, deeper = flat(text), ""
+    while line != deeper:  # from the innermost parentheses outwards
+        line, deeper = re.sub(r"\([^()]*\)", "…", line), line
+    return line
 
 
 def changed_by(text: str) -> frozenset[str]:

@@ -1,35 +1,27 @@
-"""Migrations: what is applied, what is pending, and the way up and down.
+"""Migrations: the files, what is applied of them, and what is pending.
 
 A migration is migrations/NNNN_name.up.sql and .down.sql, plain SQL that the mysql client runs too. DDL commits by
 itself, so a file holds one statement where it can; a file that breaks off half-way stays recorded as begun
 (finished_at is NULL), and no other migration runs before somebody has put that right.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import pathlib
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from core.cli import CommandError
 from core.config import ROOT
-from core.database_url import DatabaseUrl
 from core.db import effects
-from core.db.drivers import DatabaseError, connect, number
-from core.db.mysql_errors import LOST
+from core.db.drivers import DatabaseError, number
 from core.db.session import Row, Session
-from core.db.statements import Statements
 
 FOLDER = ROOT / "migrations"
 NAME = re.compile(r"(?P<version>[0-9]{4})_[a-z0-9_]+\.(?P<way>up|down)\.sql\Z")
 NAMES = re.compile(rf"\b(TABLE|VIEW|TO)(?: IF(?: NOT)? EXISTS)? ({effects.NAME})", re.I)
 NO_SUCH_TABLE = 1146
-TAKES = re.compile(r"^-- takes: (.+)$", re.M)  # said before it begins: a line of a file that takes its time
-LOCK_TIMEOUT = 120  # seconds that one `migrate` waits for another
-LONGEST_STATEMENT = 24 * 3600  # seconds; an index on a large table takes its time
-ALL_WORDS = "SET SESSION innodb_ft_enable_stopword = OFF"  # an index of words made in this session has them all
 TABLE = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
     version     INT          NOT NULL,
@@ -92,6 +84,12 @@ def tables(migrations: Iterable[Migration]) -> set[str]:
     return found
 
 
+def relations(migrations: Iterable[Migration]) -> frozenset[str]:
+    """Return the names of all that may be read: these tables and views, and the table of migrations."""
+    texts = [TABLE, *(migration.up for migration in migrations)]
+    return frozenset(name.strip("`") for text in texts for _, name in NAMES.findall(effects.outline(text)))
+
+
 def applied(db: Session) -> list[Row]:
     """Return the rows of schema_migrations in their order; [] before the first migration."""
     try:
@@ -100,6 +98,31 @@ def applied(db: Session) -> list[Row]:
         if number(error) == NO_SUCH_TABLE:
             return []
         raise
+
+
+class Move(NamedTuple):
+    """One step of the schema: `way` is "up" or "down"."""
+
+    way: str
+    migration: Migration
+
+    @property
+    def text(self) -> str:
+        """Return the SQL that it runs."""
+        return self.migration.up if self.way == "up" else self.migration.down
+
+    @property
+    def file(self) -> str:
+        """Return the path of its file, for people."""
+        return f"migrations/{self.migration.name}.{self.way}.sql"
+
+    @property
+    def record(self) -> str:
+        """Return what to type where it was done by hand."""
+        version = self.migration.version
+        if self.way == "up":
+            return f"python3 server.py migrate baseline {version}"
+        return f"DELETE FROM schema_migrations WHERE version = {version};"
 
 
 class State:
@@ -115,6 +138,24 @@ class State:
         self.pending = [m for m in migrations if m.version not in self.rows]
         self.unknown = [row for row in rows if row["version"] not in {m.version for m in migrations}]
         self.problem = next(filter(None, map(self._problem, migrations)), None)
+
+    def moves(self, way: str = "up", to: int | None = None) -> list[Move]:
+        """Return what is to be done, in order: what is pending, the newest one down, or all `to` a version.
+
+        Raises CommandError where there is no such version (0: before the first), or something stands in the way.
+        """
+        if self.problem:
+            raise CommandError(self.problem)
+        done = [migration for migration in self.migrations if migration.version in self.rows]
+        downs, ups = done[-1:] if way == "down" else [], self.pending if way == "up" else []
+        if to is not None:
+            if to not in {0, *(migration.version for migration in self.migrations)}:
+                raise CommandError(f"There is no migration {to:04}. python3 server.py migrate status lists them.")
+            downs, ups = [m for m in done if m.version > to], [m for m in self.pending if m.version <= to]
+        if downs and self.unknown:
+            newer = self.unknown[-1]["name"]
+            raise CommandError(f"{newer} comes from a newer release; go back with that release's files.")
+        return [Move("down", each) for each in reversed(downs)] + [Move("up", each) for each in ups]
 
     def word(self, migration: Migration) -> str:
         """Return the state of one migration in a word."""
@@ -136,116 +177,3 @@ class State:
             "new migration. If the database is right as it is, type: UPDATE schema_migrations SET checksum = "
             f"'{migration.checksum}' WHERE version = {version};",
         }.get(self.word(migration))
-
-
-class Migrator:
-    """Applies migrations and takes them back, one `migrate` at a time; `say(line)` gets its progress.
-
-    Its methods raise CommandError for what is wrong with a migration, and DatabaseError.
-    """
-
-    def __init__(self, url: DatabaseUrl, say: Callable[[str], None], folder: pathlib.Path = FOLDER) -> None:
-        self.url = url
-        self.say = say
-        self.folder = folder
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[Any]:
-        """Give a cursor that may run scripts and holds the lock; wait LOCK_TIMEOUT for another `migrate`."""
-        # Lock names are the server's, not the database's, and hold 64 characters at most.
-        name = "bodega." + hashlib.sha256(self.url.database.encode()).hexdigest()[:32]
-        connection = connect(self.url, 10, statement_timeout=LONGEST_STATEMENT, scripts=True)
-        with contextlib.closing(connection), connection.cursor() as cursor:  # the lock ends with the connection
-            cursor.execute("SELECT GET_LOCK(%s, 0) AS held", (name,))
-            if not cursor.fetchone()["held"]:
-                self.say("Another migration is running; waiting for it.")
-                cursor.execute("SELECT GET_LOCK(%s, %s) AS held", (name, LOCK_TIMEOUT))
-                if not cursor.fetchone()["held"]:
-                    raise CommandError(
-                        f"Another migration has been running for {LOCK_TIMEOUT} s. Try again when it is done."
-                    )
-            yield cursor
-
-    def state(self) -> State:
-        """Return the State; changes nothing."""
-        with contextlib.closing(connect(self.url, 10)) as connection, connection.cursor() as cursor:
-            return self._state(cursor)
-
-    def _state(self, cursor: Any) -> State:
-        return State(files(self.folder), applied(Session(cursor, Statements(ROOT / "sql"))))
-
-    def up(self) -> list[str]:
-        """Apply what is pending, in order; return the names."""
-        with self._locked() as cursor:
-            cursor.execute(TABLE)
-            state = self._state(cursor)
-            if state.problem:
-                raise CommandError(state.problem)
-            for migration in state.pending:
-                takes = TAKES.search(migration.up)
-                self.say(f"Applying {migration.name}" + (f", which takes {takes[1]}." if takes else "."))
-                cursor.execute(
-                    "INSERT INTO schema_migrations (version, name, checksum) VALUES (%s, %s, %s)",
-                    (migration.version, migration.name, migration.checksum),
-                )
-                self._run(cursor, migration, "up")
-                cursor.execute(
-                    "UPDATE schema_migrations SET finished_at = CURRENT_TIMESTAMP WHERE version = %s",
-                    (migration.version,),
-                )
-            return [migration.name for migration in state.pending]
-
-    def down(self) -> str | None:
-        """Take back the newest applied migration; return its name, or None where nothing is applied."""
-        with self._locked() as cursor:
-            state = self._state(cursor)
-            if state.problem:
-                raise CommandError(state.problem)
-            if state.unknown:
-                raise CommandError(
-                    f"{state.unknown[-1]['name']} comes from a newer release; go back with that release's files."
-                )
-            done = [migration for migration in state.migrations if migration.version in state.rows]
-            if not done:
-                return None
-            last = done[-1]
-            self.say(f"Taking back {last.name}.")
-            cursor.execute("UPDATE schema_migrations SET finished_at = NULL WHERE version = %s", (last.version,))
-            self._run(cursor, last, "down")
-            cursor.execute("DELETE FROM schema_migrations WHERE version = %s", (last.version,))
-            return last.name
-
-    def _run(self, cursor: Any, migration: Migration, way: str) -> None:
-        """Run one file, whose statements the server parts; raise CommandError where one fails."""
-        cursor.execute(ALL_WORDS)  # each time: a file may set it back, and any ALTER may rebuild an index
-        done = 0
-        try:
-            cursor.execute(getattr(migration, way))
-            done += 1
-            while cursor.nextset():
-                done += 1
-        except DatabaseError as error:
-            file = f"migrations/{migration.name}.{way}.sql"
-            failed = f"{file}: statement {done + 1} failed: {error.args[-1]}."
-            lost = number(error) in LOST  # then the server may have done it all the same
-            if done == 0 and not lost and self._recorded_as_before(cursor, migration, way):
-                raise CommandError(
-                    f"{failed} Nothing was changed. Correct the file, then type: python3 server.py migrate {way}"
-                ) from None
-            begun = {"version": migration.version, "finished_at": None, "checksum": ""}
-            raise CommandError(
-                f"{failed} {done} statement(s) before it are done{', and it may be done too' if lost else ''}. "
-                f"{State([migration], [begun]).problem}"
-            ) from None
-
-    def _recorded_as_before(self, cursor: Any, migration: Migration, way: str) -> bool:
-        """Take back what was recorded when the file began, and return whether that worked."""
-        undo = {
-            "up": "DELETE FROM schema_migrations WHERE version = %s",
-            "down": "UPDATE schema_migrations SET finished_at = CURRENT_TIMESTAMP WHERE version = %s",
-        }
-        try:
-            cursor.execute(undo[way], (migration.version,))
-        except DatabaseError:
-            return False
-        return True

@@ -9,17 +9,21 @@ from collections.abc import Callable, Mapping
 
 from core.database_url import DatabaseUrl
 from core.db.drivers import number
+from core.db.pymysql_rows import SYSTEM
 from core.errors import ApiError, Conflict, ServiceUnavailable
 
 LOCK_WAIT = 1205  # waited too long for a lock
 RETRYABLE = {LOCK_WAIT, 1213, 1020, 1467}  # lock wait, deadlock, and what MariaDB says in place of 1213
-LOST = {0, 2002, 2003, 2006, 2013, 2014, 2055, 1040, 1047, 1053, 1129, 1203, 1927, 3168, 4031}
-REFUSED = {1044, 1045, 1049, 1130, 1227, 1698, 2012, 2059, 2061}
+SILENT = {0, 2002, 2003, 2006, 2013, 2014, 2055}  # nothing came from the server, or nothing that makes sense
+LOST = SILENT | {1040, 1047, 1053, 1129, 1135, 1203, 1927, 3168, 4031}
+REFUSED = {1044, 1045, 1049, 1130, 1226, 1227, 1251, 1698, 1820, 1862, 2012, 2059, 2061, 3118, 4151}
 DENIED = {1142, 1143}  # one statement, on one table or column
 TOO_LONG = {1028, 1317, 1969, 3024}
 TOO_MANY = {1461}  # prepared statements of all connections
 NOT_MIGRATED = {1054, 1146, 1305}  # no such column, table, function: a migration is pending
-READ_ONLY_OR_FULL = {1021, 1041, 1114, 1290, 1792, 1836}
+NO_MEMORY = {5, 1037, 1038, 1041, 1206}
+READ_ONLY = {1290, 1792, 1836}
+FILES = {*SYSTEM, 1016, 1021, 1023, 1024, 1026, 1030, 1034, 1114, 1878} - NO_MEMORY  # the disk is full, say
 CONSTRAINTS = {1062, 1451, 1452, 3819, 4025}  # unique, foreign and check constraints
 
 UNREACHABLE = "The shop's database does not answer. Try again in a moment."
@@ -40,14 +44,17 @@ def client_error(url: DatabaseUrl, error: Exception, clashes: Clashes, report: C
         report(logging.ERROR, "The database %s is out of reach: %s", url.place, error)
         return ServiceUnavailable(UNREACHABLE)
     if code in DENIED:
-        report(logging.ERROR, "The account %r lacks a right, see deploy/grants.sql: %s", url.user, error)
+        report(logging.ERROR, "The account %r lacks a right, see server.py grants: %s", url.user, error)
         return ServiceUnavailable(UNREACHABLE)
     if code in NOT_MIGRATED:
         report(
             logging.ERROR, "The schema is not the one this version needs: %s. Type: python3 server.py migrate", error
         )
         return ServiceUnavailable("The shop is being updated. Try again in a moment.", retry_after=10)
-    if code in RETRYABLE | TOO_LONG | READ_ONLY_OR_FULL:
+    if code in READ_ONLY | FILES:
+        report(logging.ERROR, "The database cannot write; its disk may be full, or it is read-only: %s", error)
+        return ServiceUnavailable("The shop's database cannot write just now. Try again in a moment.", retry_after=10)
+    if code in RETRYABLE | TOO_LONG | NO_MEMORY:
         report(logging.WARNING, "The database could not finish: %s", error)
         return ServiceUnavailable("The shop is very busy. Try again in a moment.")
     return error
@@ -79,4 +86,5 @@ def refusal(url: DatabaseUrl, error: Exception) -> str:
             f"Others changed the same rows in {url.place}, again and again. Nothing was changed here; try again later. "
             f"(It said: {message})"
         )
-    return f"The database {url.place} refused: {message}"
+    owners = ". Give this command the login of the database's owner." if code in DENIED else ""
+    return f"The database {url.place} refused: {message}{owners}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from core.cli import CommandError
 from core.config import ROOT, Config
 from core.database_url import DatabaseUrl
+from core.db import migrations, rights
 from core.db.database import Database, DatabaseError, Result, Session
 from core.db.mysql_errors import refusal
 from core.db.statements import Statements, require_sound
@@ -45,6 +46,19 @@ def _statements() -> Statements:
     statements = Statements(ROOT / "sql")
     require_sound(statements.problems)
     return statements
+
+
+def least_rights(statements: Statements) -> rights.Rights:
+    """Return what the account that serves needs for these statements; raise CommandError where that is not certain."""
+    tables = migrations.relations(migrations.files())
+    require_sound([*statements.problems, *rights.uncertain(statements, tables)])
+    return rights.of(statements, tables)
+
+
+def give_rights(url: DatabaseUrl, account: str, statements: Statements) -> None:
+    """Give an account the least rights, as this owner; it keeps what it has. Raises CommandError."""
+    with explained(url):
+        rights.give(url, least_rights(statements), account)
 
 
 def in_transaction(url: DatabaseUrl, work: Callable[[Session], Result]) -> Result:

@@ -107,6 +107,14 @@ def sample(text: str, line: int, params: Collection[str], lists: Collection[str]
     return Sample({param: NO_LIST if param in lists else None for param in params} | values, text, line)
 
 
+def value(text: str, name: str) -> Any:
+    """Parse one value, written as in a sample; raise ValueError with what is wrong. `name`: its parameter."""
+    found, end = _value(text, 0, name)
+    if text[end:].strip():
+        raise ValueError(f"behind the value of {name} there is more: {text[end:].strip()[:40]!r}")
+    return found
+
+
 def _value(text: str, at: int, name: str) -> tuple[Any, int]:
     """Return the value that begins here, and where it ends."""
     if text.startswith("(SELECT ", at):

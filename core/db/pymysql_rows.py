@@ -13,6 +13,7 @@ It uses what is private in PyMySQL, so it works with the one version that it was
 import datetime
 import functools
 import shlex
+import struct
 import sys
 from collections.abc import Callable
 from decimal import Decimal
@@ -20,21 +21,25 @@ from typing import Any
 
 import pymysql
 from pymysql import connections, protocol
-from pymysql.constants import CR, FIELD_TYPE, SERVER_STATUS
+from pymysql.constants import COMMAND, CR, FIELD_TYPE, SERVER_STATUS
+from pymysql.cursors import SSDictCursor
 from pymysql.err import OperationalError
 
 from core.cli import CommandError
+from core.db.columns import BINARY, Column, column_of
 
 TESTED_WITH = "1.2.4"  # the version of PyMySQL; requirements.txt and pyproject.toml have the same
 NUMBERS = range(1000, 10_000)  # of the errors of servers, and of drivers
+SYSTEM = range(1, 200)  # of what a server's own files or memory failed it in: 3 "Error writing file"
 LARGEST_PACKET = 2**24 - 1  # bytes; what is longer goes on in the next packet
 MOST_KNOWN = 1000  # kinds of results whose columns are remembered
-BINARY = 63  # the number of the character set of what is no text
+PREPARED = struct.Struct("<BIHH")  # 0, the statement's number, how many columns and parameters it has
+NUMBER = struct.Struct("<I")
 TEXTS = {FIELD_TYPE.VAR_STRING, FIELD_TYPE.STRING, FIELD_TYPE.VARCHAR, FIELD_TYPE.BLOB, FIELD_TYPE.TINY_BLOB}
 TEXTS |= {FIELD_TYPE.MEDIUM_BLOB, FIELD_TYPE.LONG_BLOB, FIELD_TYPE.BIT, FIELD_TYPE.GEOMETRY}
 TheirConnection: Any = connections.Connection  # Any: the stubs leave out what is private
 TheirResult: Any = connections.MySQLResult
-Column = tuple[str, Callable[[bytes], Any] | None]  # its name, and what reads a value (None: it stays bytes)
+Reader = tuple[str, Callable[[bytes], Any] | None]  # a column's name, and what reads a value (None: it stays bytes)
 
 
 def moment(text: str) -> datetime.datetime | str:
@@ -87,7 +92,7 @@ class Result(TheirResult):
         self.affected_rows = len(rows)
 
 
-def _row(data: bytes, columns: list[Column]) -> dict[str, Any]:
+def _row(data: bytes, columns: list[Reader]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     end = 0
     for name, convert in columns:
@@ -109,7 +114,8 @@ def lost_in_garbage(speak: Callable[..., Any]) -> Callable[..., Any]:
     """Let a method that reads an answer raise OperationalError 2013, lost, where it breaks off or makes no sense.
 
     A server that is killed may leave half an answer, in which a driver then finds an IndexError, a UnicodeDecodeError
-    or an error without a number.
+    or an error without a number. What a server says of its own files is no garbage: one full folder of temporary
+    tables is no database that is out of reach.
     """
 
     @functools.wraps(speak)
@@ -117,9 +123,13 @@ def lost_in_garbage(speak: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return speak(speaker, *args, **options)
         except Exception as error:
-            if error.args and error.args[0] in NUMBERS:  # by either driver
+            others = isinstance(error, OSError | LookupError)  # whose numbers are the system's, or of our tables
+            code = error.args[0] if error.args and not others else None
+            if code in NUMBERS:  # by either driver
                 raise
             speaker.give_up()
+            if code in SYSTEM:
+                raise
             what = "does not come" if isinstance(error, OSError) else "makes no sense"
             raise OperationalError(CR.CR_SERVER_LOST, f"the answer of the database {what}: {error!r}") from error
 
@@ -140,7 +150,7 @@ class QuickConnection(TheirConnection):
                 "mysqlclient and let DATABASE_URL begin with mysql+mysqldb://."
             )
         # What the server says of the columns, in bytes → (columns, description)
-        self._columns: dict[tuple[bytes, ...], tuple[list[Column], Any]] = {}
+        self._columns: dict[tuple[bytes, ...], tuple[list[Reader], Any]] = {}
         super().__init__(**options)
 
     def give_up(self) -> None:
@@ -185,7 +195,29 @@ class QuickConnection(TheirConnection):
             protocol.MysqlPacket(body, self.encoding).raise_for_error()
         return body
 
-    def columns_of(self, described: list[bytes]) -> tuple[list[Column], Any]:
+    @lost_in_garbage
+    def describe(self, text: str) -> list[tuple[str, Column]]:
+        """Return the columns of what a statement would return, by the server's PREPARE; it has ? for its parameters.
+
+        Empty for a statement that returns nothing. Raises DatabaseError with what the server says against it.
+        """
+        self._execute_command(COMMAND.COM_STMT_PREPARE, text)
+        _, number, columns, parameters, *_ = PREPARED.unpack_from(self.next_packet())
+        for _ in range(parameters + bool(parameters)):  # one more packet says that there are no more
+            self.next_packet()
+        packets = [self.next_packet() for _ in range(columns + bool(columns))][:columns]
+        self._execute_command(COMMAND.COM_STMT_CLOSE, NUMBER.pack(number))  # has no answer
+        fields: list[Any] = [protocol.FieldDescriptorPacket(packet, self.encoding) for packet in packets]
+        return [(field.name, column_of(field)) for field in fields]
+
+    def first_rows(self, text: str, values: Any, most: int) -> tuple[list[dict[str, Any]], int]:
+        """Return the first rows of a result, `most` at the most, and how many there are; no others come into memory."""
+        with self.cursor(SSDictCursor) as cursor:
+            cursor.execute(text, values)
+            rows = list(cursor.fetchmany(most))
+            return rows, len(rows) + sum(1 for _ in cursor)
+
+    def columns_of(self, described: list[bytes]) -> tuple[list[Reader], Any]:
         """Return [(name, converter or None)] and the description of PEP 249 for these descriptor packets."""
         key = tuple(described)
         known = self._columns.get(key)

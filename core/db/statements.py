@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 
 from core.cli import CommandError
 from core.config import ROOT
+from core.db import header, overlay
 from core.db.statement import Problem, Statement, parse
 
 log = logging.getLogger("bodega.sql")
@@ -25,6 +26,18 @@ def require_sound(problems: Iterable[Exception]) -> None:
     """Raise CommandError with the problems, a line each, if there are any."""
     if lines := [str(problem) for problem in problems]:
         raise CommandError("\n".join(lines) + "\nCorrect them; python3 server.py check looks again.")
+
+
+def called_otherwise(statement: Statement, known: Statement) -> Problem | None:
+    """Return a Problem where the code, which knows an older version of a file, could not run this one."""
+    if (statement.returns, statement.params.keys(), statement.lists) == (
+        known.returns,
+        known.params.keys(),
+        known.lists,
+    ):
+        return None
+    what = f"the code that runs knows it with {', '.join(sorted(known.params)) or 'no parameters'}, and that it returns"
+    return Problem(statement.path, 1, f"{what} {known.returns}; to run it otherwise takes a restart")
 
 
 def missing(folder: pathlib.Path, sources: Iterable[pathlib.Path]) -> list[Problem]:
@@ -55,24 +68,38 @@ def _named_in(source: pathlib.Path) -> list[tuple[int, str]]:
 class Statements:
     """All statements of a folder. `reload=True` looks at a file again whenever it is asked for.
 
-    `tables`: all that there are; a statement may change no other. None where that is checked elsewhere.
+    `tables`: all that there are; a statement may change no other. None where that is checked elsewhere. `tuned`: a
+    folder with versions that run in place of those of the first one, see overlay.py. `more`: folders beside the first
+    one whose statements belong to it; those that have no folders give their name to their files.
     """
 
-    def __init__(self, folder: pathlib.Path, reload: bool = False, tables: AbstractSet[str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        reload: bool = False,
+        tables: AbstractSet[str] | None = None,
+        tuned: pathlib.Path | None = None,
+        more: Iterable[pathlib.Path] = (),
+    ) -> None:
         self.folder = folder
+        self.tuned = tuned
         self.reload = reload
         self.tables = tables
         self.problems: list[Problem] = []
         self._by_name: dict[str, Statement] = {}
         self._seen: dict[str, object] = {}
         self._lock = threading.Lock()
-        for path in sorted(self.folder.glob("*/*.sql")):
-            name = self._name(path)
+        paths = sorted(path for each in (folder, *more) for path in each.glob("**/*.sql"))
+        self._paths = {self._name(path): path for path in paths}
+        stamps = {name: self._stamp(name) for name in self._paths}  # first: an edit meanwhile is seen later
+        for name in self._paths:
             try:
-                self._seen[name] = _stamp(path)
-                self._by_name[name] = self._read(name, path)
+                self._by_name[name] = self._read(name)
             except Problem as problem:
                 self.problems.append(problem)
+            self._seen[name] = stamps[name], stamps.get(self._like(name))
+        if tuned:
+            self.problems += overlay.strangers(tuned, self._paths)
 
     def __iter__(self) -> Iterator[Statement]:
         return iter(self._by_name.values())
@@ -90,15 +117,21 @@ class Statements:
             self._renew(name, check)
         return self._by_name[name]
 
+    def source(self, name: str) -> str:
+        """Return the text of the file that a statement comes from, as it is now; raise KeyError, or Problem."""
+        statement, own = self._by_name[name], self.tuned and self.tuned / f"{name}.sql"
+        return _text(own if own and own.exists() else self._path(name), statement.path)
+
     def _renew(self, name: str, check: Check | None) -> None:
-        path = self.folder / f"{name}.sql"
         with self._lock:
-            stamp = _stamp(path)
+            like = self._like(name)
+            stamp = self._stamp(name), self._stamp(like) if like else None
             if stamp == self._seen.get(name):
                 return
             try:
-                statement = self._read(name, path)
-                if check and (refused := check(statement)):
+                statement = self._read(name)
+                known = self._by_name.get(name)
+                if refused := (known and called_otherwise(statement, known)) or (check and check(statement)):
                     raise refused
             except Problem as problem:
                 log.error("%s; the last good version stays in use", problem)
@@ -107,15 +140,79 @@ class Statements:
                 log.info("%s was edited and is in use", statement.path)
             self._seen[name] = stamp  # last: where `check` could not reach the database, the file is looked at again
 
-    def _name(self, path: pathlib.Path) -> str:
-        return path.relative_to(self.folder).with_suffix("").as_posix()
+    def called_otherwise(self, before: "Statements") -> list[Problem]:
+        """Return a Problem for each statement that code which runs those of `before` could not run."""
+        known = {statement.name: statement for statement in before}
+        found = [called_otherwise(one, known[one.name]) for one in self if one.name in known]
+        return list(filter(None, found))
 
-    def _read(self, name: str, path: pathlib.Path) -> Statement:
+    def outdated(self, among: Iterable[Statement] | None = None) -> list[str]:
+        """Return what to do about each tuned version that was made for an older file than the one that is here."""
+        found = []
+        for statement in self if among is None else among:
+            if self.tuned and statement.header.said("replaces"):
+                source = _text(self._path(statement.name), statement.path)
+                found.append(overlay.outdated(statement, source))
+        return list(filter(None, found))
+
+    def log_tuned(self) -> None:
+        """Log which tuned versions are in use, and what is to be done about them."""
+        if tuned := [statement.name for statement in self if statement.header.said("replaces")]:
+            log.info("SQL_OVERLAY has versions in use of %s", ", ".join(tuned))
+        for sentence in self.outdated():
+            log.warning(sentence)
+
+    def _path(self, name: str) -> pathlib.Path:
+        return self._paths.get(name, self.folder / f"{name}.sql")  # a file that is new stands in the first folder
+
+    def _name(self, path: pathlib.Path) -> str:
+        """Return cart/add for sql/cart/add.sql; checks/order_sums for a file right in its folder."""
+        inside = path.is_relative_to(self.folder) and path.parent != self.folder
+        return path.relative_to(self.folder if inside else self.folder.parent).with_suffix("").as_posix()
+
+    def _stamp(self, name: str) -> tuple[object, object]:
+        """Return what changes with each edit of the file, or of the tuned version."""
+        return _stamp(self._path(name)), self.tuned and _stamp(self.tuned / f"{name}.sql")
+
+    def _read(self, name: str) -> Statement:
+        path = self._path(name)
+        released = self._parsed(name, path, path.relative_to(self.folder.parent).as_posix())
+        if released.header.said("replaces"):
+            raise released.header.problem("replaces", "only a file in SQL_OVERLAY has this line")
+        own = self.tuned / f"{name}.sql" if self.tuned else None
+        if not own or not own.exists():
+            return released
+        tuned = self._parsed(name, own, overlay.shown(own))
+        overlay.require_same(tuned, released)
+        return tuned
+
+    def _parsed(self, name: str, path: pathlib.Path, shown: str) -> Statement:
+        source = _text(path, shown)
+        base = header.like(source)
+        return parse(name, shown, source, self.tables, self._base(base, shown) if base else None)
+
+    def _base(self, name: str, asked_by: str) -> Statement:
+        """Return the statement that the header of another one is like."""
+        path = self.folder / f"{name}.sql"
         shown = f"{self.folder.name}/{name}.sql"
-        try:
-            return parse(name, shown, path.read_text(encoding="utf-8"), self.tables)
-        except (OSError, UnicodeDecodeError) as error:
-            raise Problem(shown, 1, f"cannot be read: {error}") from None
+        if not path.exists():
+            raise Problem(asked_by, 1, f"is like {name}, and there is no {shown}")
+        source = _text(path, shown)
+        if further := header.like(source):
+            raise Problem(asked_by, 1, f"is like {name}, which is itself like {further}: name that one")
+        return parse(name, shown, source, self.tables)
+
+    def _like(self, name: str) -> str:
+        """Return the name of the statement that this one is like; empty where it is like none."""
+        known = self._by_name.get(name)
+        return (known and known.header.like) or ""
+
+
+def _text(path: pathlib.Path, shown: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Problem(shown, 1, f"cannot be read: {error}") from None
 
 
 def _stamp(path: pathlib.Path) -> tuple[int, int, int] | None:

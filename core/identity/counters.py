@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import Storage, storage_from_string
 
+from core import recurring
 from core.cli import CommandError
 from core.shared_memory import SharedMemoryStorage
 
@@ -63,14 +64,17 @@ class Counters:
                 raise
             except Exception as error:  # each client has kinds of its own; a Redis Cluster's begin when it is made
                 self._away_until = time.monotonic() + AWAY
-                log.error("RATE_LIMIT_STORAGE does not answer; this host counts by itself: %s", error)
+                said = "RATE_LIMIT_STORAGE does not answer; this host counts by itself: %s"
+                recurring.failing(log, logging.ERROR, said, error, key="RATE_LIMIT_STORAGE", until_over=True)
             else:
                 self._away_until = 0.0
+                recurring.over(log, "RATE_LIMIT_STORAGE", "RATE_LIMIT_STORAGE answers again.")
                 return result
         try:
             return work(*self._memory)
         except StorageError as error:  # better to serve without limits than not at all
-            log.error("The memory of the rate limits cannot be used: %s", error.storage_error)
+            said = "The memory of the rate limits cannot be used: %s"
+            recurring.failing(log, logging.ERROR, said, error.storage_error)
             return None
 
     def _is_to_be_asked(self) -> bool:

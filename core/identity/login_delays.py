@@ -8,6 +8,9 @@ from limits.storage import Storage
 from core.errors import RateLimited
 from core.identity.counters import Counters
 from core.identity.limits import Limit, wait
+from core.metrics import Counter
+
+REFUSED = Counter("bodega_logins_refused_total", "Logins that failed, or had to wait after failures.", "reason")
 
 # For one account from one address the delay grows with each window, up to a day. A name and an e-mail address count
 # together, as they are one account; only the shortest windows go by what was typed: otherwise a few tries would tell
@@ -60,10 +63,12 @@ class LoginDelays:
             return [wait(counters, item, key) for item, key in full]
 
         if found := self._counters.ask(waits):
+            REFUSED.add("delay")
             raise RateLimited(max(found))
 
     def login_failed(self, guess: Guess) -> None:
         """Count a failed login."""
+        REFUSED.add("password")
         if self._enabled:
             failures = _failures(guess)
             self._counters.ask(lambda counters, _: [counters.incr(key, item.get_expiry()) for _, item, key in failures])

@@ -15,12 +15,14 @@ from typing import Any
 
 from waitress.channel import HTTPChannel
 
+from core import logs
 from core.serving.memory_responder import Lookup
 from core.serving.parser import Parser
-from core.serving.task import HeadersTask, Refusal, Task
+from core.serving.task import HeadersTask, Overload, Refusal, Task
 
-IDLE = 60  # seconds that a connection may do nothing
-SLOWEST = 4 * 1024  # bytes a second that a client has to take of its answer, after IDLE seconds
+IDLE = 60  # seconds that a connection may rest after an answer, where there is plenty of room
+STALLED = 20  # seconds that it may rest where there is not, or before its first request, or without taking its answer
+SLOWEST = 4 * 1024  # bytes a second that a client has to take of its answer, after STALLED seconds
 
 
 class _Pending:
@@ -63,6 +65,7 @@ class Channel(HTTPChannel):
     request: Parser | None  # it is coming in
     unread = b""  # what has come in after the request that is under way
     due = math.inf  # when all that is pending must have been taken
+    is_known = False  # it has sent a request
     is_uploading = False  # a large body is coming in, or being worked on
     refused = False  # the answer is a refusal
     lingering: float | None = None  # since when the last answer is sent, and what still comes in is thrown away
@@ -117,7 +120,10 @@ class Channel(HTTPChannel):
             self.unread = self.unread[request.received(self.unread) :]
             if request.completed:
                 self.request = None
-                if not request.empty:
+                if request.empty:  # two line ends; they begin the next request, lest they come without end
+                    self.request = self.parser_class(self.adj)
+                    self.request.begun = request.begun
+                else:
                     self._start(request, None if self.unread else whole)
             elif request.is_upload and not request.is_started:
                 request.is_started = True
@@ -134,14 +140,16 @@ class Channel(HTTPChannel):
         if lookup and whole:
             responder.learn(whole, lookup)
         if not (lookup and self._answer_from_memory(lookup)):
+            self.is_known = True
             self.requests = [request]
             self.server.add_task(self)
 
-    def _answer_from_memory(self, lookup: Lookup) -> bool:
-        """Answer from memory, on the thread that reads; return whether that could be done."""
-        answer = self.server.responder.answer(lookup)
+    def _answer_from_memory(self, lookup: Lookup, stale: bool = False) -> bool:
+        """Answer from memory; return whether that could be done. `stale`: also with what is out of date."""
+        answer = self.server.responder.answer(lookup, stale)
         if answer is None:
             return False
+        self.is_known = True
         head, body = answer
         sent = self.send(head + body)
         if sent < len(head) + len(body) and self.connected:  # the rest is sent when the socket takes more
@@ -150,6 +158,8 @@ class Channel(HTTPChannel):
                     self.outbufs[0].append(piece)
                     self.total_outbufs_len += len(piece)
             self._note_sent()
+        if lookup.closes:
+            self.unread, self.close_when_flushed = b"", True
         return True
 
     def service(self) -> None:
@@ -157,6 +167,7 @@ class Channel(HTTPChannel):
         request = self.requests[0]
         kind = Refusal if request.error else Task if request.completed else HeadersTask
         task = self._task or kind(self, request)
+        logs.SERVING.set(task.environ)  # None at first; of an answer that goes on, another thread may have begun it
         if self.connected:
             task.service()
         else:
@@ -174,13 +185,27 @@ class Channel(HTTPChannel):
                 request.close()
                 self.is_uploading = False
             self.requests = []  # from here on, the channel belongs to the thread that reads
+        logs.SERVING.set(None)
         self.server.pull_trigger()
+
+    def refuse(self) -> None:
+        """Answer that no thread was free in time, or with what is in memory and out of date; on any thread."""
+        request, responder = self.requests[0], self.server.responder
+        may_be_stale = responder and request.completed and self.connected
+        lookup = responder.lookup(request, stale=True) if may_be_stale else None
+        if lookup and self._answer_from_memory(lookup, stale=True):
+            request.close()
+            self.requests = []
+            self.server.pull_trigger()
+            return
+        request.error = Overload("Too many requests are waiting. Try again in a moment.")
+        self.service()
 
     def _note_sent(self) -> None:
         """Note when the client must have taken what is pending."""
         self.last_activity = time.monotonic()
         if self.total_outbufs_len:
-            self.due = self.last_activity + IDLE + self.total_outbufs_len / SLOWEST
+            self.due = self.last_activity + STALLED + self.total_outbufs_len / SLOWEST
             self.server.check_pending()
 
     def handle_write(self) -> None:
@@ -192,7 +217,7 @@ class Channel(HTTPChannel):
         if self.connected and not self.total_outbufs_len:
             if self.paused:
                 self.paused = False
-                self.server.task_dispatcher.add_task(self)
+                self.server.task_dispatcher.add_task(self, begun=True)
             else:
                 self._parse()
 

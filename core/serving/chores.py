@@ -14,10 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from core import metrics, recurring
 from core.db.database import Database
 from core.db.host_lock import HostLock
 from core.db.readiness import Readiness
 from core.errors import ApiError
+from core.logs import CHORE
 
 PAUSE = 1.0  # seconds between two looks at the lock
 DRAIN = 5  # seconds that chores have to finish when the process ends
@@ -55,8 +57,12 @@ class Chores:
         self._working = threading.Event()  # whether this host does them
         self._stop = threading.Event()
 
-    def run(self, lifeline: int | None = None) -> None:
-        """Do them until SIGTERM or SIGINT, or until the other end of the pipe `lifeline` closes."""
+    def run(self, lifeline: int | None = None, look: Callable[[], None] = lambda: None) -> None:
+        """Do them until SIGTERM or SIGINT, or until the other end of the pipe `lifeline` closes.
+
+        `look()` is called about once a second.
+        """
+        metrics.be("chores")
         signalled = _signals(signal.SIGTERM, signal.SIGINT)
         threads = [threading.Thread(target=self._do, args=[lane], daemon=True) for lane in self._lanes]
         for thread in threads:
@@ -65,6 +71,7 @@ class Chores:
         self._look()
         while not select.select(ends, [], [], PAUSE)[0]:
             self._look()
+            look()
         self._stop.set()
         deadline = time.monotonic() + DRAIN
         for thread in threads:
@@ -91,6 +98,7 @@ class Chores:
             if not self._working.is_set() or due[chore] > began:
                 self._stop.wait(max(0.05, min(PAUSE, due[chore] - began)))
                 continue
+            CHORE.set(chore.name)
             try:
                 more = chore.run(self._database)
             except Exception as error:
@@ -103,6 +111,7 @@ class Chores:
                 pause = 0 if more else max(chore.every, spent / SHARE - spent)
             due[chore] = time.monotonic() + pause
         for chore in lane:
+            CHORE.set(chore.name)
             try:
                 chore.finish(self._database)
             except Exception as error:
@@ -111,9 +120,9 @@ class Chores:
 
 def _report(chore: Chore, error: Exception) -> None:
     if isinstance(error, ApiError):  # the database has said why
-        log.warning("%s could not go on: %s", chore.name, error.message)
+        recurring.failing(log, logging.WARNING, "%s could not go on: %s", chore.name, error.message)
     else:
-        log.error("%s broke", chore.name, exc_info=error)
+        recurring.failing(log, logging.ERROR, "%s broke", chore.name, error=error)
 
 
 def _signals(*numbers: signal.Signals) -> int:

@@ -25,11 +25,11 @@ class Cors:
         self.origins = frozenset(origins)
         self._told: set[str] = set()
 
-    def headers(self, origin: str | None, host: str | None) -> list[tuple[str, str]]:
+    def headers(self, origin: str | None, host: str | None, request_id: str = "-") -> list[tuple[str, str]]:
         """Return the headers of an ordinary answer for a request's Origin (None when it had none).
 
         An origin that is not listed gets none, and the log says so, once in each worker. `host`: the request's own;
-        a page of it is no other origin.
+        a page of it is no other origin. `request_id`: for the log.
         """
         exposed = ("Access-Control-Expose-Headers", EXPOSED_HEADERS)
         if self.everyone:
@@ -37,13 +37,14 @@ class Cors:
         if origin in self.origins:
             return [("Access-Control-Allow-Origin", origin), exposed, ("Vary", "Origin")]
         if origin and origin.partition("://")[2] != host:
-            self._tell(origin[:LONGEST_TOLD])
+            self._tell(origin[:LONGEST_TOLD], request_id)
         return [("Vary", "Origin")]  # caches must not give one origin's answer to another
 
-    def _tell(self, origin: str) -> None:
+    def _tell(self, origin: str, request_id: str) -> None:
         if origin not in self._told and len(self._told) < MOST_TOLD:
             self._told.add(origin)
-            log.warning("Pages of %r may not read the answers. If they are yours, add it to CORS_ORIGINS.", origin)
+            said = "Pages of %r may not read the answers. If they are yours, add it to CORS_ORIGINS."
+            log.warning(said, origin, extra={"request_id": request_id})
 
     def preflight(self, origin: str | None, methods: Iterable[str]) -> list[tuple[str, str]]:
         """Return the further headers of the answer to a preflight; none for an origin that may not read it."""

@@ -6,9 +6,15 @@ password hash, a database that does not answer), a follower becomes the leader a
 follower when it is done. The last free thread only reads: answers from memory, refusals and new connections never wait
 for a slow request.
 
-What this buys, in requests a second against waitress' ThreadedTaskDispatcher on 2 quiet cores: one product past the
-cache × 1.5, cart × 1.15, list × 1.05, adding to a cart × 0.95; the 99th percentile of the times is halved. To measure
-again, start one server as it is and one in which server.py, in this folder, uses
+No task waits longer than `timeout` for a thread: then it is refused, by the thread that reads, so also while all others
+hang in a slow database. Where tasks have been waiting for that long without a break, each may wait for CROWDED times
+`timeout` only, so that what is answered is answered soon (as CoDel does, RFC 8289: by the time in the queue, not by its
+length). At twice the capacity as many requests were answered as at its peak (107 and 114 a second), half of them in
+0.55 s; without it none within 2 s. It costs 1.5 µs a request. To measure again: tests/faults/test_overload.py.
+
+What the leader buys, in requests a second against waitress' ThreadedTaskDispatcher on 2 quiet cores: one product past
+the cache × 1.5, cart × 1.15, list × 1.05, adding to a cart × 0.95; the 99th percentile of the times is halved. To
+measure again, start one server as it is and one in which server.py, in this folder, uses
 
     class Plain(ThreadedTaskDispatcher):
         leader = None
@@ -23,6 +29,7 @@ and run `CACHE_TTL=0 python3 server.py` and `wrk -c16 -d10 http://127.0.0.1:8080
 
 import functools
 import logging
+import math
 import sys
 import threading
 import time
@@ -30,8 +37,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from core.metrics import Counter, Histogram
+
+QUEUED = Histogram("bodega_queue_duration_seconds", "Time that requests waited for a thread.")
+SHED = Counter("bodega_requests_shed_total", "Requests that were refused as they had waited too long for a thread.")
+
 HANDOVER = 0.002  # seconds that the leader's request may take before a follower becomes the leader
 STINT = 0.01  # seconds that the leader may answer, however short each task is, before it reads again
+CROWDED = 0.5  # of `timeout`: as long a task may wait while the queue does not become empty
+LOOK = 0.1  # seconds between two looks at what waits
 QUIET = 50  # times HANDOVER without a request, after which no follower watches the clock
 
 log = logging.getLogger("bodega.access")
@@ -40,15 +54,18 @@ log = logging.getLogger("bodega.access")
 class Dispatcher:
     """`count` threads that serve; with `count` 1, a second one reads. In waitress' words a task dispatcher.
 
-    A task is anything with `service()`, which may block, and `cancel()`.
+    A task is anything with `service()`, which may block, `refuse()`, which does not, and `cancel()`. `timeout`: seconds
+    that it may wait for a thread.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, timeout: float) -> None:
         self.queue: deque[Any] = deque()  # tasks that wait for a thread
+        self._timeout = timeout
+        self._empty_until = 0.0  # when tasks began to wait: until then the queue was empty
         self.leader: int | None = None  # the number of the thread that reads the sockets
         self._size = max(2, count)
         self._leader_answers = count > 1
-        self._poll: Callable[[bool], bool]
+        self._poll: Callable[[float], bool]
         self._has_leader = False  # or will have one; False before `work` and when the leader has ended
         self._ended = False  # no thread may go on
         self._alive = 0
@@ -64,8 +81,15 @@ class Dispatcher:
         self._leader_ended = threading.Lock()
         self._leader_ended.acquire()
 
-    def add_task(self, task: Any) -> None:
-        """Queue a task: for the leader, which looks when it has read all that has come, or else for a follower."""
+    def add_task(self, task: Any, *, begun: bool = False) -> None:
+        """Queue a task: for the leader, which looks when it has read all that has come, or else for a follower.
+
+        `begun`: part of its answer has been sent, so that it cannot be refused.
+        """
+        now = time.monotonic()
+        if not self.queue:
+            self._empty_until = now
+        task.queued = math.inf if begun else now
         if self._has_leader and self._leader_answers:
             self.queue.append(task)
             return
@@ -73,10 +97,11 @@ class Dispatcher:
             self.queue.append(task)
             self._called.notify()
 
-    def work(self, poll: Callable[[bool], bool]) -> None:
-        """Serve until `poll(wait)` returns False; then the caller is the one who reads, and all threads answer.
+    def work(self, poll: Callable[[float], bool]) -> None:
+        """Serve until `poll(seconds)` returns False; then the caller is the one who reads, and all threads answer.
 
-        `poll(wait)` reads what has come in, and if `wait`, first waits for it. What it raises is raised here.
+        `poll(seconds)` reads what has come in, and first waits for it that long. What it raises is raised here. The
+        caller calls `shed`, too.
         """
         # After so many seconds a thread that has Python's lock gives it to one that waits. With the usual 5 ms, the
         # follower that watches the clock every HANDOVER seconds kept all others waiting, some for seconds.
@@ -89,6 +114,34 @@ class Dispatcher:
         self.leader = threading.get_ident()
         if self._error:
             raise self._error
+
+    def shed(self) -> float:
+        """Refuse what has waited too long, on the thread that reads; return how many seconds later to look again."""
+        while self.queue:
+            with self._lock:
+                task = next((task for task in tuple(self.queue) if task.queued < math.inf), None)
+                if task is None:
+                    return LOOK
+                left = self._left_of(task, time.monotonic())
+                if left > 0:
+                    return min(left, LOOK)
+                self.queue.remove(task)
+            _do(task, self._begun(task, time.monotonic()))
+        return 1
+
+    def _left_of(self, task: Any, now: float) -> float:
+        """Return how many seconds a task may still wait."""
+        crowded = now - self._empty_until > self._timeout
+        return task.queued + self._timeout * (CROWDED if crowded else 1) - now
+
+    def _begun(self, task: Any, now: float) -> Callable[[], None]:
+        """Return what to do with a task that is taken from the queue now."""
+        if task.queued < math.inf:
+            QUEUED.observe(now - task.queued)
+        if self._left_of(task, now) > 0:
+            return task.service
+        SHED.add()
+        return task.refuse
 
     def shutdown(self, timeout: float) -> None:
         """End: give requests under way `timeout` seconds, and cancel the tasks that have not begun."""
@@ -120,7 +173,8 @@ class Dispatcher:
                 if self._has_leader and self.leader is None:
                     return self._elected()
                 if self.queue and not self._leader_takes_it():
-                    return functools.partial(_do, self.queue.popleft())
+                    task = self.queue.popleft()
+                    return functools.partial(_do, task, self._begun(task, time.monotonic()))
                 self._idle += 1
                 late = self._wait()
                 self._idle -= 1
@@ -156,7 +210,7 @@ class Dispatcher:
     def _lead(self) -> None:
         """Read and answer, until a follower has taken over."""
         try:
-            while self._poll(not self.queue or not self._idle):
+            while self._poll(0 if self.queue and self._idle else self.shed()):
                 if not self._answer():
                     return
         except BaseException as error:  # without a reader the worker would hang
@@ -181,7 +235,7 @@ class Dispatcher:
                 self._busy_since = now = time.monotonic()
                 if self._paused:
                     self._clock.notify()
-            _do(task)
+            _do(task, self._begun(task, now))
             with self._lock:
                 if self.leader != me:
                     return False
@@ -189,9 +243,9 @@ class Dispatcher:
         return True
 
 
-def _do(task: Any) -> None:
+def _do(task: Any, what: Callable[[], None]) -> None:
     try:
-        task.service()
+        what()
     except BaseException:  # SystemExit too: it would end the thread, which may be the one that reads
         log.exception("a crash outside of every request")
         task.cancel()

@@ -5,29 +5,33 @@ caught is caught here, and becomes an answer in the envelope too.
 """
 
 import logging
+import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from bottle import Bottle
 
-from core import errors, logs
+from core import errors, logs, recurring
 from core.app import methods_of
 from core.cache import Memory
+from core.contract.cached_answers import CACHE
 from core.contract.envelope import failure
 from core.db.readiness import Readiness
 from core.json_text import MEDIA_TYPE
+from core.logs import ENVIRON_ID
+from core.serving import server_timing
 from core.serving.chores import Chores
 from core.serving.cors import Cors
+from core.serving.exposition import CONTENT_TYPE, Exposition
 from core.serving.memory_responder import Headers, MemoryResponder, merged
+from core.serving.request_times import answered
+from core.trace import ENVIRON_TRACE, taken
 
 log = logging.getLogger("bodega.access")
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 UNUSABLE = re.compile(r"[\x00-\x1f\x7f]")
-ENVIRON_ID = "bodega.request_id"
 ENVIRON_HEADERS = "bodega.headers"  # what is appended here is sent with every answer, errors too
 PROTECTION = (  # an answer is data: if a browser is made to show it as a page, it loads nothing, and not in a frame
     ("X-Content-Type-Options", "nosniff"),
@@ -45,6 +49,8 @@ class Middleware:
 
     `memory`: the cache.Memory in which the envelope caches answers, or None. `readiness`: whether the database can
     serve the shop, or None where the application has no database. `chores`: what it does beside answering, or None.
+    `queue_timeout`: seconds that a request may wait for a thread. `metrics`: what GET /metrics answers, or None.
+    `timing`: whether answers have Server-Timing.
     """
 
     def __init__(
@@ -54,11 +60,18 @@ class Middleware:
         memory: Memory | None = None,
         readiness: Readiness | None = None,
         chores: Chores | None = None,
+        *,
+        queue_timeout: float = 1.0,
+        metrics: Exposition | None = None,
+        timing: bool = False,
     ) -> None:
         self.bottle = bottle
         self.cors = cors
         self.readiness = readiness
         self.chores = chores
+        self.queue_timeout = queue_timeout
+        self.metrics = metrics
+        self.timing = timing
         self.responder = MemoryResponder(self, memory) if memory else None
 
     def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:
@@ -68,33 +81,51 @@ class Middleware:
         extra = self.headers(*map(environ.get, ("HTTP_X_REQUEST_ID", "HTTP_ORIGIN", "HTTP_HOST")))
         environ[ENVIRON_ID] = extra[0][1]
         environ[ENVIRON_HEADERS] = extra
+        trace = environ[ENVIRON_TRACE] = taken(environ.get("HTTP_TRACEPARENT"))
+        logs.SERVING.set(environ)  # until this thread is done with it, see channel.py
 
         def start(status: str, headers: Headers, exc_info: Any = None) -> Any:
             sent[0] = status[:3]
+            if self.timing:
+                extra.append(server_timing.header(environ, time.perf_counter() - started, environ.get(CACHE, "")))
             return start_response(status, merged(headers, extra), exc_info)
 
         try:
             body = self._answer(environ, start)
-        except Exception:
-            log.exception("a crash outside of the handlers", extra={"request_id": environ[ENVIRON_ID]})
+        except Exception as error:
+            recurring.failing(log, logging.ERROR, "a crash outside of the handlers", error=error)
             body = _send(errors.InternalError(), start)
         seconds = time.perf_counter() - started
         method, path = environ["REQUEST_METHOD"], shown_path(environ)
+        if sent[0] != "100":  # then the body comes in, and all of it is asked again
+            route = environ.get("bottle.route")
+            answered(method, route.rule if route else "", sent[0], seconds, environ.get(CACHE, ""))
         who = _who(environ) if sent[0] in REFUSALS else {}
-        logs.access("request", environ[ENVIRON_ID], sent[0], method=method, path=path, seconds=seconds, **who)
+        logs.access(
+            "request", environ[ENVIRON_ID], sent[0], method=method, path=path, seconds=seconds, trace=trace, **who
+        )
         return [] if environ["REQUEST_METHOD"] == "HEAD" else body
 
     def headers(self, request_id: str | None, origin: str | None, host: str | None) -> Headers:
         """Return the headers that every answer carries; the first is X-Request-ID."""
-        if not request_id or not REQUEST_ID.match(request_id):
-            request_id = secrets.token_hex(8)
-        return [("X-Request-ID", request_id), *PROTECTION, *self.cors.headers(origin, host)]
+        if not request_id or not logs.REQUEST_ID.match(request_id):
+            request_id = os.urandom(8).hex()
+        cors = self.cors.headers(origin, host, request_id)
+        if self.timing:
+            cors += server_timing.allowed(cors)
+        return [("X-Request-ID", request_id), *PROTECTION, *cors]
 
     @property
     def uploads(self) -> dict[tuple[str, str], int]:
         """The routes that take more than an ordinary body: {(method, path): bytes}."""
         routes = [route for route in self.bottle.routes if route.config.get("consumes")]
         return {(route.method, route.rule): route.config["consumes"].largest for route in routes}
+
+    @property
+    def immediate(self) -> set[tuple[str, str]]:
+        """The routes that wait for nothing, so that the thread that reads answers them: {(method, path)}."""
+        rules = [route.rule for route in self.bottle.routes if route.config.get("at_once")]
+        return {(method, rule) for rule in rules for method in ("GET", "HEAD")}
 
     def _answer(self, environ: Environ, start: Start) -> Iterable[bytes]:
         try:
@@ -107,7 +138,17 @@ class Middleware:
         environ["PATH_INFO"] = path.encode().decode("latin-1")
         if environ["REQUEST_METHOD"] == "OPTIONS":
             return self._options(environ, path, start)
+        if path == "/metrics" and self.metrics and environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            return self._tell_metrics(self.metrics, start)
         return self.bottle(environ, start)
+
+    def _tell_metrics(self, metrics: Exposition, start: Start) -> Iterable[bytes]:
+        text = metrics.text()
+        start(
+            "200 OK",
+            [("Content-Type", CONTENT_TYPE), ("Content-Length", str(len(text))), ("Cache-Control", "no-store")],
+        )
+        return [text]
 
     def _options(self, environ: Environ, path: str, start: Start) -> Iterable[bytes]:
         methods = methods_of(self.bottle, path)

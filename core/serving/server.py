@@ -4,7 +4,8 @@
   together, and holds the limits of a worker.
 - A request that does not arrive within REQUEST_DEADLINE seconds is cut off, however slowly it drips. So is an answer
   that the client does not take; and where more than PENDING bytes wait to be taken, those that have waited longest.
-- Past QUEUE_LIMIT waiting requests, a new one gets a 503 at once instead of a place in an endless queue.
+- A request that waits too long for a thread gets a 503 from the thread that reads, see dispatcher.py. That thread also
+  answers the routes that declare `at_once`: the health of the process is told while all others hang.
 - Times are those of the monotonic clock, because the time of day may jump.
 - `stop` drains: it accepts no more, finishes what has arrived, and lets `run` return. `retire` drains so gently that no
   client notices, where another process goes on with the socket: each answer says that it closes its connection.
@@ -23,14 +24,14 @@ from waitress.server import TcpWSGIServer
 from waitress.wasyncore import loop
 
 from core.contract.request_body import LARGEST_BODY
-from core.serving.channel import IDLE, Channel
+from core.serving.channel import IDLE, STALLED, Channel
 from core.serving.dispatcher import Dispatcher
 from core.serving.middleware import Middleware
-from core.serving.task import Overload
 
 # For each worker:
 CONNECTIONS = 1000  # at once; waitress' 100 are used up by a hundred idle browsers
-QUEUE_LIMIT = 256  # requests that wait for a thread
+ACCEPTED = 32  # connections between two looks at all of them
+CROWD = 200  # connections; with so many in the last IDLE seconds, one may rest for STALLED between two requests only
 PENDING = 128 * 1024 * 1024  # bytes that clients have not taken yet; a body that several wait for counts for each
 UPLOADS = 2  # large bodies that come in or are worked on at once; each is in memory as a whole
 MAINTENANCE = 2  # seconds between two looks at what is late
@@ -63,26 +64,26 @@ class Server(TcpWSGIServer):
             inbuf_overflow=sys.maxsize,  # nothing is written to a disk
         )
         settings.uploads = application.uploads
-        dispatcher = Dispatcher(threads)
+        dispatcher = Dispatcher(threads, application.queue_timeout)
         place = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(
             application, {}, True, listening, dispatcher=dispatcher, adj=settings, sockinfo=place, bind_socket=False
         )
         self.responder = application.responder
+        self._immediate = application.immediate
         self.middleware = application  # waitress may wrap its own `application`
         self.draining: float | None = None  # since when no connections are accepted, and answers close theirs
         self._stopping = False  # `stop` was called
         self._ending = False  # `stop` or `retire` was called
         self._next_maintenance = 0.0
+        self._crowded_until = 0.0
         self._uploads = threading.Lock()
 
     def add_task(self, task: Channel) -> None:
-        """Queue a channel with a request for a thread, or turn it away."""
+        """Queue a channel with a request for a thread, or answer it at once, where that takes no time."""
         request = task.requests[0]
-        if not request.error and len(self.task_dispatcher.queue) >= QUEUE_LIMIT:
-            request.error = Overload("Too many requests are waiting. Try again in a moment.")
-        if request.error:
-            task.service()  # at once: it takes no time, and must not wait behind the queue
+        if request.error or (request.command, request.path) in self._immediate:
+            task.service()
         else:
             super().add_task(task)
 
@@ -101,8 +102,11 @@ class Server(TcpWSGIServer):
     def _pending(self) -> int:
         return sum(channel.total_outbufs_len for channel in list(self.active_channels.values()))
 
-    def readable(self) -> bool:
-        """Return whether to accept more. Where there is no room, close the connections that are idle for longest."""
+    def _make_room(self) -> None:
+        """Close who is late, and where there is no room, the connections that are idle for longest.
+
+        Not while `loop` is at work: it would take an event of a closed socket for one of a new socket with its number.
+        """
         now = time.monotonic()
         if now >= self._next_maintenance:
             self._next_maintenance = now + self.adj.cleanup_interval
@@ -110,7 +114,14 @@ class Server(TcpWSGIServer):
         if len(self._map) >= self.adj.connection_limit:
             for channel in self._idlest_first()[: CONNECTIONS // 20]:
                 channel.handle_close()
-        return super().readable()
+
+    def handle_accept(self) -> None:
+        """Accept what has come, ACCEPTED at once: the time that a connection waits in the system is not counted."""
+        for _ in range(ACCEPTED):
+            known = len(self.active_channels)
+            super().handle_accept()
+            if len(self.active_channels) == known:
+                break
 
     def _idlest_first(self) -> list[Channel]:
         """Return the channels that no thread works for."""
@@ -120,9 +131,13 @@ class Server(TcpWSGIServer):
     def maintenance(self, now: float) -> None:
         """Close the connections that are idle, that take too long to send a request, or that do not take an answer."""
         pending = self._pending()
+        if len(self._map) >= CROWD:
+            self._crowded_until = now + IDLE  # or those who came last would rest long, once the first are cut off
+        rest = STALLED if now < self._crowded_until else self.adj.channel_timeout
         for channel in self._idlest_first():
             request, unsent = channel.request, channel.total_outbufs_len
-            idle = channel.last_activity < now - self.adj.channel_timeout
+            rests = channel.is_known and not unsent
+            idle = channel.last_activity < now - (rest if rests else STALLED)
             late = channel.due < now if unsent else request and request.begun < now - request.deadline
             lingers = channel.lingering and channel.lingering < now - LINGER
             if idle or late or lingers or (unsent and pending > PENDING):
@@ -150,9 +165,10 @@ class Server(TcpWSGIServer):
         if threading.get_ident() != self.task_dispatcher.leader:
             super().pull_trigger()
 
-    def _poll(self, wait: bool) -> bool:
-        """Read what has come in; return whether to go on."""
-        loop(timeout=1 if wait else 0, use_poll=True, map=self._map, count=1)
+    def _poll(self, seconds: float) -> bool:
+        """Read what has come in, for which it waits so long; return whether to go on."""
+        loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+        self._make_room()
         return not self._ending or self._retires()
 
     def _retires(self) -> bool:
@@ -161,7 +177,6 @@ class Server(TcpWSGIServer):
             return False
         since = self.draining or self._stop_accepting()
         now = time.monotonic()
-        self.maintenance(now)  # `readable` is not called any more
         return bool(self.active_channels) and now < since + (RETIREMENT if self._under_way() else DRAIN)
 
     def _under_way(self) -> bool:
@@ -181,17 +196,15 @@ class Server(TcpWSGIServer):
         """Accept what is already connected, stop listening, and answer what has arrived, for DRAIN seconds."""
         deadline = time.monotonic() + DRAIN
         if not self.draining:
-            for _ in range(self.adj.backlog):
-                known = len(self.active_channels)
+            for _ in range(self.adj.backlog // ACCEPTED):
                 self.handle_accept()
-                if len(self.active_channels) == known:
-                    break
             with contextlib.suppress(OSError):  # macOS has no shutdown of a listening socket
                 self.socket.shutdown(socket.SHUT_RDWR)  # to close it is not enough: the supervisor has it open, too
             self._stop_accepting()
         quiet_since = time.monotonic()
         while time.monotonic() < deadline:
             loop(timeout=0.05, use_poll=True, map=self._map, count=1)
+            self.task_dispatcher.shed()
             if self._under_way():
                 quiet_since = time.monotonic()
             elif time.monotonic() - quiet_since > 0.1:  # what was still in the network has come in

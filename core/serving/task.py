@@ -7,6 +7,7 @@
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -18,7 +19,9 @@ from waitress.utilities import BadRequest, InternalServerError, RequestEntityToo
 from core import errors, logs
 from core.contract.envelope import failure
 from core.json_text import MEDIA_TYPE
-from core.serving.middleware import ENVIRON_ID
+from core.logs import ENVIRON_ID
+from core.serving.request_times import answered
+from core.trace import ENVIRON_TRACE, taken
 
 PAUSE_AT = 1024 * 1024  # bytes that are pending of an answer that is made while it is sent, until it pauses
 
@@ -52,8 +55,7 @@ class Task(WSGITask):
             self.close()
         except BaseException:  # SystemExit too
             self.close()
-            request_id = (self.environ or {}).get(ENVIRON_ID, "")
-            log.exception("a crash outside of the application", extra={"request_id": request_id or "-"})
+            log.exception("a crash outside of the application")
             if not self.wrote_header:
                 self.refuse(InternalServerError(""))
 
@@ -153,6 +155,7 @@ class Refusal(ErrorTask):
     """Answers a request that cannot be read, or for which there is no room."""
 
     paused = False
+    environ = None
 
     def close(self) -> None:
         """End it unsent."""
@@ -169,8 +172,9 @@ class Refusal(ErrorTask):
 
     def execute(self) -> None:
         """Send the error."""
-        self.channel.refused = True
         problem = self.request.error
+        keeps = isinstance(problem, Overload) and self.request.completed and not self.channel.server.draining
+        self.channel.refused = not keeps
         error: errors.ApiError
         if isinstance(problem, Overload):
             error = errors.ServiceUnavailable(problem.body)
@@ -183,10 +187,15 @@ class Refusal(ErrorTask):
         body = failure(error)
         headers = getattr(self.request, "headers", {})
         common = self.channel.server.middleware.headers(*map(headers.get, ("X_REQUEST_ID", "ORIGIN", "HOST")))
+        trace = taken(headers.get("TRACEPARENT"))
+        logs.SERVING.set({ENVIRON_ID: common[0][1], ENVIRON_TRACE: trace})
         own = [(name, value) for name, value in error.headerlist if name != "Content-Type"]
         self.status = error.status_line
         self.response_headers += [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), *own, *common]
-        logs.access("refused", common[0][1], str(error.status_code))
-        self.set_close_on_finish()
+        command, begun = getattr(self.request, "command", ""), getattr(self.request, "begun", None)
+        answered(command, "", str(error.status_code), time.monotonic() - begun if begun else 0.0)
+        logs.access("refused", common[0][1], str(error.status_code), trace=trace)
+        if not keeps:  # to connect anew would be more work than the refusal, for both
+            self.set_close_on_finish()
         self.content_length = len(body)
-        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
+        self.write(b"" if command == "HEAD" else body)

@@ -6,6 +6,8 @@ import signal
 import socket
 import threading
 
+from core import metrics
+from core.db.database import MOST
 from core.serving.middleware import Middleware
 from core.serving.server import Server
 
@@ -30,6 +32,8 @@ def work(application: Middleware, listening: socket.socket, threads: int, lifeli
 
     for number in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C reaches all processes; the supervisor then sends SIGTERM
         signal.signal(number, signal.SIG_IGN)
+    metrics.be("worker")
+    MOST.set(threads)
     server = Server(application, listening, threads)
     signal.signal(signal.SIGTERM, lambda *_: server.stop())
     signal.signal(RETIRE, lambda *_: server.retire())

@@ -1,14 +1,14 @@
 """A private MariaDB, where there is no DATABASE_URL: it runs for as long as the command that needs it.
 
-    .data/mariadb/            the data
+    .data/mariadb/            the data, and binlog.…, the binary logs of what changed
     .data/mariadb.log         what it says
     .data/tmp/                its temporary tables
     .data/run                 a link to the directory of its socket, short and open to this user alone
     .data/lock                held by the server.py that runs it
 
 No TCP. Two accounts, both reached through the socket only: the owner, who is this user of the machine and needs no
-password on the socket (migrations, seeds, `mariadb --socket=.data/run/s`); and `shop`, which may read and change rows
-as deploy/grants.sql says, and whose password is new at each start and stays in memory.
+password on the socket (migrations, seeds, `mariadb --socket=.data/run/s`); and `shop`, whose password is new at each
+start and stays in memory, and which has no right until `serve` gives it those that `server.py grants` prints.
 """
 
 import contextlib
@@ -16,23 +16,21 @@ import dataclasses
 import os
 import pathlib
 import pwd
-import re
 import secrets
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from core.cli import CommandError, tell
 from core.database_url import DatabaseUrl
 from core.setup import system
-from core.setup.embedded_process import AlreadyRunning, die_with, end_orphan, greets, listens, shown, take_lock
+from core.setup.embedded_process import LOGGED, AlreadyRunning, die_with, end_orphan, greets, listens, shown, take_lock
 
 DATABASE = "shop"
 APPLICATION = "shop"
-GRANTS = system.ROOT / "deploy" / "grants.sql"
-GRANT = re.compile(r"^GRANT (.+) ON (\w+\.\w+) TO shop;$", re.M)
+ACCOUNT = f"{APPLICATION}@localhost"
 START_TIMEOUT = 60  # seconds for it to answer; recovery after a crash takes a while
 LONGEST_DIRECTORY = 80  # the name of a unix socket has 104 characters at most
 
@@ -48,9 +46,12 @@ class Accounts:
 class Embedded:
     """`with Embedded(data_dir) as accounts:` runs the database; the file `fresh` exists until it is first filled."""
 
-    def __init__(self, data_dir: pathlib.Path, tell: Callable[[str], None] = tell) -> None:
+    def __init__(
+        self, data_dir: pathlib.Path, tell: Callable[[str], None] = tell, options: Sequence[str] = LOGGED
+    ) -> None:
         self.data = data_dir
         self.tell = tell
+        self.options = options
         self.fresh = self.data / "fresh"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -135,7 +136,8 @@ class Embedded:
         password = secrets.token_urlsafe(32)
         (run / "accounts.sql").write_text(accounts_sql(password))
         temporary = self.data / "tmp"
-        temporary.mkdir(mode=0o700, exist_ok=True)
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(mode=0o700)
         log = self.data / "mariadb.log"
         log_from = log.stat().st_size if log.exists() else 0
         parent = os.getpid()
@@ -150,13 +152,13 @@ class Embedded:
             f"--tmpdir={temporary}",  # a start removes all temporary tables there: in /tmp, other servers' too
             f"--init-file={run / 'accounts.sql'}",
             "--skip-networking",
-            "--skip-log-bin",
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_unicode_520_ci",
             f"--innodb-buffer-pool-size={pool_size()}",  # taken as it is needed
             "--innodb-log-file-size=256M",  # with a small one a million products take twice as long to fill in
             "--innodb-flush-log-at-trx-commit=2",  # a crash of the machine may cost the last second, ours nothing
             "--max-connections=1100",  # DATABASE_CONNECTIONS is at most 1000
+            *self.options,
         ]
         with log.open("ab") as said:  # it opens the log itself, but some complaints come earlier
             self.process = subprocess.Popen(
@@ -228,18 +230,12 @@ def usable(data_dir: pathlib.Path) -> Iterator[None]:
 
 
 def accounts_sql(password: str) -> str:
-    """Return what the database runs at each start: the schema's database and the application with its rights.
-
-    Rights are given with CREATE, which is taken back: else they could not be given before the migration of a table.
-    """
-    account = f"{APPLICATION}@localhost"
-    lines = [
-        f"CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;",
-        f"CREATE OR REPLACE USER {account} IDENTIFIED BY '{password}';",
-    ]
-    for rights, table in GRANT.findall(GRANTS.read_text(encoding="utf-8")):
-        lines += [f"GRANT CREATE, {rights} ON {table} TO {account};", f"REVOKE CREATE ON {table} FROM {account};"]
-    return "\n".join(lines) + "\n"
+    """Return what the database runs at each start: the schema's database, and the application without any right."""
+    return (
+        "SET SESSION sql_log_bin = 0;\n"  # the binary logs have neither the password nor its hash
+        f"CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;\n"
+        f"CREATE OR REPLACE USER {ACCOUNT} IDENTIFIED BY '{password}';\n"
+    )
 
 
 def user() -> str:

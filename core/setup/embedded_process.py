@@ -15,6 +15,15 @@ from core.cli import CommandError
 
 PR_SET_PDEATHSIG = 1
 PROTOCOL = b"\x0a"  # 10, the fifth byte of every greeting of MySQL and MariaDB
+LOGGED = (  # binary logs of all changes, for `server.py backup`; docs/backup.md has what they cost
+    "--log-bin=binlog",  # beside the data, by a relative name: a copy of the folder has logs of its own
+    "--server-id=1",
+    "--binlog-format=ROW",
+    "--binlog-row-image=MINIMAL",
+    "--binlog-annotate-row-events=OFF",  # no text of statements
+    "--max-binlog-size=64M",
+    "--expire-logs-days=3",  # and by size: `server.py purge`
+)
 
 
 class AlreadyRunning(CommandError):

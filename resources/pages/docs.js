@@ -68,6 +68,7 @@ const ATTRIBUTES = [
   [".close-modal", "aria-label", () => "Close"],
   [".auth-btn-wrapper button", "aria-label", (button) => button.textContent],
   [".auth-container h6", "aria-level", () => "5"],
+  [".info h1, .info h2.title", "aria-level", () => "2"],
   [".auth-container input[id^=api_key_value]", "id", (field) => `api_key_value_${scheme(field)}`],
   [".auth-container label[for^=api_key_value]", "for", (label) => `api_key_value_${scheme(label)}`],
   [".live-responses-table .highlight-code > pre", "tabindex", () => "0"],
@@ -82,10 +83,12 @@ function complete() {
 new MutationObserver(complete).observe(document.getElementById("swagger-ui"), { childList: true, subtree: true });
 
 // Swagger UI takes #operations for the name of an operation.
-document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault();
-  document.getElementById("operations")?.focus();
-});
+for (const link of document.querySelectorAll("[href='#operations']")) {
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    document.getElementById("operations")?.focus();
+  });
+}
 
 SwaggerUIBundle({
   url: "/api/openapi.json",

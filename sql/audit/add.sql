@@ -4,6 +4,7 @@
 --   POST /api/products/import, POST /api/categories, PUT and DELETE /api/categories/{id},
 --   POST /api/orders/{number}/fulfil
 -- returns: count
+-- changes: audit_entries
 -- params:
 --   user_id    who
 --   user_name  what the account is called now

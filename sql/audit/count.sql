@@ -1,6 +1,7 @@
 -- How many entries a list of the audit trail has.
 -- used by: GET /api/audit
 -- returns: one
+-- columns: total BIGINT
 -- params:  NULL means "do not filter on this"
 --   entity     product, category or order
 --   entity_id  its id
@@ -10,6 +11,7 @@
 -- sample: entity='product', entity_id=(SELECT MAX(entity_id) FROM audit_entries WHERE entity = 'product')
 -- sample: number=(SELECT MAX(number) FROM orders)
 -- allow: full scan on audit_entries (it counts all of them, for administrators)
+-- index: audit_entries ix_audit_entries_entity; orders uq_orders_number
 -- plan: ix_audit_entries_entity covers it
 SELECT COUNT(*) AS total
 FROM audit_entries

@@ -1,6 +1,8 @@
 -- What was done to the catalogue and to orders, the newest first; one page.
 -- used by: GET /api/audit
 -- returns: many
+-- columns: id BIGINT, created_at TIMESTAMP, user_id INT, user_name VARCHAR(50), entity VARCHAR(20), entity_id INT,
+--   action VARCHAR(20), before_state MEDIUMTEXT NULL, after_state MEDIUMTEXT NULL
 -- params:  NULL means "do not filter on this"
 --   entity     product, category or order
 --   entity_id  its id
@@ -17,6 +19,8 @@
 -- allow: filesort on audit_entries (far down the list of one kind: its index entries, 0.7 s for a million)
 -- allow: filesort on derived (the rows of one page)
 -- allow: temporary table on derived in MySQL (the same)
+-- index: audit_entries PRIMARY ix_audit_entries_entity; orders uq_orders_number
+-- rows: at most 21
 -- plan: primary key backwards, or ix_audit_entries_entity; the states are read for the page's rows only
 SELECT
     a.id, a.created_at, a.user_id, a.user_name, a.entity, a.entity_id, a.action, a.before_state, a.after_state

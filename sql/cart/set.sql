@@ -2,6 +2,7 @@
 -- Counts 1 if it changed; 0 if there is no such line, the stock is too small, or the quantity was the same already.
 -- used by: PUT /api/cart/items/{product_id}, after cart/lock
 -- returns: count
+-- changes: cart_items
 -- params:
 --   session_id  whose cart
 --   product_id  which line
@@ -9,6 +10,15 @@
 -- sample:
 --   session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts),
 --   product_id=(SELECT product_id FROM cart_items ORDER BY session_id DESC, product_id LIMIT 1), quantity=2
+-- sample: session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts), quantity=5,
+--   product_id=(SELECT product_id FROM cart_items ORDER BY session_id DESC, product_id LIMIT 1)
+-- sample: session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts), quantity=1,
+--   product_id=(SELECT i.product_id FROM cart_items AS i JOIN products AS p ON p.id = i.product_id
+--     WHERE p.is_active = 0 ORDER BY i.session_id DESC LIMIT 1)
+-- sample: session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts), quantity=1,
+--   product_id=(SELECT i.product_id FROM cart_items AS i JOIN products AS p ON p.id = i.product_id
+--     WHERE p.stock_quantity = 0 ORDER BY i.session_id DESC LIMIT 1)
+-- index: cart_items uq_cart_items_session_product; products PRIMARY
 -- plan: uq_cart_items_session_product, products by primary key
 UPDATE cart_items AS i
 JOIN products AS p ON p.id = i.product_id

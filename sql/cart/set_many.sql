@@ -2,12 +2,14 @@
 -- before, in the same transaction, which has locked the cart.
 -- used by: POST /api/cart/items/batch, POST /api/cart/merge
 -- returns: count
+-- changes: cart_items
 -- params:
 --   session_id  whose cart
 --   lines       JSON array of {"product_id": …, "quantity": …, "price": "…" or null}, each product once; price is the one
 --               that the shopper saw
 -- sample: session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts),
---   lines='[{"product_id": 1, "quantity": 2, "price": "19.90"}, {"product_id": 2, "quantity": 1, "price": null}]'
+--   lines=(SELECT CONCAT('[{"product_id": ', MAX(id), ', "quantity": 2, "price": "19.90"},
+--     {"product_id": ', MIN(id), ', "quantity": 1, "price": null}]') FROM products)
 -- plan: uq_cart_items_session_product
 INSERT INTO cart_items (session_id, product_id, quantity, price_when_added)
 SELECT %(session_id)s, n.product_id, n.quantity, n.price

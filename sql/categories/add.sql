@@ -1,6 +1,7 @@
 -- Add a category. A name that is taken is an error of the unique key, also between two at once.
 -- used by: POST /api/categories
 -- returns: id
+-- changes: categories
 -- params:
 --   name
 --   description  or NULL

@@ -1,9 +1,11 @@
 -- How many products of a category are on sale.
 -- used by: GET /api/categories/{id}
 -- returns: one
+-- columns: product_count BIGINT
 -- params:
 --   id
 -- sample: id=(SELECT MIN(id) FROM categories)
+-- index: products ix_products_category_price
 -- cache: as products/count
 -- plan: ix_products_category_price
 SELECT COUNT(*) AS product_count

@@ -1,6 +1,8 @@
 -- The categories whose names have a word: a word in a category's name counts as text of its products.
+-- note: written from sql/products/search.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products?search=…
 -- returns: many
+-- columns: word BIGINT NULL, id INT
 -- params:
 --   in_text  as in products/read_ids
 -- sample: in_text='[[1, null, "% audio%"], [2, null, "% lamps%"], [2, null, "% lamp %"]]'

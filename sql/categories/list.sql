@@ -1,7 +1,10 @@
 -- All categories by name, with the number of products on sale in each (0 included).
 -- used by: GET /api/categories
 -- returns: many
+-- columns: id INT NULL, name VARCHAR(100) NULL, description TEXT NULL, product_count BIGINT NULL,
+--   created_at TIMESTAMP NULL
 -- allow: full scan and filesort on categories (there are few)
+-- index: products ix_products_category_price
 -- cache: counts all products
 -- plan: ix_products_category_price covers each count; about 130 ms for a million products. FORCE INDEX: both servers
 --       would take ix_products_category_name, which is twice as large.

@@ -1,6 +1,7 @@
 -- Add one part of a checked table, to be stored in the catalogue afterwards.
 -- used by: POST /api/products/import
 -- returns: id
+-- changes: import_parts
 -- params:
 --   user_id    who imports
 --   user_name  what the account is called now

@@ -1,6 +1,7 @@
 -- Add an order. Its lines follow by orders/add_items.
 -- used by: POST /api/orders
 -- returns: id
+-- changes: orders
 -- params:
 --   number            random
 --   user_id           the account, or NULL for a guest

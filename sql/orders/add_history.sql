@@ -2,6 +2,7 @@
 -- used by: POST /api/orders/{number}/payments, POST /api/orders/{number}/cancel, POST /api/orders/{number}/fulfil,
 --   POST /api/orders/{number}/refunds, POST /api/payments/{provider}/webhook, server.py chores
 -- returns: count
+-- changes: order_history
 -- params:
 --   id       the order
 --   what     fulfilled, canceled, …

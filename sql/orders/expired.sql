@@ -2,9 +2,11 @@
 -- they would hold up the others.
 -- used by: server.py chores
 -- returns: many
+-- columns: number CHAR(11)
 -- params:
 --   limit
 -- sample: limit=50
+-- index: orders ix_orders_expires; payments uq_payments_won
 -- plan: ix_orders_expires, uq_payments_won
 SELECT o.number
 FROM orders AS o

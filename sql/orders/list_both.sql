@@ -1,6 +1,8 @@
 -- The orders in one status and one payment status, the newest first; one page.
+-- note: written from sql/orders/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/orders, GET /api/orders/export
 -- returns: many
+-- like: orders/list
 -- params:  NULL means "do not filter on this"
 --   status          exact
 --   payment_status  exact
@@ -10,6 +12,9 @@
 --   after_time      when that one was placed
 --   limit           rows on the page
 -- sample: status='placed', payment_status='paid', limit=21
+-- sample: status='placed', payment_status='paid', limit=21, after_id=(SELECT MAX(id) - 4 FROM orders),
+--   after_time=(SELECT placed_at FROM orders WHERE id = (SELECT MAX(id) - 4 FROM orders)),
+--   from_time=(SELECT MIN(placed_at) FROM orders), to_time=(SELECT MAX(placed_at) FROM orders)
 -- sample: status='placed', payment_status='paid', limit=21, after_id=5000,
 --   after_time=(SELECT placed_at FROM orders WHERE id >= 5000 ORDER BY id LIMIT 1)
 -- sample: status='placed', payment_status='paid', limit=21, after_id=5000,
@@ -20,6 +25,9 @@
 --   to_time=(SELECT placed_at FROM orders WHERE id >= 5000 ORDER BY id LIMIT 1)
 -- sample: status='fulfilled', payment_status='unpaid', limit=21
 -- allow: filesort on derived (the rows of one page)
+-- index: orders PRIMARY ix_orders_both
+-- reads: at most 100
+-- rows: at most 21
 -- plan: ix_orders_both; see list
 SELECT
     o.id, o.number, o.status, o.payment_status, o.currency, o.total, o.paid, o.refunded, o.item_count, o.email,

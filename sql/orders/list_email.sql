@@ -1,6 +1,8 @@
 -- The orders with one e-mail address, the newest first; one page.
+-- note: written from sql/orders/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/orders, GET /api/orders/export
 -- returns: many
+-- like: orders/list
 -- params:  NULL means "do not filter on this"
 --   email           exact, in lower case
 --   status          exact
@@ -11,6 +13,9 @@
 --   after_time      when that one was placed
 --   limit           rows on the page
 -- sample: email=(SELECT MAX(email) FROM orders), limit=21
+-- sample: email=(SELECT MAX(email) FROM orders), limit=21, after_id=(SELECT MAX(id) - 4 FROM orders),
+--   after_time=(SELECT placed_at FROM orders WHERE id = (SELECT MAX(id) - 4 FROM orders)),
+--   from_time=(SELECT MIN(placed_at) FROM orders), to_time=(SELECT MAX(placed_at) FROM orders)
 -- sample: email=(SELECT MAX(email) FROM orders), limit=21, after_id=5000,
 --   after_time=(SELECT placed_at FROM orders WHERE id >= 5000 ORDER BY id LIMIT 1)
 -- sample: email=(SELECT MAX(email) FROM orders), limit=21, after_id=5000,
@@ -23,6 +28,8 @@
 -- sample: email=(SELECT MAX(email) FROM orders), limit=21, status='canceled',
 --   payment_status='unpaid'
 -- allow: filesort on derived (the rows of one page)
+-- index: orders PRIMARY ix_orders_email
+-- rows: at most 21
 -- plan: ix_orders_email. It covers no status, so a filter reads the rows of the address until the page is full, 9 µs each.
 --       Forced: MariaDB would take the index of a status, or of the time, if the address has more orders than that.
 SELECT

@@ -1,6 +1,8 @@
 -- The order with this number, if the filters fit.
+-- note: written from sql/orders/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/orders, GET /api/orders/export
 -- returns: many
+-- like: orders/list
 -- params:  NULL means "do not filter on this"
 --   number          exact
 --   status          exact
@@ -13,6 +15,9 @@
 -- sample: number=(SELECT MAX(number) FROM orders), limit=21
 -- sample: number=(SELECT MAX(number) FROM orders WHERE payment_status = 'paid'), limit=21, payment_status='paid'
 -- allow: filesort on derived (the rows of one page)
+-- index: orders PRIMARY uq_orders_number
+-- reads: at most 5
+-- rows: at most 1
 -- plan: uq_orders_number
 SELECT
     o.id, o.number, o.status, o.payment_status, o.currency, o.total, o.paid, o.refunded, o.item_count, o.email,

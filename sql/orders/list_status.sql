@@ -1,14 +1,19 @@
 -- The orders in one status, the newest first; one page.
+-- note: written from sql/orders/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/orders, GET /api/orders/export
 -- returns: many
+-- like: orders/list
 -- params:  NULL means "do not filter on this"
---   status      exact
---   from_time   placed then or later
---   to_time     placed then or earlier
---   after_id    the last order seen, with after_time; the page begins behind it
---   after_time  when that one was placed
---   limit       rows on the page
+--   status          exact
+--   from_time       placed then or later
+--   to_time         placed then or earlier
+--   after_id        the last order seen, with after_time; the page begins behind it
+--   after_time      when that one was placed
+--   limit           rows on the page
 -- sample: status='placed', limit=21
+-- sample: status='placed', limit=21, after_id=(SELECT MAX(id) - 4 FROM orders),
+--   after_time=(SELECT placed_at FROM orders WHERE id = (SELECT MAX(id) - 4 FROM orders)),
+--   from_time=(SELECT MIN(placed_at) FROM orders), to_time=(SELECT MAX(placed_at) FROM orders)
 -- sample: status='placed', limit=21, after_id=5000,
 --   after_time=(SELECT placed_at FROM orders WHERE id >= 5000 ORDER BY id LIMIT 1)
 -- sample: status='placed', limit=21, after_id=5000,
@@ -19,6 +24,9 @@
 --   to_time=(SELECT placed_at FROM orders WHERE id >= 5000 ORDER BY id LIMIT 1)
 -- sample: status='fulfilled', limit=21
 -- allow: filesort on derived (the rows of one page)
+-- index: orders PRIMARY ix_orders_status
+-- reads: at most 100
+-- rows: at most 21
 -- plan: ix_orders_status; see list
 SELECT
     o.id, o.number, o.status, o.payment_status, o.currency, o.total, o.paid, o.refunded, o.item_count, o.email,

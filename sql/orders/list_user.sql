@@ -1,6 +1,8 @@
 -- The orders of one account, the newest first; one page.
+-- note: written from sql/orders/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/orders, GET /api/orders/export
 -- returns: many
+-- like: orders/list
 -- params:  NULL means "do not filter on this"
 --   user_id         whose
 --   status          exact
@@ -11,6 +13,9 @@
 --   after_time      when that one was placed
 --   limit           rows on the page
 -- sample: user_id=(SELECT MAX(user_id) FROM orders), limit=21
+-- sample: user_id=(SELECT MAX(user_id) FROM orders), limit=21, after_id=(SELECT MAX(id) - 4 FROM orders),
+--   after_time=(SELECT placed_at FROM orders WHERE id = (SELECT MAX(id) - 4 FROM orders)),
+--   from_time=(SELECT MIN(placed_at) FROM orders), to_time=(SELECT MAX(placed_at) FROM orders)
 -- sample: user_id=(SELECT MAX(user_id) FROM orders), limit=21, after_id=5000,
 --   after_time=(SELECT placed_at FROM orders WHERE id >= 5000 ORDER BY id LIMIT 1)
 -- sample: user_id=(SELECT MAX(user_id) FROM orders), limit=21, after_id=5000,
@@ -21,6 +26,8 @@
 --   to_time=(SELECT placed_at FROM orders WHERE id >= 5000 ORDER BY id LIMIT 1)
 -- sample: user_id=(SELECT MAX(user_id) FROM orders), limit=21, status='placed', payment_status='unpaid'
 -- allow: filesort on derived (the rows of one page)
+-- index: orders PRIMARY ix_orders_user
+-- rows: at most 21
 -- plan: ix_orders_user covers all filters; see list
 SELECT
     o.id, o.number, o.status, o.payment_status, o.currency, o.total, o.paid, o.refunded, o.item_count, o.email,

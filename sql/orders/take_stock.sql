@@ -2,9 +2,11 @@
 -- unless that is all of them.
 -- used by: POST /api/orders, after orders/lock_cart
 -- returns: count
+-- changes: products
 -- params:
 --   session_id  whose cart
 -- sample: session_id=(SELECT COALESCE(MAX(session_id), 'none') FROM carts)
+-- index: cart_items uq_cart_items_session_product; products PRIMARY
 -- plan: uq_cart_items_session_product, products by primary key
 UPDATE cart_items AS i
 JOIN products AS p ON p.id = i.product_id

@@ -2,9 +2,11 @@
 -- delivered, and goes with server.py purge.
 -- used by: DELETE /api/users/{id}
 -- returns: count
+-- changes: outbox
 -- params:
 --   email  in lower case
 -- sample: email='ada@example.com'
+-- index: outbox ix_outbox_heads
 -- plan: ix_outbox_heads
 DELETE FROM outbox
 WHERE state IN ('delivered', 'dead')

@@ -2,6 +2,7 @@
 -- the account has enough other tokens that can be used. The account is locked.
 -- used by: server.py chores
 -- returns: count
+-- changes: password_resets
 -- params:
 --   message_id  of the mail
 --   user_id     whose
@@ -9,6 +10,12 @@
 --   ttl         seconds that it lasts
 --   most        tokens of an account at the most
 -- sample: message_id='msg_1', user_id=(SELECT COALESCE(MAX(id), 1) FROM users), token_hash='0a', ttl=1800, most=3
+-- sample: message_id=(SELECT MAX(message_id) FROM password_resets), token_hash='0a', ttl=60, most=3,
+--   user_id=(SELECT user_id FROM password_resets ORDER BY message_id DESC LIMIT 1)
+-- sample: message_id='msg_1', user_id=(SELECT COALESCE(MAX(id), 1) FROM users), token_hash='0a', ttl=1800,
+--   most=(SELECT COUNT(*) + 1 FROM password_resets
+--     WHERE user_id = (SELECT MAX(id) FROM users) AND expires_at > CURRENT_TIMESTAMP)
+-- index: password_resets ix_password_resets_user ix_password_resets_expires
 -- plan: ix_password_resets_user
 INSERT INTO password_resets (message_id, user_id, token_hash, expires_at)
 SELECT n.message_id, n.user_id, n.token_hash, n.expires_at

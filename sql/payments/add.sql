@@ -2,6 +2,7 @@
 -- provider is asked again.
 -- used by: POST /api/orders/{number}/payments
 -- returns: id
+-- changes: payments
 -- params:
 --   order_id
 --   provider

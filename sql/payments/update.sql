@@ -2,6 +2,7 @@
 -- used by: POST /api/orders/{number}/payments, POST /api/payments/{provider}/webhook, POST /api/orders/{number}/cancel,
 --   server.py chores
 -- returns: count
+-- changes: payments
 -- params:
 --   id
 --   status
@@ -11,6 +12,8 @@
 --   delay        seconds until the provider is asked, unless somebody does it before; NULL for nothing to ask
 -- sample: id=(SELECT COALESCE(MAX(id), 1) FROM payments), status='pending', reference=NULL, next_action=NULL, attempts=1,
 --   delay=NULL
+-- sample: id=(SELECT MAX(id) FROM payments), status='pending', reference='p_1', next_action='{}', attempts=2, delay=60
+-- index: payments PRIMARY
 -- plan: primary key
 UPDATE payments
 SET status = %(status)s,

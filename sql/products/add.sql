@@ -1,6 +1,7 @@
 -- Add a product.
 -- used by: POST /api/products, POST /api/products/import
 -- returns: id
+-- changes: products
 -- params:
 --   name
 --   description     or NULL

@@ -1,10 +1,13 @@
 -- Note the words that these products have, and lock those that were noted before until the transaction ends: purge
 -- removes none of them meanwhile.
+-- note: written from sql/products/words.template: edit that, then python3 server.py check --write-templates
 -- used by: POST /api/products, PUT and DELETE /api/products/{id}, POST /api/products/import, server.py seed
 -- returns: count
+-- changes: known_words
 -- params:
 --   ids  JSON: [id, …]
 -- sample: ids='[1, 2, 3]'
+-- sample: ids=(SELECT CONCAT('[', MAX(id), ', ', MAX(id) - 1, ']') FROM products)
 -- allow: temporary table and filesort on derived (the words of some names)
 -- allow: temporary table and filesort on document (the same)
 -- plan: the words of each product's name, as in products/add_words, in one order, so that two who bring the same new

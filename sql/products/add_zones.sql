@@ -1,11 +1,14 @@
 -- Note in which zones the words of these products are, as far as that is new. A word of a product is one of its name or
 -- description, as search takes them apart (ss for ß, ae for æ, oe for œ, no underscore at an edge), its first 40
 -- characters; and # with the number of its category.
+-- note: written from sql/products/words.template: edit that, then python3 server.py check --write-templates
 -- used by: POST /api/products, PUT and DELETE /api/products/{id}, POST /api/products/import, the chores, server.py seed
 -- returns: count
+-- changes: word_zones
 -- params:
 --   ids  JSON: [id, …]; products/add_name_zones has numbered the beginnings of their names
 -- sample: ids='[1, 2, 3]'
+-- sample: ids=(SELECT CONCAT('[', MAX(id), ', ', MAX(id) - 1, ']') FROM products)
 -- allow: full scan on document (the words of some products)
 -- allow: temporary table and filesort on document (the same)
 -- allow: temporary table and filesort on derived (the same)
@@ -41,8 +44,8 @@ FROM (
     ) AS z
     GROUP BY z.word, z.sort, z.zone DIV 64
 ) AS n
-LEFT JOIN word_zones AS k ON k.word = n.word AND k.sort = n.sort AND k.part = n.part
-WHERE k.bits IS NULL
-   OR k.bits & n.bits <> n.bits
+LEFT JOIN word_zones AS known ON known.word = n.word AND known.sort = n.sort AND known.part = n.part
+WHERE known.bits IS NULL
+   OR known.bits & n.bits <> n.bits
 ORDER BY n.word, n.sort, n.part
 ON DUPLICATE KEY UPDATE word_zones.bits = word_zones.bits | n.bits

@@ -1,6 +1,7 @@
 -- How many products are on sale under these filters.
 -- used by: GET /api/products
 -- returns: one
+-- columns: total BIGINT
 -- params:  NULL means "do not filter on this"
 --   category_id  exact
 --   min_price    inclusive
@@ -10,6 +11,7 @@
 -- sample: category_id=(SELECT MIN(category_id) FROM products)
 -- sample: min_price=20, max_price=80
 -- sample: category_id=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80, in_stock=1
+-- index: products ix_products_category_price ix_products_price
 -- cache: counting a million products takes 0.1 s
 -- plan: ix_products_price or ix_products_category_price, which cover it. FORCE INDEX: for a range of prices MySQL would
 --       take ix_products_newest, and twice as long.

@@ -1,6 +1,8 @@
 -- Products on sale by category: how many are within these prices, and the range of the prices of all.
 -- used by: GET /api/products?facets=true
 -- returns: many
+-- columns: category_id INT NULL, category_name VARCHAR(100) NULL, products BIGINT, min_price DECIMAL(10,2) NULL,
+--   max_price DECIMAL(10,2) NULL
 -- params:  NULL means "do not filter on this"
 --   min_price    inclusive; counts only
 --   max_price    inclusive; counts only
@@ -10,6 +12,7 @@
 -- sample: min_price=20, max_price=80, in_stock=1
 -- allow: full scan on products (every product is counted; the rows are cached)
 -- allow: filesort on derived (a row for each category)
+-- index: categories PRIMARY; products ix_products_category_price
 -- cache: as products/count
 -- plan: ix_products_category_price, which covers it and has each category's products together. FORCE INDEX: both
 --       servers would take ix_products_price, sort by category, and need half as long again.

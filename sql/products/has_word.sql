@@ -1,6 +1,7 @@
 -- Whether the full-text index finds any product for these words.
 -- used by: python3 server.py check, python3 server.py purge, python3 server.py optimize, python3 server.py
 -- returns: one
+-- columns: found BIGINT
 -- params:
 --   words  for boolean mode, like +word
 -- sample: words='+with'

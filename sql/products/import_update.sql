@@ -1,9 +1,11 @@
 -- Give the products of one document these values, all at once. products/lock_many has locked them.
 -- used by: POST /api/products/import
 -- returns: count
+-- changes: products
 -- params:
 --   rows  JSON: [{id, name, description, price, image_url, category_id, stock_quantity, is_active}, …]
 -- sample: rows='[{"id": 1, "name": "Lamp", "price": "19.90", "stock_quantity": 5, "is_active": 1}]'
+-- index: products PRIMARY
 -- plan: the document's rows, then products by primary key
 UPDATE JSON_TABLE(%(rows)s, '$[*]' COLUMNS (
     id             INT            PATH '$.id',

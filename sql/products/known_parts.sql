@@ -1,9 +1,11 @@
 -- Of the ways to split words in two, those where both parts are words of names.
 -- used by: GET /api/products?search=…, so that smartwatch finds a smart watch
 -- returns: many
+-- columns: word INT NULL, first_part VARCHAR(100) NULL, second_part VARCHAR(100) NULL
 -- params:
 --   parts  JSON array of [number of the word, first part, second part]
 -- sample: parts='[[1, "smar", "twatch"], [1, "smart", "watch"]]'
+-- sample: parts='[[2, "small", "desk"], [1, "wireless", "lamp"], [1, "desk", "case"]]'
 -- allow: full scan, temporary table and filesort on document (the ways to split a few words)
 -- cache: estimate; a word that was new a moment ago need not be a part
 -- plan: two look-ups in known_words for each way

@@ -1,10 +1,14 @@
 -- Those of these products that are on sale, by id.
+-- note: written from sql/products/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products?ids=…
 -- returns: many
+-- like: products/get
 -- params:
 --   ids  any of these
 -- sample: ids=(3, 1, 2)
+-- sample: ids=(SELECT id FROM (SELECT id FROM products ORDER BY id DESC LIMIT 20) AS newest)
 -- sample: ids=(SELECT id FROM products WHERE id BETWEEN 1000 AND 1099)
+-- reads: at most 250
 -- plan: primary keys
 SELECT
     p.id, p.name, p.description, p.price, p.image_url, p.category_id, c.name AS category_name,

@@ -1,24 +1,31 @@
 -- Products on sale, cheapest first; one page.
+-- note: written from sql/products/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products?sort=price
 -- returns: many
+-- columns: id INT, name VARCHAR(255), description TEXT NULL, price DECIMAL(10,2), image_url VARCHAR(500) NULL,
+--   category_id INT NULL, category_name VARCHAR(100) NULL, stock_quantity INT, is_active TINYINT, created_at TIMESTAMP,
+--   updated_at TIMESTAMP
 -- params:  NULL means "do not filter on this"
 --   category_ids  any of these; (0): do not filter on this
 --   in_order      for many products of several categories: 1, see plan
 --   min_price     inclusive
 --   max_price     inclusive
 --   in_stock      1: only what is in stock
---   after_value   the price of the last product seen, with after_id; the page begins behind it
+--   after_value   what the last product seen has in the column of the order, with after_id; the page begins behind it
 --   after_id      its id
 --   limit         rows on the page
 --   offset        rows to skip
 -- sample: limit=21, offset=0
 -- sample: limit=21, offset=10000
+-- sample: limit=3, offset=2
 -- sample: limit=21, offset=0, category_ids=(SELECT MIN(category_id) FROM products)
 -- sample: limit=21, offset=0, category_ids=(SELECT MIN(category_id) FROM products), min_price=20, max_price=80
 -- sample: limit=21, offset=0, min_price=20, max_price=80
 -- sample: limit=21, offset=0, min_price=19.99, max_price=20
 -- sample: limit=21, offset=0, in_stock=1
 -- sample: limit=21, offset=0, after_id=5000, after_value=(SELECT price FROM products WHERE id = 5000)
+-- sample: limit=21, offset=0, after_id=(SELECT MAX(id) - 40 FROM products),
+--   after_value=(SELECT price FROM products WHERE id = (SELECT MAX(id) - 40 FROM products))
 -- sample: limit=21, offset=0, after_id=5000, after_value=(SELECT price FROM products WHERE id = 5000),
 --   category_ids=(SELECT MIN(category_id) FROM products), min_price=20
 -- sample: limit=21, offset=0, min_price=19.99, max_price=20,
@@ -26,8 +33,10 @@
 -- sample: limit=21, offset=0, category_ids=(SELECT id FROM categories ORDER BY id LIMIT 3), in_order=1
 -- sample: limit=21, offset=0, category_ids=(SELECT id FROM categories ORDER BY id LIMIT 3), in_order=1, after_id=5000,
 --   after_value=(SELECT price FROM products WHERE id = 5000)
--- allow: filesort on products up to 5000 rows (few products of several categories)
+-- allow: filesort on products up to 5000 rows (a narrow range of prices, or few products of several categories)
 -- allow: filesort on derived (the rows of one page)
+-- index: products PRIMARY ix_products_price ix_products_category_price; categories PRIMARY
+-- rows: at most 21
 -- plan: ix_products_price, or ix_products_category_price with a category_id. The ids come from a subquery that the
 --       index covers, and the rows are joined to it afterwards: so a deep page skips index entries, not rows. They
 --       are sorted once more by the subquery's columns: by p's, MariaDB would make a temporary table on the disk. The

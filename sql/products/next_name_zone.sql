@@ -1,6 +1,7 @@
 -- The next of some beginnings of names, by name or backwards: the first that names behind a certain one may have.
 -- used by: GET /api/products?search=…
 -- returns: one
+-- columns: prefix VARCHAR(3), is_there BIGINT NULL
 -- params:
 --   ids         JSON array, of name_zones
 --   backwards   1: by name backwards; 0: by name
@@ -9,6 +10,7 @@
 -- sample: ids='[1, 2, 3]', backwards=0, last='z'
 -- sample: ids='[1, 2, 3]', backwards=1, after_name='M', last='z'
 -- allow: full scan, temporary table and filesort on document (the zones of one search)
+-- index: name_zones PRIMARY
 -- plan: name_zones by primary key
 SELECT
     z.prefix,

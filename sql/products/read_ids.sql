@@ -1,7 +1,9 @@
 -- The ids of those that have every word, among the first products on sale in the order asked for: where so many have
 -- the words that the full-text index takes longer than reading, or the words are too short for it ("4k").
+-- note: written from sql/products/search.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products?search=…
 -- returns: one
+-- columns: ids JSON NULL
 -- params:  NULL means "do not filter on this"
 --   category_ids     any of these; (0): do not filter on this
 --   min_price        inclusive

@@ -1,9 +1,12 @@
 -- Forget the words of the names of these products, as long as they have these names. Each product is locked.
+-- note: written from sql/products/words.template: edit that, then python3 server.py check --write-templates
 -- used by: PUT and DELETE /api/products/{id}, POST /api/products/import
 -- returns: count
+-- changes: product_words
 -- params:
 --   ids  JSON: [id, …]
 -- sample: ids='[1, 2, 3]'
+-- sample: ids=(SELECT CONCAT('[', MAX(id), ', ', MAX(id) - 1, ']') FROM products)
 -- plan: the words are made as in products/add_words; then the whole primary key of product_words, so that no row of
 --       another product is locked
 DELETE product_words

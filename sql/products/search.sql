@@ -1,6 +1,10 @@
 -- Products on sale that a search has found, in any order; one page.
+-- note: written from sql/products/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products?search=…
 -- returns: many
+-- columns: id INT, name VARCHAR(255), description TEXT NULL, price DECIMAL(10,2), image_url VARCHAR(500) NULL,
+--   category_id INT NULL, category_name VARCHAR(100) NULL, stock_quantity INT, is_active TINYINT, created_at TIMESTAMP,
+--   updated_at TIMESTAMP, relevance BIGINT NULL
 -- params:
 --   ids              JSON array, from products/search_ids or products/read_ids; at most some thousands
 --   in_name          for relevance, in_text with all words: their number in the name counts, then the time
@@ -18,8 +22,23 @@
 --   after_id=5, after_relevance=1, after_time='2026-01-01 00:00:00'
 -- sample: ids='[1, 2, 3, 5, 8]', sort='name', limit=21, offset=0, after_id=5, after_name='M'
 -- sample: ids='[1, 2, 3, 5, 8]', sort='-price', limit=21, offset=0, after_id=5, after_price=50
+-- sample: ids=(SELECT CONCAT('[', GROUP_CONCAT(id), ']') FROM (SELECT id FROM products ORDER BY id DESC LIMIT 60) AS t),
+--   limit=21, offset=0, sort='newest'
+-- sample: ids=(SELECT CONCAT('[', GROUP_CONCAT(id), ']') FROM (SELECT id FROM products ORDER BY id DESC LIMIT 60) AS t),
+--   limit=21, offset=0, sort='oldest'
+-- sample: ids=(SELECT CONCAT('[', GROUP_CONCAT(id), ']') FROM (SELECT id FROM products ORDER BY id DESC LIMIT 60) AS t),
+--   limit=21, offset=0, sort='price'
+-- sample: ids=(SELECT CONCAT('[', GROUP_CONCAT(id), ']') FROM (SELECT id FROM products ORDER BY id DESC LIMIT 60) AS t),
+--   limit=21, offset=0, sort='-price'
+-- sample: ids=(SELECT CONCAT('[', GROUP_CONCAT(id), ']') FROM (SELECT id FROM products ORDER BY id DESC LIMIT 60) AS t),
+--   limit=21, offset=0, sort='name'
+-- sample: ids=(SELECT CONCAT('[', GROUP_CONCAT(id), ']') FROM (SELECT id FROM products ORDER BY id DESC LIMIT 60) AS t),
+--   limit=21, offset=0, sort='-name'
 -- allow: temporary table and filesort on document (the hits, in whatever order is asked for)
 -- allow: temporary table and filesort on derived (the same hits; then the rows of one page)
+-- index: products PRIMARY; categories PRIMARY
+-- reads: at most 400
+-- rows: at most 21
 -- plan: primary key, about 2 µs for each id. One file sorts in any order, as all hits are sorted in any case; each CASE
 --       has one type, or prices would sort as text.
 -- note: which collation the words of a JSON document have depends on the server's version (in MariaDB 10.11.18 they

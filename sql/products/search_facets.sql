@@ -1,6 +1,8 @@
 -- Products that a search has found, by category: how many are within these prices, and the range of the prices of all.
 -- used by: GET /api/products?search=…&facets=true
 -- returns: many
+-- columns: category_id INT NULL, category_name VARCHAR(100) NULL, products BIGINT, min_price DECIMAL(10,2) NULL,
+--   max_price DECIMAL(10,2) NULL
 -- params:  NULL means "do not filter on this"
 --   ids        JSON array, from products/search_ids or products/read_ids; at most some thousands
 --   min_price  inclusive; counts only
@@ -8,6 +10,7 @@
 -- sample: ids='[1, 2, 3, 5, 8]', min_price=20, max_price=80
 -- allow: temporary table and filesort on document (the hits)
 -- allow: filesort on derived (a row for each category)
+-- index: categories PRIMARY; products PRIMARY
 -- plan: primary key
 SELECT f.category_id, c.name AS category_name, f.products, f.min_price, f.max_price
 FROM (

@@ -1,6 +1,8 @@
 -- The ids of the products on sale that have every word, in no order, where few have.
+-- note: written from sql/products/search.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products?search=…
 -- returns: one
+-- columns: ids JSON NULL
 -- params:  NULL means "do not filter on this"
 --   category_ids     any of these; (0): do not filter on this
 --   min_price        inclusive

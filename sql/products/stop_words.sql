@@ -2,8 +2,10 @@
 -- have; those that the fewest have come first.
 -- used by: python3 server.py check, python3 server.py, to see whether the index has them
 -- returns: many
+-- columns: word VARCHAR(5), products BIGINT
 -- allow: full scan on products (LIMIT ends it after the newest 1000, by the primary key)
 -- allow: temporary table and filesort on derived (the newest 1000 products)
+-- index: products PRIMARY
 -- plan: the end of the primary key
 SELECT w.word, COUNT(*) AS products
 FROM (SELECT name, description FROM products ORDER BY id DESC LIMIT 1000) AS newest

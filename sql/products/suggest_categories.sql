@@ -1,6 +1,8 @@
 -- Categories whose names have words that begin with these texts, by name.
+-- note: written from sql/products/words.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products/suggest
 -- returns: many
+-- columns: id INT, name VARCHAR(100)
 -- params:
 --   in_name  JSON array of the beginnings of words: letters, marks and numbers, ss for ß. NULL: all categories
 --   likely   the longest of those, which is looked for before the others are. NULL: all categories

@@ -1,6 +1,8 @@
 -- Names of products on sale that have a word, and words that begin with further texts; the newest first.
+-- note: written from sql/products/words.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products/suggest
 -- returns: many
+-- columns: id INT, name VARCHAR(255)
 -- params:
 --   word       exact
 --   in_name    JSON array of the beginnings of further words: letters, marks and numbers, ss for ß. NULL: none

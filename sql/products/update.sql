@@ -1,6 +1,7 @@
 -- Give a product these values; products/lock has locked it. Counts 0 if it had these values already.
 -- used by: PUT and DELETE /api/products/{id}
 -- returns: count
+-- changes: products
 -- params:
 --   id
 --   name
@@ -11,6 +12,7 @@
 --   stock_quantity  0 or more
 --   is_active       whether it is on sale
 -- sample: id=(SELECT MIN(id) FROM products), name='Lamp', price=19.90, stock_quantity=5, is_active=1
+-- index: products PRIMARY
 -- plan: primary key
 UPDATE products
 SET name = %(name)s,

@@ -2,6 +2,7 @@
 -- where there are none, and no row as long as the zones of some products are missing.
 -- used by: GET /api/products?search=…
 -- returns: many
+-- columns: sort SMALLINT NULL, part INT NULL, bits BIGINT UNSIGNED, entries BIGINT
 -- params:
 --   first        words that begin so: this is the first, and
 --   last         this sorts behind the last
@@ -13,6 +14,7 @@
 -- sample: first='com', last='con', wholes='[]', most=10000
 -- allow: full scan on document (a few words)
 -- allow: temporary table and filesort on word_zones_until (its one row, with at most 20,000 entries; mostly some hundred)
+-- index: word_zones PRIMARY; word_zones_until PRIMARY
 -- plan: ranges of the primary key of word_zones, 0.2 µs for each entry
 SELECT z.sort, z.part, BIT_OR(z.bits) AS bits, COUNT(*) AS entries
 FROM word_zones_until AS u

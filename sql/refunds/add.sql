@@ -1,6 +1,7 @@
 -- Add a refund, before the provider is asked.
 -- used by: POST /api/orders/{number}/refunds, POST /api/orders/{number}/cancel, POST /api/payments/{provider}/webhook
 -- returns: id
+-- changes: refunds
 -- params:
 --   order_id
 --   payment_id  of which it gives money back

@@ -1,9 +1,11 @@
 -- Refunds whose provider is to be asked by now.
 -- used by: server.py chores
 -- returns: many
+-- columns: id INT
 -- params:
 --   limit
 -- sample: limit=50
+-- index: refunds ix_refunds_retry
 -- plan: ix_refunds_retry
 SELECT r.id
 FROM refunds AS r

@@ -1,6 +1,7 @@
 -- Add categories, all of one document at once.
 -- used by: server.py seed
 -- returns: count
+-- changes: categories
 -- params:
 --   rows  JSON: [[id, name, description], …]
 -- sample: rows='[[1, "Lamps", null]]'

@@ -1,6 +1,7 @@
 -- Add what happened to orders, all of one document at once.
 -- used by: server.py seed
 -- returns: count
+-- changes: order_history
 -- params:
 --   rows  JSON: [[number, what, by_whom, at, amount], …]
 -- sample: rows='[["00000-00000", "paid", "provider", "2026-01-01 00:00:00", "19.90"]]'

@@ -1,6 +1,7 @@
 -- Add the lines of orders, all of one document at once. What was canceled is back in the stock.
 -- used by: server.py seed
 -- returns: count
+-- changes: order_items
 -- params:
 --   rows  JSON: [[number, product_id, name, unit_price, quantity], …]
 -- sample: rows='[["00000-00000", 1, "Lamp", "19.90", 1]]'

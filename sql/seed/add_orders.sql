@@ -1,6 +1,7 @@
 -- Add orders, all of one document at once. Their lines, history and payments follow by the files beside this one.
 -- used by: server.py seed
 -- returns: count
+-- changes: orders
 -- params:
 --   rows  JSON: [[number, user_id, token_hash, status, payment_status, currency, total, paid, refunded, item_count,
 --         email, shipping_address, placed_at, expires_at], …]

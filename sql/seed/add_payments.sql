@@ -1,6 +1,7 @@
 -- Add the payments of orders, all of one document at once.
 -- used by: server.py seed
 -- returns: count
+-- changes: payments
 -- params:
 --   rows  JSON: [[number, status, amount, currency, created_at], …]
 -- sample: rows='[["00000-00000", "captured", "19.90", "EUR", "2026-01-01 00:00:00"]]'

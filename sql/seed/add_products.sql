@@ -1,6 +1,7 @@
 -- Add products, all of one document at once: as fast as a long list of VALUES, and one parameter.
 -- used by: server.py seed
 -- returns: count
+-- changes: products
 -- params:
 --   rows  JSON: [[id, name, description, price, image_url, category_id, stock_quantity, is_active, created_at], …]
 -- sample: rows='[[1, "Lamp", null, "19.90", null, 1, 5, 1, "2026-01-01 00:00:00"]]'

@@ -1,6 +1,7 @@
 -- How much is in the catalogue before it is replaced, and how many orders there are.
 -- used by: server.py seed, server.py check
 -- returns: one
+-- columns: categories BIGINT NULL, products BIGINT NULL, cart_lines BIGINT NULL, orders BIGINT NULL
 -- allow: full scan (it counts all of them, once)
 -- plan: the smallest index of each table, whole; seconds for a million products
 SELECT

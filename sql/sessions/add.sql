@@ -2,6 +2,7 @@
 -- new one of these ends every session before it. Counts 0 where it was changed, or the account deleted, meanwhile.
 -- used by: POST /api/users/login
 -- returns: count
+-- changes: sessions
 -- params:
 --   token_hash  64 hexadecimal digits
 --   user_id     whose
@@ -13,6 +14,7 @@
 --   address='203.0.113.9',
 --   email=(SELECT email FROM users ORDER BY id DESC LIMIT 1),
 --   verified=(SELECT password_hash FROM users ORDER BY id DESC LIMIT 1)
+-- index: users PRIMARY
 -- plan: users by primary key, locked: a change that is under way is waited for
 INSERT INTO sessions (token_hash, user_id, expires_at, address)
 SELECT %(token_hash)s, u.id, CURRENT_TIMESTAMP + INTERVAL %(ttl)s SECOND, %(address)s

@@ -2,6 +2,7 @@
 -- the second waits for the first.
 -- used by: POST /api/users/register
 -- returns: id
+-- changes: users
 -- params:
 --   username       as given; compared without case
 --   email          in lower case

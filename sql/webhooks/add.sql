@@ -1,6 +1,7 @@
 -- Add a webhook. There may be more than are allowed then: webhooks/count_before tells.
 -- used by: POST /api/webhooks
 -- returns: id
+-- changes: webhooks
 -- params:
 --   url
 --   topics  JSON: ["order.paid", …]

@@ -2,6 +2,7 @@
 -- used by: POST /api/products, PUT and DELETE /api/products/{id}, POST /api/products/{id}/stock,
 --   POST /api/products/import
 -- returns: one
+-- columns: id INT
 -- params:
 --   topic
 -- sample: topic='product.changed'

@@ -1,31 +1,29 @@
 """`server.py check`: every file of sql/ against the live schema, with file and line of what is wrong."""
 
-import argparse
 import re
 import shutil
 
 import pytest
-from helpers import as_url, command, free_port
+from helpers import as_url, command, free_port, options
 
 from commands import check
 from core.config import Config
-from core.db.drivers import connect
+from core.db.drivers import connect_to_check
 from core.db.session import problem_of
 from core.db.statement import parse
 from core.db.statements import Statements, missing
 from core.setup.system import ROOT, pages
 
-HEADER = "-- Something.\n-- used by: a test\n-- returns: many\n"
+HEADER = "-- Something.\n-- used by: server.py check\n-- returns: many\n-- columns: id INT\n"
 
 
 @pytest.fixture
 def refused(accounts):
-    """`refused(body)`: what the server says against a statement that begins on line 4 of sql/a/b.sql, or None."""
-    connection = connect(accounts.owner, 10)
+    """`refused(body)`: what the server says against a statement that begins on line 5 of sql/a/b.sql, or None."""
+    connection = connect_to_check(accounts.owner, 10)
 
     def look(body, params=""):
-        with connection.cursor() as cursor:
-            problem = problem_of(cursor, parse("a/b", "sql/a/b.sql", HEADER + params + body))
+        problem = problem_of(connection, parse("a/b", "sql/a/b.sql", HEADER + params + body))
         return str(problem) if problem else None
 
     yield look
@@ -41,9 +39,7 @@ def checked(accounts, tmp_path, monkeypatch, capsys):
     def run(files, **given):
         for name, text in files.items():
             (tmp_path / "sql" / name).write_text(text)
-        status = check.run(
-            argparse.Namespace(**{"plans": False, "times": False, **given}), Config(database=accounts.owner), None
-        )
+        status = check.run(options(check, **given), Config(database=accounts.owner), None)
         return status, capsys.readouterr().out.splitlines()
 
     return run
@@ -52,7 +48,7 @@ def checked(accounts, tmp_path, monkeypatch, capsys):
 def test_the_shops_own_files_pass(accounts):
     done = command("check", DATABASE_URL=as_url(accounts.owner))
 
-    count = len(list((ROOT / "sql").glob("*/*.sql")))
+    count = sum(len(list(ROOT.glob(files))) for files in ("sql/*/*.sql", "reports/*.sql", "checks/*.sql"))
     assert done.stdout.splitlines() == [f"{count} statements checked against {accounts.owner.place}: all right."]
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -64,10 +60,10 @@ def test_a_good_statement_is_not_refused(refused):
 @pytest.mark.parametrize(
     ("statement", "line", "unknown"),
     [
-        ("SELECT id,\n  name,\n  colour_of_it\nFROM products", 6, "colour_of_it"),
-        ("SELECT p.id\nFROM products AS p\nWHERE p.colour_of_it = 1", 6, "colour_of_it"),
-        ("SELECT id\nFROM\n  no_such_table", 6, "no_such_table"),
-        ("SELECT id,\n  no_such_function(id)\nFROM products", 5, "no_such_function"),
+        ("SELECT id,\n  name,\n  colour_of_it\nFROM products", 7, "colour_of_it"),
+        ("SELECT p.id\nFROM products AS p\nWHERE p.colour_of_it = 1", 7, "colour_of_it"),
+        ("SELECT id\nFROM\n  no_such_table", 7, "no_such_table"),
+        ("SELECT id,\n  no_such_function(id)\nFROM products", 6, "no_such_function"),
     ],
 )
 def test_an_unknown_column_table_or_function_is_named_with_its_line(refused, statement, line, unknown):
@@ -80,9 +76,9 @@ def test_an_unknown_column_table_or_function_is_named_with_its_line(refused, sta
 @pytest.mark.parametrize(
     ("body", "line", "near"),
     [
-        ("SELECT id FORM id FROM products", 4, "id FROM products"),
-        ("SELECT id\nFROM products\nWHERE id = = 1\nORDER BY id", 6, "= 1"),
-        ("SELECT id\n\nFROM products\nORDER\nid", 8, "id"),
+        ("SELECT id FORM id FROM products", 5, "id FROM products"),
+        ("SELECT id\nFROM products\nWHERE id = = 1\nORDER BY id", 7, "= 1"),
+        ("SELECT id\n\nFROM products\nORDER\nid", 9, "id"),
     ],
 )
 def test_a_syntax_error_is_named_with_its_line_and_what_stands_there(refused, body, line, near):
@@ -94,7 +90,7 @@ def test_a_syntax_error_is_named_with_its_line_and_what_stands_there(refused, bo
 def test_a_statement_that_breaks_off_is_named_too(refused):
     problem = refused("SELECT id\nFROM products\nWHERE (id = 1")
 
-    assert problem.startswith("sql/a/b.sql:6: syntax error")
+    assert problem.startswith("sql/a/b.sql:7: syntax error")
 
 
 def test_the_connection_is_usable_after_a_refusal(refused):
@@ -120,9 +116,9 @@ def test_all_problems_are_listed_headers_and_columns_alike_and_the_exit_status_i
     )
 
     assert status == 1
-    assert lines[0] == "sql/products/aaa.sql:4: SELECT names its columns: no *"
+    assert lines[0] == "sql/products/aaa.sql:5: SELECT names its columns: no *"
     assert lines[1].startswith("sql/schema/bare.sql:1: the header is missing")
-    assert lines[2].startswith("sql/products/bbb.sql:6: ") and "colour_of_it" in lines[2]
+    assert lines[2].startswith("sql/products/bbb.sql:7: ") and "colour_of_it" in lines[2]
     total = len(list((ROOT / "sql").glob("*/*.sql"))) + 3
     assert lines[3].startswith(f"{total} statements checked") and lines[3].endswith(": 3 wrong.")
     assert len(lines) == 4
@@ -178,6 +174,44 @@ def test_a_name_is_found_however_it_is_written(tmp_path, written, said):
     (problem,) = missing(ROOT / "sql", [tmp_path / "page.py"])
 
     assert str(problem).endswith(f"/page.py:2: {said}")
+
+
+def test_columns_are_written_into_a_header_and_then_hold(checked, tmp_path):
+    path = tmp_path / "sql/users/get.sql"
+    before = path.read_text()
+    new = "-- Something.\n-- used by: server.py check\n-- returns: many\nSELECT id, role\nFROM users\n"
+    wrong = before.replace("email VARCHAR(255)", "e_mail VARCHAR(99)")
+
+    status, lines = checked({"users/new.sql": new, "users/get.sql": wrong}, write_columns=True)
+
+    assert status == 0
+    assert [line for line in lines if "columns written" in line] == [
+        "sql/users/get.sql: columns written. Look whether each of them may leave.",
+        "sql/users/new.sql: columns written. Look whether each of them may leave.",
+    ]
+    assert path.read_text() == before
+    written = new.replace("SELECT", "-- columns: id INT, role ENUM\nSELECT")
+    assert (tmp_path / "sql/users/new.sql").read_text() == written
+    assert checked({}, write_columns=True)[0] == 0
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("said", "wanted"),
+    [
+        ("GET /api/product/{id}", "there is no GET /api/product/{}"),
+        ("PUT and PATCH /api/users/{id}", "there is no PATCH /api/users/{}"),
+        ("GET /api/cart, server.py tidy", "there is no server.py tidy"),
+        ("whoever likes", "it names no route, as GET /api/cart, and no command, as server.py purge"),
+    ],
+)
+def test_who_uses_a_statement_is_there(checked, said, wanted):
+    new = f"-- Something.\n-- used by: {said}\n-- returns: many\n-- columns: id INT\nSELECT id\nFROM users\n"
+
+    status, lines = checked({"users/new.sql": new})
+
+    assert status == 1
+    assert lines[0] == f"sql/users/new.sql:2: 'used by: {said}': {wanted}"
 
 
 @pytest.mark.slow

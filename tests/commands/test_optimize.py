@@ -6,11 +6,11 @@ import subprocess
 import threading
 
 import pytest
-from helpers import as_url, command
+from helpers import as_url, command, eventually
 
-from commands import optimize
+from commands import optimize, optimize_space
 from core.db import migrations
-from core.db.migrations import Migrator
+from core.db.migrator import Migrator
 from core.db.owner import in_transaction
 from core.setup.system import ROOT
 
@@ -92,14 +92,14 @@ def test_every_migration_runs_without_stop_words_whatever_the_one_before_left_be
     migrator.down()
 
 
-def test_a_dump_that_is_restored_as_the_readme_says_has_all_words(sql, make, accounts, found):
+def test_a_dump_that_is_restored_as_the_docs_say_has_all_words(sql, make, accounts, found):
     client, login = shutil.which("mariadb"), accounts.owner
     if not client or not login.unix_socket:
         pytest.skip("needs MariaDB's own client, and the embedded database")
     make.product("A lamp with light")
     tables = [sql(f"SHOW CREATE TABLE {table}")[0]["Create Table"] for table in ("categories", "products")]
     dump = ";\n".join([*tables, "INSERT INTO products (name, price) VALUES ('A lamp with light', 1)"])
-    option = re.search(r'--init-command="([^"]+)"', (ROOT / "docs" / "operating.md").read_text(encoding="utf-8"))[1]
+    option = re.search(r'--init-command="([^"]+)"', (ROOT / "docs" / "backup.md").read_text(encoding="utf-8"))[1]
     where = [f"--socket={login.unix_socket}", f"--user={login.user}", "--database=restored"]
 
     sql("CREATE DATABASE restored CHARACTER SET utf8mb4")
@@ -157,3 +157,22 @@ def test_what_was_changed_often_slows_searches_down_until_optimize(sql, make, ac
     optimize.rebuild(accounts.owner)
 
     assert in_transaction(accounts.owner, optimize.delay) < before / 2
+
+
+def test_what_removed_rows_have_left_is_given_back_while_the_table_is_used(sql, accounts, monkeypatch):
+    def given_back():  # of other tables too, in which other tests have left room
+        return dict(optimize_space.give_back(accounts.owner)).get("known_words", 0)
+
+    monkeypatch.setattr(optimize_space, "LEAST", 8 << 20)  # servers make room for 4 MiB at once
+    sql(
+        "INSERT INTO known_words (word) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900) "
+        "SELECT CONCAT(a.i, 'x', b.i, REPEAT('y', 20)) FROM n AS a JOIN n AS b ON b.i <= 300"
+    )
+    full = given_back()
+
+    sql("DELETE FROM known_words")  # the server frees the pages a moment later
+    freed = []
+    assert eventually(lambda: freed.append(given_back()) or freed[-1], 60)
+
+    assert (full, given_back()) == (0, 0)
+    assert freed[-1] >= 8 << 20

@@ -5,9 +5,17 @@ import re
 import threading
 
 import pytest
-from helpers import as_url, at_once, command, register
+from helpers import BY_HAND, as_url, at_once, command, register
 
-from commands.purge import purge_carts, purge_keys, purge_messages, purge_resets, purge_sessions, purge_words
+from commands.purge import (
+    purge_carts,
+    purge_keys,
+    purge_messages,
+    purge_missed,
+    purge_resets,
+    purge_sessions,
+    purge_words,
+)
 from core.db import drivers
 from core.db.database import Database
 from core.db.statements import Statements
@@ -129,8 +137,8 @@ def test_the_command_says_how_many(accounts, make, sql):
 
     assert (done.returncode, done.stdout.strip()) == (
         0,
-        "0 sessions, 0 password resets, 1 carts, 0 idempotency keys, 0 messages "
-        "and 0 words that no product has removed.",
+        "0 sessions, 0 password resets, 1 carts, 0 idempotency keys, 0 messages, "
+        "0 words that no product has and 0 searches without a hit removed.",
     )
 
 
@@ -139,13 +147,14 @@ def test_the_command_says_how_many(accounts, make, sql):
     [
         ("idempotency_keys/purge", "ix_idempotency_keys_created"),
         ("password_resets/purge", "ix_password_resets_expires"),
+        ("missed_searches/purge", "ix_missed_searches_last"),
         ("outbox/purge", "ix_outbox_ended"),
         ("sessions/purge_expired", "ix_sessions_expires"),
         ("sessions/purge_idle", "ix_sessions_last_used"),
     ],
 )
 def test_purging_goes_by_index(sql, accounts, statement, key):
-    text = Statements(ROOT / "sql")[statement].text
+    text = re.sub(r"/\*\+.*?\*/ ", "", Statements(ROOT / "sql")[statement].text)  # without hints for MySQL
     table = re.search(r"DELETE FROM (\w+)", text)[1]
     text = text.replace(f"DELETE FROM {table}", f"SELECT 1 FROM {table} FORCE INDEX ({key})")
 
@@ -189,6 +198,7 @@ def test_words_that_no_product_has_any_more_go_and_the_others_stay(db, sql, monk
 def test_words_of_products_that_are_added_meanwhile_stay(db, sql):
     """Words come and go while products with them do: in the end each word of a product is known."""
     names = [f"w{n % 7} w{n % 5} w{n % 3}" for n in range(60)]
+    BY_HAND.add("product_words")  # products without their words
     over = threading.Event()
 
     def add(part):
@@ -226,3 +236,17 @@ def test_tokens_of_password_resets_that_have_expired_go(db, client, sql, monkeyp
 
     assert purge_resets(db) == 3
     assert sql("SELECT message_id FROM password_resets") == [{"message_id": "m3"}]
+
+
+def test_searches_without_a_hit_go_after_90_days_and_all_over_a_bound(db, sql, monkeypatch):
+    monkeypatch.setattr("commands.purge.BATCH", 2)
+    monkeypatch.setattr("commands.purge.MOST_MISSED", 3)
+    for words, searches, days in (("past", 9, 91), ("a", 9, 89), ("b", 1, 5), ("c", 2, 5), ("d", 3, 5), ("e", 1, 0)):
+        sql(
+            "INSERT INTO missed_searches (words, searches, first_day, last_day) "
+            "VALUES (%s, %s, CURRENT_DATE - INTERVAL 99 DAY, CURRENT_DATE - INTERVAL %s DAY)",
+            [words, searches, days],
+        )
+
+    assert purge_missed(db) == 3
+    assert [row["words"] for row in sql("SELECT words FROM missed_searches ORDER BY words")] == ["c", "d", "e"]

@@ -11,14 +11,14 @@ from decimal import Decimal
 from xml.etree import ElementTree
 
 import pytest
-from helpers import as_url, command, environment
+from helpers import as_url, command, environment, is_one_sentence
 
 from commands import seed, seed_catalogue, seed_orders
 from core.cli import CommandError
 from core.config import Config
 from core.db.database import DatabaseError, Session
 from core.db.drivers import connect
-from core.db.migrations import Migrator
+from core.db.migrator import Migrator
 from core.setup.system import ROOT
 from resources import images
 
@@ -177,11 +177,17 @@ def test_products_added_later_get_ids_of_their_own(sql, accounts, make):
     assert make.product() > 20
 
 
-def test_the_application_may_fill_too_it_needs_no_rights_over_tables(sql, accounts):
-    seed.fill(accounts.application, 20)
-    seed.fill(accounts.application, 10, clear=True)
+def test_the_account_that_serves_may_not_replace_the_catalogue_and_is_told_whose_login_to_use(sql, accounts):
+    if accounts.application == accounts.owner:
+        pytest.skip("TEST_DATABASE_URL is an account that may do all")
+    seed.fill(accounts.owner, 20)
 
-    assert counts(sql) == (10, 12, 0)
+    done = command("seed", "--products", "10", "--yes", DATABASE_URL=as_url(accounts.application))
+
+    assert done.returncode == 1
+    assert "command denied to user" in done.stderr and is_one_sentence(done.stderr)
+    assert "Give this command the login of the database's owner." in done.stderr
+    assert counts(sql) == (20, 12, 0)
 
 
 def after(monkeypatch, name, act):

@@ -13,6 +13,7 @@ import time
 
 import pytest
 from helpers import (
+    LONG,
     NOWHERE,
     SECRET,
     Answer,
@@ -97,30 +98,30 @@ def test_sigterm_answers_the_request_under_way_and_takes_no_new_ones(waiting_ser
 
     assert closed and waited
     assert answers[0].status == 200 and answers[0].json["data"]["quantity"] == 5
-    assert waiting_server.process.wait(10) == 0
+    assert waiting_server.process.wait(LONG) == 0
     assert "Traceback" not in waiting_server.log
 
 
 @pytest.mark.slow
-def test_a_request_that_does_not_end_holds_up_the_end_for_a_few_seconds_only(waiting_server, accounts, make, sql):
+def test_a_request_that_does_not_end_holds_up_the_end_for_a_few_seconds_only(waiting_server, accounts, make, sql, lag):
     with under_way(waiting_server, accounts, make, sql):
         started = time.monotonic()
         waiting_server.process.terminate()
 
-        assert waiting_server.process.wait(20) == 0
-        assert time.monotonic() - started < 12
+        assert waiting_server.process.wait(LONG) == 0
+        assert time.monotonic() - started < lag.bound(12, started)
 
 
 @pytest.mark.slow
-def test_connections_that_do_nothing_do_not_hold_up_the_end(served):
+def test_connections_that_do_nothing_do_not_hold_up_the_end(served, lag):
     with contextlib.ExitStack() as stack:
         for _ in range(5):
             stack.enter_context(socket.create_connection(("127.0.0.1", served.port)))
         started = time.monotonic()
         served.process.terminate()
 
-        assert served.process.wait(10) == 0
-        assert time.monotonic() - started < 4
+        assert served.process.wait(LONG) == 0
+        assert time.monotonic() - started < lag.bound(4, started)
 
 
 @pytest.mark.slow
@@ -129,7 +130,7 @@ def test_ctrl_c_ends_it_without_an_error(served):
 
     os.killpg(served.process.pid, signal.SIGINT)
 
-    assert served.process.wait(10) == 0
+    assert served.process.wait(LONG) == 0
     assert "Traceback" not in served.log and "level=error" not in served.log
     assert not any(map(running, family))
 
@@ -138,7 +139,7 @@ def test_ctrl_c_ends_it_without_an_error(served):
 def test_a_sigterm_to_all_of_its_processes_at_once_is_a_clean_end_too(served):
     os.killpg(served.process.pid, signal.SIGTERM)
 
-    assert served.process.wait(10) == 0
+    assert served.process.wait(LONG) == 0
     assert "Traceback" not in served.log
 
 
@@ -159,6 +160,19 @@ def test_a_worker_that_is_killed_is_replaced(served):
     assert replaced
     report = "Worker [0-9]+ ended with status -9; a new one takes over"
     assert eventually(lambda: len(re.findall(report, served.log)) == 2), served.log
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_now_and_then_are_replaced_each_time(served):
+    for _ in range(3):
+        before = both_workers(served)
+        time.sleep(1.2)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda before=before: len(workers(served)) == 2 and not workers(served) & before)
+
+    assert served.request("/api/health").status == 200
+    assert served.process.poll() is None
 
 
 @pytest.mark.slow
@@ -226,7 +240,7 @@ def test_two_servers_that_start_at_once_do_not_share_a_port(start, accounts, tmp
             assert eventually(lambda: not refuses(late.port))
             visitor.close()
 
-            assert late.process.wait(20) == 1
+            assert late.process.wait(LONG) == 1
             assert f"Port {late.port} on 127.0.0.1 is taken" in late.log and "Traceback" not in late.log
             assert late.request("/api/ready").status == 200
         finally:
@@ -289,12 +303,12 @@ def test_without_its_database_the_shop_lives(without_database):
 
 
 @pytest.mark.parametrize("path", ["/api/ready", "/api/products", "/api/cart/abc"])
-def test_without_its_database_the_shop_says_soon_that_it_cannot_answer(without_database, path):
+def test_without_its_database_the_shop_says_soon_that_it_cannot_answer(without_database, path, lag):
     started = time.monotonic()
 
     answer = without_database.request(path)
 
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < lag.bound(2.5, started)
     assert answer.status == 503 and int(answer.headers["Retry-After"]) > 0
     assert answer.json["error"]["code"] == "SERVICE_UNAVAILABLE"
 

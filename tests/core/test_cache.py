@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from bottle import response
-from helpers import Answer, as_url, ended, forked, servers
+from helpers import Answer, as_url, ended, eventually, forked, servers
 from test_products_changes import NEW
 from webtest import TestApp
 
@@ -57,13 +57,13 @@ def in_thread(work):
 
 
 def test_what_was_made_is_given_again_until_its_time_is_over():
-    cached = memory(seconds=0.2)
+    cached = memory(seconds=1)
     assert cached.fetch("a", lambda: "one") == ("one", 0.0)
 
     again, age = cached.fetch("a", never)
-    time.sleep(0.25)
+    time.sleep(1.05)
 
-    assert again == "one" and 0 <= age < 0.2
+    assert again == "one" and 0 <= age < 1
     assert cached.peek("a") is None
     assert cached.fetch("a", lambda: "two") == ("two", 0.0)
 
@@ -589,7 +589,7 @@ def test_what_is_rolled_back_or_rehearsed_neither_shows_nor_voids_anything(boss,
     assert done["created"] == done["updated"] == 1
     assert refused == [409, 409, 412]
     for path in paths:
-        assert set(ages(lines, path)) <= {"1", "2", "3"}, path
+        assert all(int(age) >= 1 for age in ages(lines, path)), path  # None: made again
         assert [line.get(path).body for line in lines] == before[path]
 
 
@@ -702,7 +702,7 @@ def test_few_wait_for_an_answer_that_is_being_made_and_the_others_do_not_wait():
     followed = []
     follower = threading.Thread(target=lambda: followed.append(memory.fetch("key", lambda: "its own")[0]))
     follower.start()
-    time.sleep(0.3)
+    assert eventually(lambda: memory._following._value == 0)  # it has the one place
     third = memory.fetch("key", lambda: "its own")[0]
     done.set()
     maker.join(10)

@@ -54,6 +54,8 @@ WANTED = {
     ("PORT", "8_080"): "a whole number from 1 to 65535",
     ("PORT", "٨٠"): "a whole number from 1 to 65535",
     ("PORT", "9" * 5000): "a whole number from 1 to 65535",
+    ("METRICS", "yes"): "one of off, on, public",
+    ("METRICS_PORT", "0"): "a whole number from 1 to 65535",
     ("WORKERS", "0"): "a whole number from 1 to 256",
     ("WORKERS", "many"): "a whole number from 1 to 256",
     ("THREADS", "257"): "a whole number from 1 to 256",
@@ -63,7 +65,14 @@ WANTED = {
     ("DATABASE_TIMEOUT", "2s"): "a number of seconds from 0.1 to 60",
     ("DATABASE_TIMEOUT", "nan"): "a number of seconds from 0.1 to 60",
     ("DATABASE_TIMEOUT", "1e1"): "a number of seconds from 0.1 to 60",
+    ("QUEUE_TIMEOUT", "0"): "a number of seconds from 0.1 to 3600",
     ("LOG_LEVEL", "loud"): "one of debug, info, warning, error",
+    ("LOG_FORMAT", "xml"): "one of logfmt, json",
+    ("SERVER_TIMING", "yes"): "one of on, off",
+    ("SLOW_SQL", "200"): "a time such as 200ms or 1.5s, or 0 for never",
+    ("SLOW_SQL", "0ms"): "a time such as 200ms or 1.5s, or 0 for never",
+    ("SLOW_SQL", "2h"): "a time such as 200ms or 1.5s, or 0 for never",
+    ("SLOW_SQL", "3601s"): "a time such as 200ms or 1.5s, or 0 for never",
     ("CORS_ORIGINS", "shop.example"): "origins such as https://shop.example",
     ("CORS_ORIGINS", "https://shop.example/path"): "origins such as https://shop.example",
     ("CORS_ORIGINS", "https://*.shop.example/?"): "origins such as https://shop.example",
@@ -106,6 +115,12 @@ def test_a_malformed_value_is_named_with_what_is_wanted(name, value):
         ("PORT", " 8081 ", "port", 8081),
         ("DATABASE_TIMEOUT", "0.5", "database_timeout", 0.5),
         ("LOG_LEVEL", "WARNING", "log_level", "warning"),
+        ("LOG_FORMAT", "json", "log_format", "json"),
+        ("SERVER_TIMING", "on", "server_timing", True),
+        ("SLOW_SQL", "50ms", "slow_sql", 0.05),
+        ("SLOW_SQL", "1.5s", "slow_sql", 1.5),
+        ("SLOW_SQL", "0.1ms", "slow_sql", 0.0001),
+        ("SLOW_SQL", "0", "slow_sql", 0.0),
         ("CORS_ORIGINS", "*", "cors_origins", ("*",)),
         ("CORS_ORIGINS", "https://a.example/, http://b.example:3000,", "cors_origins", None),
         ("HOST", "::1", "host", "::1"),
@@ -128,6 +143,13 @@ def test_a_good_value_is_taken(name, value, field, meaning):
     meaning = ("https://a.example", "http://b.example:3000") if meaning is None else meaning
 
     assert getattr(settings(**{name: value}), field) == meaning
+
+
+def test_the_mails_of_a_shop_that_is_being_tried_link_to_its_own_storefront():
+    assert settings(PORT="8099", HOST="192.0.2.1").storefront_url == "http://localhost:8099"
+    assert settings(STOREFRONT="off").storefront_url is None
+    assert settings(DATABASE_URL="mysql://a:b@h/d", SECRET_KEY=SECRET).storefront_url is None
+    assert settings(STOREFRONT_URL="https://shop.example").storefront_url == "https://shop.example"
 
 
 def test_every_currency_is_one_that_has_two_decimals():
@@ -388,8 +410,8 @@ def test_the_example_sets_nothing_by_itself(env_file):
 def test_the_example_shows_the_defaults(env_file, monkeypatch):
     monkeypatch.chdir(ROOT)
     examples = ("database", "secret_key", "workers", "threads", "rate_limit_storage", "trusted_proxies")
-    examples += ("smtp", "mail_from", "storefront_url")
-    examples += ("payment_providers",)  # whose default depends on the database
+    examples += ("smtp", "mail_from", "storefront_url", "sql_overlay")
+    examples += ("payment_providers", "server_timing")  # whose defaults depend on the database
     free = dict.fromkeys(examples)  # these show a form, not a default
 
     shown = env_file(re.sub(r"^#(?=[A-Z][A-Z0-9_]*=)", "", EXAMPLE, flags=re.M))

@@ -10,10 +10,11 @@ import sys
 import threading
 
 import pytest
-from helpers import NOWHERE, as_url, environment, eventually, free_port
+from helpers import LONG, NOWHERE, as_url, environment, eventually, free_port
 from test_envelope import record
 
-from core.logs import LONGEST, Writer
+from core.log_writer import Writer
+from core.logs import LONGEST, Logfmt
 from core.setup.system import ROOT
 
 ASKED = 6000  # requests: more lines than a pipe and the memory for lines take
@@ -73,7 +74,7 @@ def test_a_log_that_nobody_reads_holds_up_no_answer_and_tells_later_how_many_lin
     assert numbers == list(range(len(numbers))) and len(numbers) > 1000  # in order, the first ones
     assert len(numbers) + int(DROPPED.search(log)[1]) == ASKED
     process.terminate()
-    assert process.wait(20) == 0
+    assert process.wait(LONG) == 0
 
 
 @pytest.mark.slow
@@ -88,7 +89,7 @@ def test_a_log_that_nobody_reads_does_not_hold_up_the_end(shop_into_a_pipe, pipe
 
     process.terminate()
 
-    assert process.wait(20) == 0
+    assert process.wait(LONG) == 0
 
 
 @pytest.mark.slow
@@ -157,6 +158,7 @@ def test_lines_that_could_not_be_written_are_counted_too(tmp_path):
     os.mkfifo(fifo)
     reads = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     writer = Writer(os.open(fifo, os.O_WRONLY))
+    writer.setFormatter(Logfmt())
     os.close(reads)  # from here on a write fails
     for line in ("one", "two", "three\n    with a second line"):
         writer.put(line)

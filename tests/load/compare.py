@@ -8,6 +8,7 @@ connections, timeouts); then the ratio of the second to the first. The mix stand
 
 The shops need products, and RATE_LIMITS=off, because one address adds to all the carts. The carts are emptied after
 each round. Machines are noisy: read ratios, and run nothing else at the same time. Exit status 1 if there were errors.
+Whether the data is still sound, `python3 server.py check --data` tells.
 """
 
 import argparse

@@ -8,6 +8,8 @@ Starts a shop of its own (embedded database, limits off, the usual cost of a has
   requests per second, and the 99th percentile of a request's time;
 - 50 logins each with an unknown name, a wrong password and an over-long password, in turn: the medians.
 
+At the end the data must be sound (`server.py check --data`).
+
 Needs nothing but the standard library; run it with nothing else on the machine.
 """
 
@@ -88,6 +90,8 @@ def shop(cost):
                     break
                 time.sleep(0.1)
             yield port
+            # While it serves: what the load has left must be sound.
+            subprocess.run([*words[:2], "check", "--data"], env={**os.environ, **settings}, check=True)
         finally:
             process.terminate()
             process.wait(30)

@@ -15,7 +15,14 @@ from resources import docs
 PAGES = pathlib.Path(docs.__file__).parent / "pages"
 VENDORED = pathlib.Path(docs.__file__).parent / "swagger-ui"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
-PATHS = ["/", "/docs", *(f"/docs/{name}" for name in docs.FILES)]
+PATHS = ["/docs", *(f"/docs/{name}" for name in docs.FILES)]
+
+
+@pytest.fixture
+def api_alone(client, wired):
+    """The client, of a shop without a storefront."""
+    wired(dataclasses.replace(SETTINGS, storefront=False))
+    return client
 
 
 def browse(client, path, **headers):
@@ -23,9 +30,9 @@ def browse(client, path, **headers):
     return client.get(path, headers={"Accept": BROWSER, **headers})
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_every_page_and_file_is_protected_alike(client, path):
-    answer = browse(client, path)
+@pytest.mark.parametrize("path", ["/", *PATHS])
+def test_every_page_and_file_is_protected_alike(api_alone, path):
+    answer = browse(api_alone, path)
 
     (policy,) = answer.headers.getall("Content-Security-Policy")
     assert answer.status_int == 200
@@ -37,7 +44,7 @@ def test_every_page_and_file_is_protected_alike(client, path):
     assert answer.headers["Cache-Control"] == "public, max-age=0, must-revalidate"
 
 
-@pytest.mark.parametrize("path", PATHS[1:])
+@pytest.mark.parametrize("path", PATHS)
 def test_what_a_browser_has_already_is_not_sent_again(client, path):
     etag = browse(client, path).headers["ETag"]
 
@@ -70,19 +77,19 @@ def test_only_what_is_listed_is_served(client, name):
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/docs/docs.js"])
-def test_pages_take_no_query_parameters(client, path):
-    answer = browse(client, path + "?url=http://evil.example/openapi.json")
+def test_pages_take_no_query_parameters(api_alone, path):
+    answer = browse(api_alone, path + "?url=http://evil.example/openapi.json")
 
     assert (answer.status_int, answer.json["error"]["details"]["field"]) == (400, "url")
 
 
 @pytest.mark.parametrize("page", ["/", "/docs", "/nowhere"])
-def test_a_page_has_nothing_inline_and_nothing_from_elsewhere(client, page):
-    html = browse(client, page).text
+def test_a_page_has_nothing_inline_and_nothing_from_elsewhere(api_alone, page):
+    html = browse(api_alone, page).text
 
     used = re.findall(r'(?:src|href)="([^"#][^"]*)"', html)
     assert "/docs/style.css" in used and all(
-        client.get(path).status_int == 200 for path in used if path != "/api/ready"
+        api_alone.get(path).status_int == 200 for path in used if path != "/api/ready"
     )
     assert all(path.startswith("/") and not path.startswith("//") for path in used)
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", html)
@@ -92,7 +99,13 @@ def test_a_page_has_nothing_inline_and_nothing_from_elsewhere(client, page):
 def test_every_page_and_file_of_ours_is_served():
     ours = {name for name, (folder, _) in docs.FILES.items() if folder == "pages"}
 
-    assert {path.name for path in PAGES.iterdir()} == ours | {"home.html", "docs.html", "missing.html"}
+    assert {path.name for path in PAGES.iterdir()} == ours | {
+        "home.html",
+        "docs.html",
+        "intro.html",
+        "missing.html",
+        "sql.html",
+    }
 
 
 def test_swagger_ui_is_what_its_makers_published():
@@ -127,6 +140,25 @@ def test_a_browser_gets_a_page(client, accept):
     assert set(answer.headers["Vary"].split(", ")) == {"Origin", "Accept", "Accept-Encoding"}
 
 
+def test_a_browser_gets_the_storefront_and_without_one_the_first_words_of_the_api(client, wired):
+    shop, grid = browse(client, "/?search=lamp&sort=price"), browse(client, "/shop")
+    wired(dataclasses.replace(SETTINGS, storefront=False))
+    api = browse(client, "/")
+
+    assert shop.text == grid.text
+    assert "<h1>An e-commerce API</h1>" in api.text and 'href="/docs"' in api.text
+
+
+def test_a_program_that_mistypes_a_parameter_of_the_first_page_is_told(client):
+    assert client.get("/?perpage=1", status=400).json["error"]["details"]["field"] == "perpage"
+
+
+def test_docs_begins_with_the_words_of_the_first_page(api_alone):
+    words = re.compile(r"<h[12][^>]*>.*?</h[12]>|<li>.*?</li>", re.S)
+
+    assert words.findall(browse(api_alone, "/").text) == words.findall(browse(api_alone, "/docs").text) != []
+
+
 @pytest.mark.parametrize(
     "accept",
     [
@@ -152,7 +184,7 @@ def test_everything_else_gets_the_same_as_json(client, accept):
 def test_every_link_leads_somewhere(client):
     links = client.get("/").json["data"]["links"]
 
-    assert {"/docs", "/api/shop", "/api/products", "/api/health"} <= set(links.values())
+    assert {"/shop", "/docs", "/api/shop", "/api/products", "/api/health"} <= set(links.values())
     assert {link: client.get(link).status_int for link in links.values()} == dict.fromkeys(links.values(), 200)
 
 
@@ -235,5 +267,6 @@ def test_a_page_that_exists_refuses_in_json(client):
 
 def test_whoever_reads_the_routes_sees_that_pages_are_hidden():
     rules = {route.rule for route in app.routes if route.config.get("hidden")}
+    rules = {rule for rule in rules if not rule.startswith(("/shop", "/password-reset", "/storefront/", "/docs/sql/"))}
 
-    assert rules == {*PATHS, "/images/v1/<subject:subject>.svg"}
+    assert rules == {"/", *PATHS, "/images/v1/<subject:subject>.svg"}

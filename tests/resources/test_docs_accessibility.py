@@ -1,23 +1,17 @@
 """The pages, for those who see them not at all, or not well: axe finds nothing, and a keyboard suffices."""
 
 import json
-import pathlib
-import shutil
 
 import pytest
+from accessibility import AXE
 from browser import Operation
-from npm import installed, require_exact_versions
+from helpers import as_url, servers
+from npm import require_exact_versions
 from selenium.webdriver.common.keys import Keys
 
 pytestmark = pytest.mark.slow
 
-AXE = pathlib.Path(__file__).parents[1] / "axe"
 WIDTHS, SCHEMES = (360, 1280), ("light", "dark")
-FIND = """const done = arguments[arguments.length - 1];
-const covered = node => node.any.some(check => check.data?.messageKey === 'elmPartiallyObscured'); // scrolling
-axe.run(document, {rules: {'target-size': {enabled: true}}}).then(found => done(
-    found.violations.concat(found.incomplete).flatMap(rule => rule.nodes.filter(node => !covered(node)).map(
-        node => `${rule.id}: ${node.target.join(' ')} ${node.failureSummary}`))))"""
 OPENED = [  # each kind of control is in one of them
     ("GET", "/api/products"),
     ("POST", "/api/products"),
@@ -31,23 +25,10 @@ everywhere = pytest.mark.parametrize(("width", "scheme"), [(width, scheme) for w
 
 
 @pytest.fixture(scope="module")
-def axe(tmp_path_factory):
-    """The script of axe-core."""
-    folder = installed("axe", tmp_path_factory.mktemp("axe"), oldest=18)
-    yield (folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def violations(chromium, axe):
-    """`violations()`: what axe has against the page that is open, or cannot tell, as texts."""
-
-    def find():
-        chromium.settle()
-        chromium.run(axe)
-        return chromium.driver.execute_async_script(FIND)
-
-    return find
+def shop_url(accounts, tmp_path_factory):
+    """The address of a real server without a storefront: its first page is the API's own."""
+    with servers(tmp_path_factory.mktemp("server")) as begin:
+        yield begin("--workers", "1", DATABASE_URL=as_url(accounts.application), STOREFRONT="off").url
 
 
 def colours_of(chromium):
@@ -135,9 +116,12 @@ def test_docs_has_landmarks_and_headings_in_order(chromium, shop_url):
         "return [...document.querySelectorAll('header, main, section[aria-label]')].map("
         "part => part.getAttribute('aria-label') ?? part.localName)"
     )
-    levels = chromium.run("return [...document.querySelectorAll('h1, h2, h3')].map(heading => heading.localName)")
-    assert landmarks == ["header", "About", "Authorization", "main", "Operations"]
-    assert levels[:4] == ["h1", "h2", "h2", "h3"] and set(levels[4:]) == {"h3"}
+    levels = chromium.run(
+        "return [...document.querySelectorAll('h1, h2, h3')].map("
+        "heading => `h${heading.ariaLevel ?? heading.localName.at(1)}`)"
+    )
+    assert landmarks == ["header", "First steps", "About", "Authorization", "main", "Operations"]
+    assert levels[:7] == ["h1", "h2", "h2", "h2", "h2", "h2", "h3"] and set(levels[7:]) == {"h3"}
 
 
 def test_the_first_tab_leads_past_the_head_of_the_page(chromium, shop_url):

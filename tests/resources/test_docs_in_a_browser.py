@@ -21,6 +21,13 @@ OPEN_THE_FIRST = """document.querySelectorAll('.opblock-tag-section').forEach(
 ACCOUNT = {"username": "alice", "email": "alice@shop.example", "password": "Correct-Horse-7"}
 
 
+@pytest.fixture(scope="module")
+def shop_url(accounts, tmp_path_factory):
+    """The address of a real server without a storefront: its first page is the API's own."""
+    with servers(tmp_path_factory.mktemp("server")) as begin:
+        yield begin("--workers", "1", DATABASE_URL=as_url(accounts.application), STOREFRONT="off").url
+
+
 # The pages
 
 

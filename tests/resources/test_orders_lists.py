@@ -194,12 +194,24 @@ def test_a_bad_query_is_refused_by_name(client, root, query, field):
     assert (refused.status_int, refused.json["error"]["details"]["field"]) == (400, field)
 
 
-def test_orders_of_the_same_second_come_once_each(client, make, root):
-    same = [make.order(placed_at="2026-03-01 12:00:00") for _ in range(7)]
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "mine=true",
+        "search=ada@example.com",
+        "status=placed",
+        "payment_status=unpaid",
+        "status=placed&payment_status=unpaid",
+    ],
+)
+def test_orders_of_the_same_second_come_once_each_the_last_one_first(client, make, root, sql, query):
+    keeper = sql("SELECT id FROM users WHERE username = 'keeper'")[0]["id"]
+    ids = [make.order(placed_at="2026-03-01 12:00:00", user_id=keeper) for _ in range(7)]
+    same = [sql("SELECT number FROM orders WHERE id = %s", [id])[0]["number"] for id in reversed(ids)]
 
-    found = numbers(client, root, "?per_page=2")
-
-    assert len(found) == len(set(found)) == len(same)
+    for per_page in (1, 3, 7, 20):
+        assert numbers(client, root, f"?{query}&per_page={per_page}") == same
 
 
 def test_pages_are_told_by_link_and_the_link_keeps_the_filters(client, orders, root):

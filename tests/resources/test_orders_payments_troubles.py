@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 import pytest
+from helpers import LONG, eventually
 from test_orders_payments import (  # noqa: F401 - fixtures
     DUMMY,
     Slow,
@@ -95,11 +96,11 @@ def test_a_payment_that_cannot_go_on_holds_up_no_other(paying, make, database, s
 
 
 def test_a_provider_that_takes_its_time_holds_up_the_chores_for_seconds_only(paying, make, database, sql, monkeypatch):
-    monkeypatch.setattr(orders_paying, "SPELL", 0.1)
+    monkeypatch.setattr(orders_paying, "SPELL", 1)
     for number in range(5):
         pay(paying, place(paying, make, f"cart-{number}"), outcome="later")
     sql("UPDATE payments SET status = 'new', retry_at = CURRENT_TIMESTAMP")
-    slow = Slow(create=lambda: time.sleep(0.06) or Unavailable("down"))
+    slow = Slow(create=lambda: time.sleep(0.6) or Unavailable("down"))
 
     more = orders_paying.reconcile(database, Providers(slow))
 
@@ -133,7 +134,7 @@ def test_a_provider_that_hangs_takes_half_of_the_threads_and_no_more(database, b
     class Hangs(Dummy):
         def create(self, payment):
             hanging.append(payment.id)
-            release.wait(10)
+            release.wait(LONG)
             return Outcome("captured", f"hangs-{payment.id}")
 
     monkeypatch.setattr("resources.orders_providers.PATIENCE", 0.05)
@@ -143,11 +144,10 @@ def test_a_provider_that_hangs_takes_half_of_the_threads_and_no_more(database, b
     threads = [threading.Thread(target=orders_paying.advance, args=(database, providers, payment)) for _ in range(6)]
     for thread in threads:
         thread.start()
-    time.sleep(1)
 
-    waiting = [thread for thread in threads if thread.is_alive()]
+    assert eventually(lambda: sum(thread.is_alive() for thread in threads) == 2)
 
-    assert len(waiting) == len(hanging) == 2
+    assert len(hanging) == 2
     release.set()
     for thread in threads:
         thread.join()

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from helpers import LONG, as_url, at_once, execute, workers
 
-from core.db import migrations
+from core.db.migrator import Migrator
 from core.setup.embedded import Embedded
 
 BUYERS, PIECES = 1000, 100
@@ -111,7 +111,7 @@ def mortal():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="bodega-test-"))  # its socket's name has to be short
     database = Database(folder)
     try:
-        migrations.Migrator(database.url, say=lambda line: None).up()
+        Migrator(database.url, say=lambda line: None).up()
         yield database
     finally:
         database.stop()

@@ -12,7 +12,9 @@ from webtest import TestApp
 
 import server
 from commands import seed
+from core.setup.system import ROOT
 from resources import products_search, products_typed, products_zones
+from resources.products_orders import ORDERS
 
 SORTS = ["newest", "oldest", "price", "-price", "name", "-name"]
 
@@ -219,6 +221,17 @@ def test_reading_and_the_index_find_the_same_in_the_same_order(client, catalogue
     assert len(by_index[0]) > 3
     assert by_reading == by_index
     assert by_number == by_index[0]
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_what_is_read_is_in_the_order_of_the_list(sort):
+    read, listed = (
+        (ROOT / "sql" / f"{name}.sql").read_text() for name in ("products/read_ids", ORDERS[sort].statement)
+    )
+
+    (branch,) = re.findall(rf"%\(sort\)s (?:= '{sort}'|IN \('{sort}', [^)]*\)).*?ORDER BY ([^\n]+) LIMIT", read, re.S)
+
+    assert f"\n    ORDER BY {branch}\n" in listed
 
 
 @pytest.mark.parametrize("sort", [*SORTS, "relevance"])

@@ -9,10 +9,11 @@ from helpers import SETTINGS, at_once, bearer, execute, login, register
 
 from commands import seed
 from core.db.drivers import connect
-from core.db.migrations import Migrator
+from core.db.migrator import Migrator
 from core.db.session import Session
 from core.db.statements import Statements
 from core.setup.system import ROOT
+from resources import products_suggest
 from resources.products_suggest import MOST_SPELLINGS, did_you_mean, spellings_of, suggestions
 
 NAMES = ("Desk Lamp", "Floor Lamp, Black", "Café Table", "Wireless Headphones")
@@ -207,6 +208,15 @@ def test_a_renamed_product_is_found_by_its_new_name_alone(client, root, sell, su
     assert suggest("desk") == []
     assert suggest("read") == suggest("lamp") == ["Reading Lamp"]
     assert stored(sql)[0] == {("reading", id), ("lamp", id)}
+
+
+def test_further_words_are_looked_for_in_the_newest_products_that_have_the_rarest(sell, suggest, monkeypatch):
+    monkeypatch.setattr(products_suggest, "READ", 2)
+    monkeypatch.setattr(products_suggest, "READ_NAMES", 0)
+    sell("Blue Lamp One", "Blue Lamp Two", "Blue Lamp Three", "Blue Lamp Four", "Red Lamp Five", "Red Lamp Six")
+    sell("Red Desk", "Blue Desk", "Red Chair", "Blue Chair")  # lamp is the rarest
+
+    assert suggest("lamp blu") == ["Blue Lamp Four"]
 
 
 def test_other_changes_leave_the_words_alone(client, root, sell, sql, monkeypatch):

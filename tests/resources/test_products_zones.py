@@ -137,6 +137,19 @@ def test_the_cheapest_way_finds_what_the_long_way_finds(client, goods, monkeypat
     assert sum(map(bool, found)) > 20
 
 
+def test_a_word_that_no_product_has_is_told_from_zones_that_are_missing(client, make, sql, accounts):
+    given = {"first": "unicorn", "last": "unicornz", "joined": None, "joined_last": None, "wholes": "[]", "most": 20}
+
+    def found():
+        return in_transaction(accounts.owner, lambda db: db.many("products/word_zones", **given))
+
+    make.product("Lamp")
+    assert found() == []
+    fill(accounts)
+
+    assert found() == [{"sort": None, "part": None, "bits": 0, "entries": 1}]
+
+
 def test_the_comparison_notices_zones_that_are_wrong(client, goods, tight, sql):
     sql("UPDATE word_zones SET bits = bits & 0xAAAAAAAAAAAAAAAA WHERE sort > 0")
 

@@ -1,8 +1,12 @@
 """Health and readiness, through the wired shop."""
 
+import inspect
+
 from helpers import free_port
 
+from core.app import app
 from core.database_url import DatabaseUrl
+from core.identity.auth import PUBLIC
 
 
 def test_health_does_not_touch_the_database(wired):
@@ -10,6 +14,17 @@ def test_health_does_not_touch_the_database(wired):
 
     assert client.get("/api/health").json["data"] == {"status": "alive"}
     assert client.get("/api/ready", status=503).json["error"]["code"] == "SERVICE_UNAVAILABLE"
+
+
+def test_what_the_thread_that_reads_answers_waits_for_nothing(client):
+    """It would hold up all others: no database, no account, no limit, no body."""
+    routes = [route for route in app.routes if route.config.get("at_once")]
+
+    assert [(route.method, route.rule) for route in routes] == [("GET", "/api/health")]
+    for route in routes:
+        assert route.config["auth"] == PUBLIC
+        assert not inspect.signature(route.callback).parameters
+        assert not any(route.config.get(name) for name in ("limit", "budget", "consumes", "body"))
 
 
 def test_ready_when_the_schema_is_current(client):

@@ -289,6 +289,17 @@ def test_a_token_works_once(client, alice, token_of):
     assert can_log_in(client, NEW)
 
 
+def test_a_token_that_expires_while_the_hash_is_made_is_refused(client, alice, token_of, sql, monkeypatch):
+    token, make = token_of(), bcrypt.hashpw
+    expire = "UPDATE password_resets SET expires_at = CURRENT_TIMESTAMP"
+    monkeypatch.setattr(bcrypt, "hashpw", lambda given, salt: (sql(expire), make(given, salt))[1])
+
+    refused = confirm(client, token)
+
+    assert set(problems(refused)) == {"token"}
+    assert can_log_in(client, PASSWORD)
+
+
 def test_a_wrong_an_expired_and_a_used_token_are_told_alike_after_the_same_statements(
     client, alice, token_of, sql, monkeypatch
 ):

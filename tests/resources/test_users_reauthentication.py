@@ -186,7 +186,8 @@ def test_of_two_simultaneous_changes_of_two_sessions_one_is_made(open_shop, sql)
 
     statuses = at_once([change(0), change(1)])
 
-    assert statuses.count(200) == 1 and set(statuses) <= {200, 401, 503}, open_shop.log
+    # 401: its session was ended; 403: it read the password after the other had changed it; 503: it gave way
+    assert statuses.count(200) == 1 and set(statuses) <= {200, 401, 403, 503}, open_shop.log
     winner = statuses.index(200)
     assert sql("SELECT email FROM users") == [{"email": f"a{winner}@example.com"}]
     assert sql("SELECT COUNT(*) AS n FROM sessions") == [{"n": 1}]

@@ -11,17 +11,18 @@ from helpers import command
 from core.setup.system import ROOT, program
 
 OFFLINE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH")
-MADE = ("node_modules", "generated", "built", "openapi.json", "api.ts")
+MADE = ("node_modules", "generated", "built", "dist", "openapi.json", "openapi.d.ts", "api.ts")
 QUIET = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true", "DO_NOT_TRACK": "1"}
 
 
-def run(folder, *words):
-    """Run a program in a folder; return the completed process (text)."""
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=300, env={**os.environ, **QUIET})
+def run(folder, *words, **variables):
+    """Run a program in a folder, with further variables of its environment; return the completed process (text)."""
+    env = {**os.environ, **QUIET, **variables}
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=300, env=env)
 
 
-def installed(name, folder, oldest):
-    """Copy tests/NAME into a folder with its packages and the API document; return the folder.
+def installed(name, folder, oldest, source=ROOT / "tests"):
+    """Copy tests/NAME, or NAME of another folder, with its packages and the API document; return the copy's folder.
 
     Skips where node (of this major version, or newer), npm or its registry is missing; in CI nothing is skipped.
     """
@@ -30,7 +31,7 @@ def installed(name, folder, oldest):
     version = run(ROOT, "node", "--version").stdout
     if int(re.match(r"v(\d+)", version)[1]) < oldest:
         pytest.skip(f"needs node {oldest} or newer, not {version}")
-    shutil.copytree(ROOT / "tests" / name, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*MADE))
+    shutil.copytree(source / name, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*MADE))
     fetched = run(folder, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
     if fetched.returncode and OFFLINE.search(fetched.stderr) and os.environ.get("CI") != "true":
         pytest.skip("npm cannot reach its registry")

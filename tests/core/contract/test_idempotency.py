@@ -265,7 +265,7 @@ def test_few_wait_for_one_key_and_the_others_are_refused_at_once():
         with pytest.raises(InProgress), turns.turn(b"k"):
             pass
 
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < idempotency.STALLED
         with turns.turn(b"another key"):  # it waits for nobody
             pass
     for ends, thread in waiting:
@@ -360,7 +360,7 @@ def test_of_twenty_identical_registrations_and_logins_at_once_all_get_one_answer
 
 
 @pytest.mark.slow
-def test_who_waits_for_a_key_leaves_threads_for_everybody_else(start, accounts, make):
+def test_who_waits_for_a_key_leaves_threads_for_everybody_else(start, accounts, make, lag):
     """What holds the key here is a lock; in the wild it is a login that makes its hash."""
     served = start("--workers", "1", DATABASE_URL=as_url(accounts.application), CACHE_TTL="0")
     tea = make.product(stock=1000)
@@ -387,8 +387,8 @@ def test_who_waits_for_a_key_leaves_threads_for_everybody_else(start, accounts, 
     }
     waited = sorted(seconds for _, seconds in same)
     assert waited[-3] > 1.5  # one has the key's turn, two have places
-    assert waited[-4] < 1.3
-    assert all(answer.status == 200 and seconds < 1.3 for answer, seconds in visits)
+    assert waited[-4] < lag.bound(1.3)
+    assert all(answer.status == 200 and seconds < lag.bound(1.3) for answer, seconds in visits)
 
 
 @pytest.mark.slow

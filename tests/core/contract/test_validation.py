@@ -1,16 +1,18 @@
 """What the checks of requests remember, and what they must not."""
 
+import gc
 import io
 import json
 import re
 import time
+import tracemalloc
 import unicodedata
 from urllib.parse import quote
 
 import pytest
 
 from core.app import app
-from core.contract.validation import LONGEST_REMEMBERED, NO_QUERY, Body, Headers, Query
+from core.contract.validation import CLIENTS, LONGEST_REMEMBERED, Body, Headers, Query
 from core.errors import ValidationError
 
 NUMBERS = Body(product_id={"type": "integer", "required": True}, quantity={"type": "integer", "default": 1})
@@ -64,6 +66,20 @@ def test_headers_are_remembered_by_their_values_unless_they_are_long():
     assert TOKEN._remembered.cache_info().currsize == 3
 
 
+def test_headers_of_many_clients_take_little_memory():
+    headers = Headers(**{"Session-ID": {"type": "string", "maxlength": 1000}})
+    tracemalloc.start()
+    try:
+        for number in range(20 * CLIENTS):
+            headers.check_environ({"HTTP_SESSION_ID": f"{number:036}"})
+        gc.collect()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert taken < 1000 * CLIENTS
+
+
 @pytest.mark.parametrize("declared", [Body, Query, Headers])
 def test_a_text_whose_length_nothing_bounds_stops_the_start(declared):
     with pytest.raises(LookupError, match="note is text of any length"):
@@ -77,10 +93,10 @@ def test_a_text_that_is_too_long_meets_no_further_rule():
 
     began = time.process_time()
     with pytest.raises(ValidationError) as refused:
-        schema.check({"note": "a" * 24 + "b"})  # the pattern alone would take a second
+        schema.check({"note": "a" * 30 + "b"})  # the pattern alone would take a minute
 
     assert refused.value.details["errors"] == [{"field": "note", "issue": "Must be text of 0 to 5 characters."}]
-    assert time.process_time() - began < 0.1
+    assert time.process_time() - began < 5
 
 
 MARKS = sorted(filter(unicodedata.combining, map(chr, range(0x300, 0x700))), key=unicodedata.combining, reverse=True)
@@ -107,7 +123,7 @@ def hostile_requests(route, text):
         yield route.method, path, {**examples, name: text}, fine
     if body:
         yield route.method, path, {text: 1}, fine
-    for name in (query or NO_QUERY).fields:
+    for name in getattr(query, "fields", ()):  # a page of the storefront takes any
         yield route.method, f"{path}?{name}={quote(text)}", None, fine
     yield route.method, f"{path}?{quote(text)}=1", None, fine
     for name in headers.fields if headers else ():

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 from helpers import IN_C
+from trial import trial  # noqa: F401 - a fixture
 
 
 @pytest.fixture(params=["pymysql", pytest.param("mysqldb", marks=IN_C)])

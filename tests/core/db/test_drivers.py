@@ -378,6 +378,18 @@ def test_a_database_that_falls_silent_is_lost_and_not_waited_for(login):
     assert spent < 10  # the time-out is 1 s; generous, for machines that are busy
 
 
+@pytest.mark.slow
+def test_a_login_that_is_not_answered_is_not_waited_for_as_long_as_a_long_statement(login):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+        with refused() as codes:
+            connect(dataclasses.replace(login, unix_socket=None, port=silent.getsockname()[1]), 1, statement_timeout=60)
+        spent = time.monotonic() - started
+
+    assert codes[0] in LOST
+    assert spent < 10
+
+
 # Which one
 
 

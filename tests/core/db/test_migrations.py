@@ -5,7 +5,6 @@ The migrations of these tests have numbers from 9000 on and tables called trial_
 
 import os
 import re
-import shutil
 import subprocess
 import threading
 
@@ -14,65 +13,13 @@ from helpers import as_url, command
 
 from commands import migrate
 from core.cli import CommandError
-from core.db import migrations
-from core.db.migrations import Migrator
+from core.db import migrations, migrator
+from core.db.migrator import Migrator
 from core.setup import system
 
 ROWS = "SELECT version, name, checksum, finished_at FROM schema_migrations WHERE version >= 9000 ORDER BY version"
 OURS = "WHERE table_schema = DATABASE() AND table_name <> 'schema_migrations' ORDER BY table_name"
 TYPED = re.compile(r"type: ((?:UPDATE|DELETE) [^;]+)(?:;|$)")
-
-
-class Trial:
-    """A folder of migrations, the real ones among them, and the database they go to."""
-
-    def __init__(self, folder, url, sql):
-        self.folder = folder
-        self.url = url
-        self.sql = sql
-        self.said = []
-        self.migrator = Migrator(url, self.said.append, folder)
-
-    def write(self, name, up, down="DROP TABLE trial_{n};"):
-        """Write both directions of a migration; {n} is its number."""
-        for way, text in (("up", up), ("down", down)):
-            if text is not None:
-                (self.folder / f"{name}.{way}.sql").write_text(text.format(n=name[:4]))
-
-    def table(self, name):
-        """Write a migration that makes a table."""
-        self.write(name, "CREATE TABLE trial_{n} (id INT NOT NULL PRIMARY KEY);\n")
-
-    def tables(self):
-        """Return the numbers of the trial tables that are there."""
-        found = self.sql(
-            "SELECT table_name AS name FROM information_schema.tables "
-            "WHERE table_schema = DATABASE() AND table_name LIKE 'trial%'"
-        )
-        return sorted(row["name"].removeprefix("trial_") for row in found)
-
-    def words(self):
-        """Return what `status` calls each trial migration."""
-        state = self.migrator.state()
-        return [state.word(migration) for migration in state.migrations if migration.version >= 9000]
-
-    def stopped(self, way):
-        """Return the sentence that stops `up` or `down`."""
-        with pytest.raises(CommandError) as caught:
-            getattr(self.migrator, way)()
-        return str(caught.value)
-
-
-@pytest.fixture
-def trial(sql, accounts, tmp_path):
-    """A Trial whose folder holds the real migrations, which are applied."""
-    folder = tmp_path / "migrations"
-    shutil.copytree(migrations.FOLDER, folder)
-    trial = Trial(folder, accounts.owner, sql)
-    yield trial
-    for number in trial.tables():
-        sql(f"DROP TABLE trial_{number}")
-    sql("DELETE FROM schema_migrations WHERE version >= 9000")
 
 
 def schema(sql):
@@ -179,7 +126,7 @@ def test_two_ups_at_once_apply_each_migration_once_and_both_succeed(trial):
         results.append(Migrator(trial.url, say, trial.folder).up())
 
     both = [threading.Thread(target=up, daemon=True) for _ in range(2)]
-    with trial.migrator._locked():
+    with trial.migrator.locked():
         for thread in both:
             thread.start()
         arrived = [waiting.acquire(timeout=60) for _ in both]
@@ -193,9 +140,9 @@ def test_two_ups_at_once_apply_each_migration_once_and_both_succeed(trial):
 
 
 def test_up_gives_up_with_a_sentence_when_another_one_takes_too_long(trial, monkeypatch):
-    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", 0)
+    monkeypatch.setattr(migrator, "LOCK_TIMEOUT", 0)
 
-    with trial.migrator._locked():
+    with trial.migrator.locked():
         said = trial.stopped("up")
 
     assert said == "Another migration has been running for 0 s. Try again when it is done."
@@ -231,10 +178,10 @@ def test_down_does_what_the_answer_says(trial, monkeypatch, answer, taken):
     monkeypatch.setattr("builtins.input", lambda question: answer)
 
     if taken:
-        migrate.down(trial.migrator, sure=False)
+        migrate.go(trial.migrator, "down", None, sure=False, blocking=False)
     else:
         with pytest.raises(CommandError, match="Nothing was changed"):
-            migrate.down(trial.migrator, sure=False)
+            migrate.go(trial.migrator, "down", None, sure=False, blocking=False)
 
     assert trial.words() == ["pending" if taken else "applied"]
 
@@ -275,7 +222,7 @@ def plain_client(accounts):
 
     def run(text):
         return subprocess.run(
-            [program, "--no-defaults", *where, f"--user={url.user}", url.database],
+            [program, "--no-defaults", "--default-character-set=utf8mb4", *where, f"--user={url.user}", url.database],
             input=text,
             env={"PATH": os.environ["PATH"], "MYSQL_PWD": url.password},
             capture_output=True,

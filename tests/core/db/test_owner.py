@@ -51,6 +51,10 @@ def test_a_command_that_was_the_victim_of_a_deadlock_runs_again(accounts, sql):
     [
         (1213, "Others changed the same rows in shop on 127.0.0.1:3306, again and again. Nothing was changed here"),
         (1146, "The tables are not there yet, or not all of them. Type: python3 server.py migrate"),
+        (
+            1142,
+            "The database shop on 127.0.0.1:3306 refused: why. Give this command the login of the database's owner.",
+        ),
         (1419, "The database shop on 127.0.0.1:3306 refused: why"),
     ],
 )

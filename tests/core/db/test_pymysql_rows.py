@@ -4,17 +4,21 @@ import collections
 import contextlib
 import dataclasses
 import socket
+import struct
 import threading
+import time
 
 import pytest
 from helpers import as_url, eventually, execute
 
 from core.db.database import Database, DatabaseError
-from core.db.migrations import Migrator
+from core.db.migrator import Migrator
+from core.db.owner import give_rights
+from core.db.statement import Problem
 from core.db.statements import Statements
 from core.errors import ServiceUnavailable
 from core.setup import system
-from core.setup.embedded import Embedded
+from core.setup.embedded import ACCOUNT, Embedded
 from core.setup.system import ROOT
 
 STATEMENTS = Statements(ROOT / "sql")
@@ -32,13 +36,16 @@ def packet(source):
 
 
 class Puppet:
-    """Says what a real server has said: one answer to each packet, and ends. `answers`: what it says, in bytes."""
+    """Says what a real server has said: one answer to each packet, and ends. `answers`: what it says, in bytes.
+
+    `resets`: whether it ends as a program does that is killed while it has something to read: by RST.
+    """
 
     def __init__(self, login):
         self._door = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.login = dataclasses.replace(login, unix_socket=None, host="127.0.0.1", port=self._door.getsockname()[1])
         self.answers = []
-        self.asked = 0
+        self.resets = False
         threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self):
@@ -53,6 +60,10 @@ class Puppet:
                         if not packet(visitor):
                             break
                     visitor.sendall(last)
+                    if self.resets:
+                        time.sleep(0.02)  # what was said has arrived
+                        visitor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        continue
                     visitor.shutdown(socket.SHUT_WR)
                     while visitor.recv(65536):
                         pass
@@ -118,11 +129,13 @@ def puppet(login):
 
 
 def outcome(login):
-    """Return "read" where the work was done, "503" for ServiceUnavailable, or what else was raised."""
+    """Return "read" where the work was done, "503" for ServiceUnavailable, "not declared", or what else was raised."""
     try:
         run(login)
     except ServiceUnavailable:
         return "503"
+    except Problem:  # a letter of a column's name is another one
+        return "not declared"
     except BaseException as error:
         return repr(error)
     return "read"
@@ -156,9 +169,22 @@ def test_an_answer_that_breaks_off_or_is_garbled_at_any_byte_is_a_503(puppet, lo
             puppet.answers = [*answers[:number], ALTERED[way](said, at)]
             found[outcome(puppet.login)] += 1
 
-    # With the right length, another letter of a name is a name; half of an answer is none.
-    assert found.keys() <= {"503", "read"}, found
+    # With the right length, another letter of a value is a value; half of an answer is none.
+    assert found.keys() <= {"503", "read"} | ({"not declared"} if way == "flipped" else set()), found
     assert found["503"] > least and (found["read"] == 0 or way != "cut off"), found
+
+
+def test_a_connection_that_is_reset_amid_an_answer_is_a_503(puppet, login, make):
+    """ECONNRESET is a number, too, and none of the server's."""
+    make.product()
+    answers, puppet.resets = recorded(login, run), True
+
+    found = []
+    for number, said in enumerate(answers):
+        puppet.answers = [*answers[:number], said[: len(said) // 2]]
+        found.append(outcome(puppet.login))
+
+    assert len(found) > 5 and set(found) == {"503"}
 
 
 @pytest.mark.slow
@@ -168,6 +194,7 @@ def test_a_database_that_is_killed_under_load_is_a_503_and_never_a_500(start, tm
     seen, over = collections.Counter(), threading.Event()
     with private as logins:
         Migrator(logins.owner, lambda line: None).up()
+        give_rights(logins.owner, ACCOUNT, Statements(ROOT / "sql"))
         execute(logins.owner, "INSERT INTO products (name, price, stock_quantity) VALUES ('Tea', 1, 1000000)")
         url = as_url(logins.application)
         shop = start("--workers", "2", "--threads", "4", DATABASE_URL=url, CACHE_TTL="0", LOG_LEVEL="error")

@@ -240,7 +240,10 @@ def test_with_reload_an_edit_shows_at_once_in_all_workers_whatever_is_cached(beg
 
     before = seen()
     statement, count = program_copy / "sql/products/get.sql", program_copy / "sql/products/count.sql"
-    edit(statement, statement.read_text().replace("p.name,", "CONCAT(p.name, ' (new)') AS name,"))
+    edit(
+        statement,
+        statement.read_text().replace("p.name,", "COALESCE(LEFT(CONCAT(p.name, ' (new)'), 255), '') AS name,"),
+    )
     edit(count, count.read_text().replace("SELECT COUNT(*)", "SELECT COUNT(*) + 41"))
 
     assert before == ({"Lamp"}, {1})

@@ -39,7 +39,7 @@ WRONG = {
     "no used by": (GOOD.replace("-- used by: GET /api/products\n", ""), "1: the header has no '-- used by: …' line"),
     "empty used by": (GOOD.replace(": GET /api/products", ":"), "1: the header has no '-- used by: …' line"),
     "no returns": (GOOD.replace("-- returns: many\n", ""), "1: the header has no '-- returns: …' line"),
-    "unknown returns": (GOOD.replace("many", "rows"), "3: 'returns: rows' is not one of one, many, count, id"),
+    "unknown returns": (GOOD.replace("many", "rows"), "3: 'returns: rows': it is not one of one, many, count, id"),
     "returns twice": (GOOD.replace("-- params", "-- returns: one\n-- params"), "4: 'returns:' is there twice"),
     "params twice": (GOOD.replace("SELECT", "-- params:\nSELECT"), "6: 'params:' is there twice"),
     "undeclared": (GOOD.replace("BY id", "BY %(sort)s"), "9: parameter sort is not declared under '-- params:'"),

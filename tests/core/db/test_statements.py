@@ -14,6 +14,8 @@ from core.db.statement import parse
 from core.db.statements import Statements
 from core.setup.system import ROOT
 
+ALIKE = "-- Dearest.\n-- used by: a test\n-- returns: many\n-- like: {}\nSELECT id FROM t WHERE price = %(price)s"
+
 
 def folder(place, files):
     """Write files {name: text} as a folder sql/; return it."""
@@ -100,6 +102,22 @@ def test_a_broken_edit_keeps_the_last_good_version_and_is_logged_once(edited, ca
     ]
 
 
+@pytest.mark.parametrize("old", ["price", "returns: many"])
+def test_an_edit_that_the_running_code_could_not_run_keeps_the_last_good_version(edited, caplog, old):
+    """Else each request that runs it would be a 500 until the restart."""
+    statements, path = edited
+    changed = GOOD.replace(old, "amount" if old == "price" else "returns: one")
+    assert parse("a/b", "sql/a/b.sql", changed)
+
+    edit(path, changed)
+
+    assert statements.get("a/b").header.returns == "many" and [*statements.get("a/b").params] == ["price"]
+    assert caplog.messages == [
+        "sql/a/b.sql:1: the code that runs knows it with price, and that it returns many; to run it otherwise takes a "
+        "restart; the last good version stays in use"
+    ]
+
+
 def test_a_corrected_file_is_used_again(edited, caplog):
     statements, path = edited
     caplog.set_level(logging.INFO)
@@ -138,6 +156,29 @@ def test_an_edit_that_could_not_be_checked_is_looked_at_again(edited):
         statements.get("a/b", check=lambda statement: lost())
 
     assert statements.get("a/b").body.startswith("SELECT name, id")
+
+
+def test_what_is_like_another_file_follows_its_edits(tmp_path):
+    sql = folder(tmp_path, {"a/a": ALIKE.format("a/b"), "a/b": GOOD})
+    statements = Statements(sql, reload=True)
+    assert statements.problems == []
+    assert statements.get("a/a").params == {"price": "exact"}
+
+    edit(sql / "a" / "b.sql", GOOD.replace("price  exact", "price  in euros"))
+
+    assert statements.get("a/a").params == {"price": "in euros"}
+
+
+@pytest.mark.parametrize(
+    ("like", "said"),
+    [("a/gone", "is like a/gone, and there is no sql/a/gone.sql"), ("a/c", "itself like a/b: name that one")],
+)
+def test_a_file_is_like_one_that_is_there_and_like_none_itself(tmp_path, like, said):
+    sql = folder(tmp_path, {"a/a": ALIKE.format(like), "a/b": GOOD, "a/c": ALIKE.format("a/b")})
+
+    (problem,) = Statements(sql).problems
+
+    assert str(problem).startswith("sql/a/a.sql:1: ") and said in str(problem)
 
 
 def lost():

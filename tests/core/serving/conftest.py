@@ -26,11 +26,14 @@ def connection(shop_server):
 
 @pytest.fixture
 def serve_here():
-    """`serve_here(application, threads)`: our server for a WSGI application, in a thread of this process."""
+    """`serve_here(application, threads)`: our server for a WSGI application, in a thread of this process.
+
+    `routes`: what the application would have as a Bottle. `named`: arguments of Middleware.
+    """
     with contextlib.ExitStack() as stack:
 
-        def begin(application, threads=1):
-            application.routes = []  # as Bottle has them
-            return stack.enter_context(running(Middleware(application, Cors((ORIGIN,))), threads))
+        def begin(application, threads=1, routes=(), **named):
+            application.routes = list(routes)
+            return stack.enter_context(running(Middleware(application, Cors((ORIGIN,)), **named), threads))
 
         yield begin

@@ -142,7 +142,7 @@ def test_an_answer_whose_client_goes_away_is_not_made_to_its_end(serve_here):
 
 @pytest.mark.slow
 def test_a_client_that_takes_an_answer_very_slowly_is_cut_off(serve_here, monkeypatch):
-    monkeypatch.setattr(channel, "IDLE", 1)
+    monkeypatch.setattr(channel, "STALLED", 1)
     monkeypatch.setattr(channel, "SLOWEST", 10_000_000)
     server = serve_here(Answering(LARGE), 2)
 
@@ -156,6 +156,20 @@ def test_a_client_that_takes_an_answer_very_slowly_is_cut_off(serve_here, monkey
                 time.sleep(0.01)
 
         assert not server.active_channels
+
+
+@pytest.mark.slow
+def test_a_client_that_takes_nothing_of_an_answer_is_cut_off_long_before_one_that_rests(serve_here, monkeypatch):
+    monkeypatch.setattr(serving, "STALLED", 1)
+    server = serve_here(Answering(LARGE), 2)
+
+    with connect(server.effective_port, ROOM) as slow:
+        slow.sendall(GET)
+        assert eventually(lambda: pending(server))
+        began = time.monotonic()
+
+        assert eventually(lambda: not server.active_channels)
+        assert 0.5 < time.monotonic() - began < 5
 
 
 @pytest.mark.slow

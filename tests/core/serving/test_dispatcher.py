@@ -13,7 +13,9 @@ import time
 import pytest
 from helpers import as_url, eventually, workers
 
-from core.serving.dispatcher import HANDOVER, Dispatcher
+from core import metrics, metrics_file
+from core.metrics_file import File
+from core.serving.dispatcher import HANDOVER, QUEUED, SHED, Dispatcher
 
 
 class Task:
@@ -23,6 +25,7 @@ class Task:
         self._work = work
         self.done = 0
         self.cancelled = 0
+        self.refused = 0
         self.thread = None
         self.ended = threading.Event()
 
@@ -35,6 +38,12 @@ class Task:
             self.done += 1
             self.ended.set()
 
+    def refuse(self):
+        """Do not, as there was no thread in time."""
+        self.thread = threading.get_ident()
+        self.refused += 1
+        self.ended.set()
+
     def cancel(self):
         """Do not."""
         self.cancelled += 1
@@ -44,8 +53,8 @@ class Task:
 class Inbox:
     """Where tasks come in, as requests come in on sockets: the leader of the dispatcher reads them here, by `poll`."""
 
-    def __init__(self, count):
-        self.dispatcher = Dispatcher(count)
+    def __init__(self, count, timeout=60):
+        self.dispatcher = Dispatcher(count, timeout)
         self.polls = 0
         self.readers = set()
         self.broken = None
@@ -71,11 +80,11 @@ class Inbox:
         if self.dispatcher.leader != threading.get_ident():
             self.wake()
 
-    def poll(self, wait):
+    def poll(self, seconds):
         """Read what has come, as core/serving/server.py does."""
         self.polls += 1
         self.readers.add(threading.get_ident())
-        if select.select([self._reading], [], [], 1 if wait else 0)[0]:
+        if select.select([self._reading], [], [], seconds)[0]:
             os.read(self._reading, 1)
             while self._coming:
                 self.dispatcher.add_task(self._coming.popleft())
@@ -107,8 +116,8 @@ def inbox_of():
     """`inbox_of(count)`: a dispatcher at work, which is ended with the test."""
     inboxes, interval = [], sys.getswitchinterval()
 
-    def begin(count, kind=Inbox):
-        inboxes.append(kind(count))
+    def begin(count, kind=Inbox, timeout=60):
+        inboxes.append(kind(count, timeout))
         return inboxes[-1]
 
     yield begin
@@ -230,9 +239,9 @@ def test_slow_tasks_in_all_threads_but_one_leave_that_one_to_read(inbox_of, bloc
 class Hasty(Inbox):
     """An inbox whose reader lets no other thread run while it reads what is there."""
 
-    def poll(self, wait):
+    def poll(self, seconds):
         """Read."""
-        return super().poll(wait) if wait else self._open
+        return super().poll(seconds) if seconds else self._open
 
 
 def test_a_new_leader_may_be_at_work_before_the_follower_that_was_called_to_watch(inbox_of, blocked):
@@ -278,7 +287,7 @@ def test_tasks_that_do_not_end_to_come_do_not_keep_the_leader_from_reading(inbox
     inbox.give(task)
 
     assert all_ended([over])
-    assert max(seen.count(turn) for turn in seen) < 50
+    assert max(seen.count(turn) for turn in seen) < 150  # of 300
 
 
 def test_all_threads_get_work(inbox_of):
@@ -306,6 +315,123 @@ def test_a_leader_whose_task_takes_long_is_no_leader_any_more(inbox_of, blocked)
     assert slow.thread not in {task.thread for task in answered}
 
 
+# What waits too long
+
+
+def in_use(inbox, blocked, count):
+    """Let so many tasks hang, one for each thread that answers; return them."""
+    hanging = [blocked() for _ in range(count)]
+    inbox.give(*hanging)
+    assert eventually(lambda: under_way(hanging) == count)
+    return hanging
+
+
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_while_all_threads_hang_a_task_that_waits_too_long_is_refused_by_the_one_that_reads(
+    inbox_of, blocked, count, lag
+):
+    inbox = inbox_of(count, timeout=0.3)
+    hanging = in_use(inbox, blocked, max(1, count - 1))
+    began = time.monotonic()
+
+    waiting = inbox.give(*(Task() for _ in range(50)))
+
+    assert all_ended(waiting)
+    assert 0.3 <= time.monotonic() - began < lag.bound(1, began)
+    assert {(task.refused, task.done) for task in waiting} == {(1, 0)}
+    assert {task.thread for task in waiting} == {inbox.dispatcher.leader}
+    assert release(hanging) and not any(task.refused for task in hanging)
+
+
+def test_while_tasks_wait_all_the_time_each_may_wait_for_half_as_long_only(inbox_of, blocked, lag):
+    inbox = inbox_of(2, timeout=1)
+    hanging = in_use(inbox, blocked, 1)
+    for _ in range(30):
+        inbox.give(Task())
+        time.sleep(0.05)
+    last = Task()
+    begun = time.monotonic()
+    inbox.give(last)
+
+    assert all_ended([last])
+    assert 0.5 <= time.monotonic() - begun < lag.bound(0.9, begun)
+    assert last.refused
+    assert release(hanging)
+
+
+def test_once_the_queue_was_empty_a_task_may_wait_for_the_whole_time_again(inbox_of, blocked, lag):
+    inbox = inbox_of(2, timeout=0.5)
+    hanging = in_use(inbox, blocked, 1)
+    assert all_ended(inbox.give(Task()))  # refused
+    begun = time.monotonic()
+
+    (next_one,) = inbox.give(Task())
+
+    assert all_ended([next_one])
+    assert 0.5 <= time.monotonic() - begun < lag.bound(1.2, begun)
+    assert release(hanging)
+
+
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_a_task_that_gets_a_thread_in_time_is_not_refused(inbox_of, blocked, count):
+    inbox = inbox_of(count, timeout=10)
+    hanging = in_use(inbox, blocked, max(1, count - 1))
+    waiting = inbox.give(*(Task() for _ in range(50)))
+    time.sleep(0.3)
+
+    assert release(hanging)
+
+    assert all_ended(waiting)
+    assert {(task.refused, task.done) for task in waiting} == {(0, 1)}
+
+
+def test_a_thread_that_takes_a_task_too_late_does_not_begin_with_it(inbox_of, blocked):
+    """As where the one that reads has much to read."""
+    inbox = inbox_of(2, timeout=0.2)
+    hanging = in_use(inbox, blocked, 1)
+    inbox.dispatcher.shed = lambda: 0.01
+
+    (late,) = inbox.give(Task())
+    time.sleep(0.3)
+    assert release(hanging)
+
+    assert all_ended([late])
+    assert (late.refused, late.done) == (1, 0)
+
+
+def test_an_answer_that_has_begun_is_not_refused_nor_are_those_behind_it_kept(inbox_of, blocked):
+    inbox = inbox_of(2, timeout=0.2)
+    hanging = in_use(inbox, blocked, 1)
+    begun, behind = Task(), Task()
+    inbox.dispatcher.add_task(begun, begun=True)
+    inbox.dispatcher.add_task(behind)
+    inbox.wake()
+
+    assert all_ended([behind]) and behind.refused
+    assert not begun.ended.is_set()
+    assert release(hanging)
+    assert all_ended([begun]) and (begun.refused, begun.done) == (0, 1)
+
+
+def test_the_time_in_the_queue_and_what_was_refused_are_counted(inbox_of, blocked, lag):
+    counters = File(None, 1)
+    metrics.use(counters)
+    try:
+        inbox = inbox_of(2, timeout=0.3)
+        hanging = in_use(inbox, blocked, 1)
+        assert all_ended(inbox.give(Task(), Task()))
+        assert release(hanging)
+        found = {record.name: record.words for record in metrics_file.records(counters.words)}
+    finally:
+        metrics.use(None)
+        counters.close()
+
+    waited, *classes = found[QUEUED.name]
+    assert found[SHED.name] == [2]
+    assert sum(classes) == 3 and classes[0] == 1  # who got a thread at once
+    assert 0.6 <= waited / 1e9 < lag.bound(2)
+
+
 # What breaks
 
 
@@ -331,7 +457,7 @@ def test_a_task_that_raises_costs_no_thread(inbox_of, blocked, caplog, error, co
 def test_what_breaks_the_reading_is_raised_by_work(inbox_of, monkeypatch, error):
     inbox = inbox_of(3)
 
-    def broken(wait):
+    def broken(seconds):
         raise error("broken")
 
     monkeypatch.setattr(inbox.dispatcher, "_poll", broken)

@@ -9,7 +9,8 @@ import threading
 import time
 
 import pytest
-from helpers import ORIGIN
+from bottle import Bottle, Route
+from helpers import ORIGIN, at_once, eventually
 from raw_http import ask, chunked, connect, error_of, plain, read, rest
 
 from core.contract.request_body import LARGEST_BODY
@@ -317,6 +318,63 @@ def test_a_connection_may_rest_between_two_requests_for_longer_than_one_may_take
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("drop", [b"", b"\r\n\r\n"], ids=["idle", "line ends"])
+def test_a_connection_without_a_request_is_cut_off_sooner_than_one_that_rests(monkeypatch, serve_here, drop):
+    monkeypatch.setattr(ours, "STALLED", 1)
+    set_deadline(monkeypatch, 1)
+    port = serve_here(plain).effective_port
+
+    with connect(port) as resting, connect(port) as connection:
+        first = ask(resting, b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+        seconds = until_closed(connection, drop)
+        time.sleep(1)
+        second = ask(resting, b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n")
+
+    assert 0.5 < seconds < 10
+    assert (first.status, second.status) == (200, 200)
+
+
+def test_who_comes_while_others_are_cut_off_is_not_cut_off_with_them(monkeypatch, serve_here):
+    """A new connection gets the number of a socket that was just closed."""
+    monkeypatch.setattr(ours, "STALLED", stalled := 0.05)
+    server = serve_here(plain)
+    server.adj.cleanup_interval = 0.01
+    statuses = []
+
+    def come():
+        for _ in range(100):
+            idle = [connect(server.effective_port) for _ in range(10)]
+            began = time.monotonic()
+            with connect(server.effective_port) as client:
+                try:
+                    statuses.append(ask(client, b"GET / HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n").status)
+                except ConnectionError:
+                    if time.monotonic() - began < stalled:  # else this machine was busy, and it was an idle one itself
+                        raise
+            for connection in idle:
+                connection.close()
+
+    at_once([come] * 4)
+
+    assert set(statuses) == {200} and len(statuses) > 100
+
+
+@pytest.mark.slow
+def test_where_many_are_connected_a_connection_may_rest_for_less_long(monkeypatch, serve_here):
+    monkeypatch.setattr(ours, "STALLED", 1)
+    monkeypatch.setattr(ours, "CROWD", 10)
+    port = serve_here(plain).effective_port
+
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(port)) for _ in range(12)]
+        assert {ask(client, b"GET / HTTP/1.1\r\nHost: shop\r\n\r\n").status for client in clients} == {200}
+
+        seconds = until_closed(clients[0], b"")
+
+    assert 0.5 < seconds < 10
+
+
+@pytest.mark.slow
 def test_a_slow_handler_is_no_slow_request(monkeypatch, serve_here):
     def slow(environ, start_response):
         time.sleep(2.5)
@@ -331,35 +389,114 @@ def test_a_slow_handler_is_no_slow_request(monkeypatch, serve_here):
     assert answer.status == 200
 
 
-def test_past_the_limit_of_the_queue_requests_are_refused_at_once(monkeypatch, serve_here):
-    monkeypatch.setattr(ours, "QUEUE_LIMIT", 2)
-    entered, release = threading.Event(), threading.Event()
+class Hanging:
+    """An application that answers /api/health at once, and all else when it is let."""
 
-    def blocked(environ, start_response):
-        entered.set()
-        release.wait(30)
+    def __init__(self):
+        self.release = threading.Event()
+        self.calls = 0
+
+    def __call__(self, environ, start_response):
+        """Answer."""
+        if environ["PATH_INFO"] != "/api/health":
+            self.calls += 1
+            self.release.wait(30)
         return plain(environ, start_response)
 
-    port = serve_here(blocked).effective_port
-    request = f"GET / HTTP/1.1\r\nHost: shop\r\nOrigin: {ORIGIN}\r\n\r\n".encode()
-    with contextlib.ExitStack() as stack:
-        first, second, third, late = (stack.enter_context(connect(port)) for _ in range(4))
-        stack.callback(release.set)
-        first.sendall(request)
-        assert entered.wait(10)
-        for waiting in (second, third):
-            waiting.sendall(request)
-        time.sleep(0.3)  # for both to be queued
 
-        refused = ask(late, request)
-        release.set()
-        answered = [read(waiting).status for waiting in (first, second, third)]
+@pytest.fixture
+def hanging(serve_here):
+    """A server of two threads, one of which answers; a request may wait for 0.5 seconds."""
+    application = Hanging()
+    route = Route(Bottle(), "/api/health", "GET", plain, at_once=True)
+    application.server = serve_here(application, 2, routes=[route], queue_timeout=0.5)
+    application.port = application.server.effective_port
+    yield application
+    application.release.set()
 
+
+ANY = f"GET / HTTP/1.1\r\nHost: shop\r\nOrigin: {ORIGIN}\r\nX-Request-ID: mine\r\n\r\n".encode()
+
+
+def test_a_request_that_no_thread_takes_in_time_is_refused_and_keeps_its_connection(hanging, lag):
+    with connect(hanging.port) as first, connect(hanging.port) as waiting:
+        first.sendall(ANY)
+        assert eventually(lambda: hanging.calls == 1)
+        began = time.monotonic()
+
+        refused = ask(waiting, ANY)
+
+        seconds = time.monotonic() - began
+        hanging.release.set()
+        answered = [read(first).status, ask(waiting, ANY).status]
+
+    assert 0.5 <= seconds < lag.bound(1.5, began)
     assert refused.status == 503
     assert error_of(refused)["code"] == "SERVICE_UNAVAILABLE"
     assert refused.headers["Retry-After"] == "1"
     assert refused.headers["Access-Control-Allow-Origin"] == ORIGIN
-    assert answered == [200, 200, 200]
+    assert refused.headers["X-Request-ID"] == "mine"
+    assert answered == [200, 200]
+    assert hanging.calls == 2  # what was refused was not begun
+
+
+def test_a_head_that_no_thread_takes_in_time_is_refused_without_a_body(hanging):
+    with connect(hanging.port) as first, connect(hanging.port) as waiting:
+        first.sendall(ANY)
+        assert eventually(lambda: hanging.calls == 1)
+
+        refused = ask(waiting, ANY.replace(b"GET", b"HEAD"), "HEAD")
+        after = ask(waiting, HEALTH + b"\r\n")
+
+    assert (refused.status, refused.body) == (503, b"")
+    assert after.status == 200
+
+
+@pytest.mark.parametrize("closing", ["1.0", "close", "draining"])
+def test_the_refusal_ends_the_connection_where_the_answer_would(hanging, closing):
+    request = ANY.replace(b"1.1", b"1.0") if closing == "1.0" else ANY
+    request = request.replace(b"Host", b"Connection: close\r\nHost") if closing == "close" else request
+    with connect(hanging.port) as first, connect(hanging.port) as waiting:
+        first.sendall(ANY)
+        assert eventually(lambda: hanging.calls == 1)
+        waiting.sendall(request)
+        assert eventually(lambda: hanging.server.task_dispatcher.queue)
+        if closing == "draining":
+            hanging.server.retire()
+
+        refused = read(waiting)
+
+        assert refused.status == 503
+        assert refused.headers["Connection"] == "close"
+        assert rest(waiting) == b""
+
+
+def test_what_waits_for_a_thread_when_the_server_stops_is_refused_and_not_cut_off(hanging):
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(hanging.port)) for _ in range(3)]
+        for client in clients:
+            client.sendall(ANY)
+            assert eventually(lambda: hanging.calls == 1)
+        assert eventually(lambda: len(hanging.server.task_dispatcher.queue) == 2)
+
+        hanging.server.stop()  # from here on, the thread that read answers too
+
+        assert read(clients[2]).status == 503
+        hanging.release.set()
+        assert [read(client).status for client in clients[:2]] == [200, 200]
+
+
+def test_health_is_told_while_all_threads_hang(hanging, lag):
+    with connect(hanging.port) as first, connect(hanging.port) as second, connect(hanging.port) as asking:
+        for waiting in (first, second):
+            waiting.sendall(ANY)
+        assert eventually(lambda: hanging.server.task_dispatcher.queue)
+
+        began = time.monotonic()
+        statuses = [ask(asking, HEALTH + b"\r\n").status for _ in range(10)]
+
+        assert time.monotonic() - began < lag.bound(0.4, began)  # sooner than anything is refused
+        assert statuses == [200] * 10
 
 
 def test_an_answer_is_sent_to_its_end_before_the_server_stops(serve_here):

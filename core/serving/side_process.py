@@ -1,4 +1,4 @@
-"""The process of the chores, as the supervisor sees it: one that is forked, watched, replaced and ended."""
+"""A process beside the workers, as the supervisor sees it: it is forked, watched, replaced and ended."""
 
 import logging
 import os
@@ -6,24 +6,34 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from core.serving.chores import DRAIN, Chores
+from core.serving.chores import DRAIN
 from core.serving.worker import SIGNALS
 
-KILL_AFTER = 3  # seconds that it may take longer to end than its chores may
+KILL_AFTER = 3  # seconds that it may take longer to end than chores may
 LONGEST_PAUSE = 60  # seconds until it is started again, after it has died again and again
 
 log = logging.getLogger("bodega.serve")
 
 
-class ChoresProcess:
+class Work(Protocol):
+    """What such a process does."""
+
+    def run(self, lifeline: int) -> None:
+        """Do it until SIGTERM, or until the other end of this pipe closes."""
+
+
+class SideProcess:
     """Keeps one running. Its deaths never end the shop: a new one is started after a pause that grows.
 
-    `release()` is called in the new process, and closes what belongs to the supervisor and the workers.
+    `name`: what it does, in the log. `release()` is called in the new process, and closes what belongs to the
+    supervisor and the workers.
     """
 
-    def __init__(self, chores: Chores, lifeline: int, release: Callable[[], None]) -> None:
-        self._chores = chores
+    def __init__(self, name: str, work: Work, lifeline: int, release: Callable[[], None]) -> None:
+        self._name = name
+        self._work = work
         self._lifeline = lifeline
         self._release = release
         self._pid: int | None = None
@@ -51,11 +61,11 @@ class ChoresProcess:
         self._pause = 1.0 if now > self._since + LONGEST_PAUSE else min(LONGEST_PAUSE, self._pause * 2)
         self._start_at = now + self._pause
         code = os.waitstatus_to_exitcode(status)
-        log.error(f"Chores {pid} ended with status {code}; new ones start in {self._pause:.0f} seconds.")
+        log.error(f"{self._name} {pid} ended with status {code}; started again in {self._pause:.0f} seconds.")
 
-    def replace(self, chores: Chores) -> None:
-        """End the process, and let `watch` start one with these chores."""
-        self._chores = chores
+    def replace(self, work: Work) -> None:
+        """End the process, and let `watch` start one that does this."""
+        self._work = work
         self._start_at = 0.0
         if self._pid is not None:
             self._replacing_since = time.monotonic()
@@ -80,24 +90,24 @@ class ChoresProcess:
         try:
             self._pid = os.fork()
             if self._pid == 0:
-                self._work()
+                self._do()
         except OSError as error:
             self._pid, self._start_at = None, self._since + LONGEST_PAUSE
-            log.error(f"The chores cannot be started ({error.strerror}); tried again in {LONGEST_PAUSE} seconds.")
+            log.error(f"{self._name}: cannot be started ({error.strerror}); tried again in {LONGEST_PAUSE} seconds.")
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
-    def _work(self) -> None:
-        """Do the chores, and end the process."""
+    def _do(self) -> None:
+        """Do the work, and end the process."""
         code = 1
         try:
             for number in (signal.SIGINT, signal.SIGHUP):  # Ctrl-C reaches all; the supervisor then sends SIGTERM
                 signal.signal(number, signal.SIG_IGN)
             self._release()
-            self._chores.run(self._lifeline)
+            self._work.run(self._lifeline)
             code = 0
         except Exception:
-            log.exception("the chores broke")
+            log.exception("%s broke", self._name)
         finally:
             try:
                 logging.shutdown()

@@ -1,0 +1,34 @@
+"""axe-core in the browser of the tests: what is wrong with a page for those who see it not at all, or not well."""
+
+import pathlib
+import shutil
+
+import pytest
+from npm import installed
+
+AXE = pathlib.Path(__file__).parent / "axe"
+FIND = """const done = arguments[arguments.length - 1];
+const covered = node => node.any.some(check => check.data?.messageKey === 'elmPartiallyObscured'); // scrolling
+axe.run(document, {rules: {'target-size': {enabled: true}}}).then(found => done(
+    found.violations.concat(found.incomplete).flatMap(rule => rule.nodes.filter(node => !covered(node)).map(
+        node => `${rule.id}: ${node.target.join(' ')} ${node.failureSummary}`))))"""
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory):
+    """The script of axe-core."""
+    folder = installed("axe", tmp_path_factory.mktemp("axe"), oldest=18)
+    yield (folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def violations(chromium, axe):
+    """`violations()`: what axe has against the page that is open, or cannot tell, as texts."""
+
+    def find():
+        chromium.settle()
+        chromium.run(axe)
+        return chromium.driver.execute_async_script(FIND)
+
+    return find
