@@ -72,7 +72,8 @@ class Database:
         self._cache = cache or Cache(0, 0, 0)
         self._report = report or functools.partial(recurring.failing, log)  # gets what clients are not told
         self._meter = meter
-        self._open_pool()
+        self._pool = self._opened_pool()
+        self._outages = 0
         self.breaker = Breaker(url, timeout, self._out_of_reach, report or log.log)
 
     def apply(self, callback: Callable[..., Any], route: Any) -> Callable[..., Any]:
@@ -140,16 +141,32 @@ class Database:
             time.sleep(random.uniform(0, min(0.2, 0.005 * 2**attempt)))  # noqa: S311 - jitter
         raise AssertionError("the last attempt returns or raises")
 
-    def _open_pool(self) -> None:
+    def _opened_pool(self) -> PersistentDB:
         opener = functools.partial(connect, self.url, self.timeout, scripts=True)
         opener.dbapi = drivers  # type: ignore[attr-defined] # DBUtils reads the module's thread safety here
-        self._pool = PersistentDB(opener, failures=_NoFailover, ping=0, closeable=True, threadlocal=threading.local)
+        return PersistentDB(opener, failures=_NoFailover, ping=0, closeable=True, threadlocal=threading.local)
 
     def _out_of_reach(self, out_of_reach: bool) -> None:
         """Prepare for a database that has gone, or is back."""
         self._cache.serve_stale(out_of_reach)
-        if out_of_reach:  # who waits on a connection that has fallen silent would do so after the outage, too
-            self._open_pool()
+        self._outages += out_of_reach
+
+    def _connection(self) -> Any:
+        """Return this thread's connection; one of before an outage is closed: who asks by it may wait in vain.
+
+        The thread closes it by itself. Left to the garbage collector, its socket may stay open for hours.
+        """
+        mine, outages = self._pool.thread, self._outages
+        if getattr(mine, "outages", outages) != outages and hasattr(mine, "connection"):
+            self._leave(mine.connection)
+        mine.outages = outages
+        return self._pool.connection()
+
+    def _leave(self, connection: Any) -> None:
+        """Close this thread's connection, so that the next one is new."""
+        del self._pool.thread.connection
+        with contextlib.suppress(*DatabaseError):  # it may be closed already
+            connection.close()
 
     def _problem_of(self, statement: Statement) -> Problem | None:
         """Return what is wrong with an edited statement."""
@@ -168,8 +185,7 @@ class Database:
                 with contextlib.suppress(*DatabaseError):  # it may be closed already
                     connection.close()
             return
-        pool = self._pool
-        connection, session = pool.connection(), None
+        connection, session = self._connection(), None
         IN_USE.add("used")
         try:
             # The driver's own cursor: DBUtils' takes 2 µs for a statement, to repeat what must not be repeated.
@@ -183,16 +199,16 @@ class Database:
                 with contextlib.suppress(*DatabaseError):  # results that nobody has read, of a connection that is lost
                     cursor.close()
         except DatabaseError as error:
-            self._roll_back(pool, connection, broken=number(error) in LOST)
+            self._roll_back(connection, broken=number(error) in LOST)
             raise
         except BaseException:
             if session and session.begun:
-                self._roll_back(pool, connection)
+                self._roll_back(connection)
             raise
         finally:
             IN_USE.add("used", amount=-1)
 
-    def _roll_back(self, pool: PersistentDB, connection: Any, broken: bool = False) -> None:
+    def _roll_back(self, connection: Any, broken: bool = False) -> None:
         """Roll back; close a connection that cannot, or that is known to be broken, so that the next one is new."""
         try:
             if not broken:
@@ -200,9 +216,7 @@ class Database:
                 return
         except DatabaseError as error:
             log.info("a connection that cannot roll back is closed: %s", error)
-        del pool.thread.connection
-        with contextlib.suppress(*DatabaseError):  # it may be closed already
-            connection.close()
+        self._leave(connection)
 
     def _commit(self, session: Session) -> None:
         try:

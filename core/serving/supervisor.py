@@ -165,7 +165,8 @@ class Supervisor:
     def _tell(self) -> None:
         """Tell systemd once all workers read, and when they are being replaced."""
         state = "RELOADING=1" if self._rolling else "READY=1"
-        if state != self._told and (self._rolling or all(worker.is_ready() for worker in self._workers)):
+        ready = [worker.is_ready() for worker in self._workers]  # each is asked: that closes its pipe
+        if state != self._told and (self._rolling or all(ready)):
             self._told = state
             self._notify(f"{state}\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
@@ -188,6 +189,9 @@ class Supervisor:
             child = os.fork()
             if child == 0:
                 self._be_a_worker(listening, ready, tell_ready)
+        except OSError:
+            os.close(ready)
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             os.close(tell_ready)
@@ -197,10 +201,8 @@ class Supervisor:
         """Serve, and end the process."""
         code = 1
         try:
-            os.close(self._supervisors_end)
             os.close(ready)
-            if self._metrics:
-                self._metrics.close()
+            self._release(keep_sockets=True)
             readiness = self._application.readiness
             if readiness and listening is self._sockets[0]:  # what one worker finds out, all know
                 threading.Thread(target=readiness.wait, daemon=True).start()
@@ -214,12 +216,14 @@ class Supervisor:
             finally:
                 os._exit(code)
 
-    def _release(self, keep_metrics: bool = False) -> None:
-        """Close, in a process that is no worker, what it must not keep open."""
+    def _release(self, keep_metrics: bool = False, keep_sockets: bool = False) -> None:
+        """Close, in a new process, what it must not keep open."""
         os.close(self._supervisors_end)
+        for worker in self._workers:
+            worker.close_pipe()
         if self._metrics and not keep_metrics:
             self._metrics.close()
-        for listening in self._sockets:
+        for listening in [] if keep_sockets else self._sockets:
             listening.close()
 
     def _reap(self) -> None:

@@ -12,9 +12,12 @@ import pytest
 from helpers import PASSWORD, as_url, bearer, eventually, require_sound_data, servers
 from load import STOCK, shopping
 from receiver import receiving
-from trouble import ALL, Scene, refused, vitals
+from trouble import ALL, Scene, open_files, refused, vitals
+
+from core.config import CHORES_CONNECTIONS
 
 CLIENTS = 16
+THREADS = 8  # of two workers, each with a connection
 SETTLED = 20  # seconds at most until a shop holds what it held at rest
 MEMORY = 1.12  # times what it was; 1.08 after 30 rounds
 UNPAID = "SELECT COUNT(*) AS n FROM orders WHERE status = 'placed' AND payment_status = 'unpaid'"
@@ -90,8 +93,10 @@ def test_after_faults_at_random_every_promise_was_kept_and_the_shop_holds_what_i
     shop = serve(proxy.login(database.application), CHORES="on", ORDER_HOLD=str(hold), WEBHOOKS_PRIVATE="on")
     receiver = told(shop)
     scene = Scene(random.Random(seed), database, proxy, shop, CLIENTS)
-    first = shop_for(4, shop, products, "first")
+    with shopping(shop.url, products, rate=100, clients=CLIENTS, run="first") as first:
+        assert eventually(lambda: database.connections() == THREADS + CHORES_CONNECTIONS)  # all that it will ever hold
     before, done = vitals(shop, database), []
+    print(*open_files(shop), sep="\n")
 
     with shopping(shop.url, products, rate=100, clients=CLIENTS, seed=seed, pays=0.8) as load:
         for fault in itertools.islice(drawn(scene.dice), rounds):
@@ -114,7 +119,9 @@ def test_after_faults_at_random_every_promise_was_kept_and_the_shop_holds_what_i
     figure("webhooks of orders", len(receiver.events))
     assert heard and heard | waiting == numbers_of(sql, "SELECT number FROM orders")  # each was told, and no other one
     require_sound_data(database.owner)
-    assert more_than_before(before, shop, database) == {}
+    more = more_than_before(before, shop, database)
+    print(*open_files(shop), sep="\n")
+    assert more == {}
     assert "Traceback" not in shop.log
 
 

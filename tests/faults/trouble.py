@@ -171,3 +171,13 @@ def vitals(shop, database: Database | None = None) -> dict[str, float]:
             if line.startswith(("Pss_Anon:", "Pss_Shmem:")):
                 found["memory"] += int(line.split()[1]) / 1024
     return found | ({"connections": database.connections()} if database else {})
+
+
+def open_files(shop) -> list[str]:
+    """Return what the descriptors of a server's processes are, sorted: to read where there are more than before."""
+    found = []
+    for number, pid in enumerate([shop.process.pid, *sorted(workers(shop))]):
+        for place in pathlib.Path("/proc", str(pid), "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found.append(f"process {number}: {place.readlink()}")
+    return sorted(found)

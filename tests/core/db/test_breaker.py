@@ -32,12 +32,13 @@ class Door:
     `delay`: seconds that each answer takes. `most`: how many visitors it has had at once while it was silent.
     """
 
-    def __init__(self, login):
+    def __init__(self, login, port=0):
         self._login = login
-        self._listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listening = socket.create_server(("127.0.0.1", port), backlog=64)
         self.port = self._listening.getsockname()[1]
         self.login = dataclasses.replace(login, unix_socket=None, host="127.0.0.1", port=self.port)
-        self.silent = self._closed = False
+        self.silent = False
+        self._clients = []
         self.delay = 0.0
         self.visits = self.inside = self.most = 0
         threading.Thread(target=self._accept, daemon=True).start()
@@ -46,6 +47,7 @@ class Door:
         with contextlib.suppress(OSError):
             while True:
                 client = self._listening.accept()[0]
+                self._clients.append(client)
                 self.visits += 1
                 server = socket.socket(socket.AF_UNIX if self._login.unix_socket else socket.AF_INET)
                 server.connect(self._login.unix_socket or (self._login.host, self._login.port))
@@ -68,6 +70,12 @@ class Door:
         self.inside -= asked
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
+
+    def drop(self):
+        """Cut the connections there are."""
+        for client in self._clients:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
 
     def shut(self):
         """Refuse connections from now on."""
@@ -166,6 +174,29 @@ def test_it_closes_within_a_second_of_the_first_answer_and_old_connections_are_n
 
     assert not db.breaker.is_open
     assert spent < lag.bound(breaker.GREETING + breaker.PAUSE + 1, back)
+
+
+def test_after_an_outage_each_thread_closes_its_old_connection_without_the_garbage_collector(
+    db, door, login, sql, monkeypatch
+):
+    """In an error of PyMySQL's is a circle of references, in which all connections of before the outage stayed open."""
+    made, connect = [], drivers.connect  # it has them all, so that none is closed as nobody has it any more
+    monkeypatch.setattr(db._pool, "_creator", lambda: made.append(connect(db.url, TIMEOUT, scripts=True)) or made[-1])
+    everywhere = [ThreadPoolExecutor(1) for _ in range(4)]
+    with contextlib.ExitStack() as stack:
+        [stack.enter_context(thread) for thread in everywhere]
+        assert all(thread.submit(served, db).result() for thread in everywhere)
+        door.shut()
+        door.drop()
+        everywhere[0].submit(refused, db).result()
+        assert db.breaker.is_open
+        again = Door(login, door.port)
+        assert eventually(lambda: not db.breaker.is_open)
+
+        assert all(thread.submit(served, db).result() for thread in everywhere)
+
+        assert [bool(connection.open) for connection in made] == [False] * 4 + [True] * 4
+        again.shut()
 
 
 def test_where_nobody_listens_it_opens_at_once_and_closes_when_somebody_does(db, door, login, sql, lag):

@@ -536,6 +536,20 @@ def test_closing_the_terminal_ends_it(tmp_path):
 
 
 @pytest.mark.slow
+def test_no_process_keeps_what_only_tells_that_a_worker_has_begun(served):
+    def pipes(pid):
+        return sum(os.readlink(found).startswith("pipe:") for found in pathlib.Path(f"/proc/{pid}/fd").iterdir())
+
+    supervisor, before = served.process.pid, both_workers(served)
+    assert eventually(lambda: [*map(pipes, [supervisor, *before])] == [2, 4, 4])
+
+    os.kill(min(before), signal.SIGKILL)
+
+    assert eventually(lambda: len(workers(served)) == 2 and workers(served) != before)
+    assert eventually(lambda: [*map(pipes, [supervisor, *workers(served)])] == [2, 4, 4])
+
+
+@pytest.mark.slow
 def test_an_idle_worker_takes_80_mb_at_the_most_also_after_some_sighups(served, make):
     make.products(5)
 
