@@ -1,7 +1,8 @@
 """Check every SQL file: its header, its statement and columns against the live schema (by PREPARE), its plan, its time.
 
 And what an edit changes, beside the released version; whether the files that are written from templates are as the
-templates have them; and the texts of mails: their form and their placeholders.
+templates have them; and the texts of mails: their form and their placeholders. Or whether shops of another release can
+run beside those of this one.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from commands import (
+    check_against,
     check_bounds,
     check_callers,
     check_columns,
@@ -81,6 +83,13 @@ def arguments(parser: ArgumentParser) -> None:
         "folder, beside what it was; what changes rows is rolled back. With --plans: name each plan that is not as in "
         "sql/plans.json",
     )
+    parser.add_argument(
+        "--against",
+        metavar="REV|DIR",
+        help="say which statements of the release in this revision or folder break once the schema is that of these "
+        "files, and which of these would on its schema: whether old and new shops run side by side. Alone; asks no "
+        "database that runs",
+    )
     parser.add_argument("files", nargs="*", metavar="FILE", help="only these, such as products/list_price")
 
 
@@ -89,6 +98,10 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
     for name, other in ALONE_USELESS.items():
         if getattr(options, name) and not getattr(options, other):
             raise CommandError(f"--{name} goes with --{other}: python3 server.py check --plans --accept", code=2)
+    if options.against:
+        if any(value for name, value in vars(options).items() if name not in ("command", "against")):
+            raise CommandError("--against looks at all files, and stands alone: check --against REV", code=2)
+        return check_against.report(ROOT, options.against, config.sql_overlay)
     templates = check_templates.Templates(ROOT / "sql")
     if options.write_templates:
         templates.write(say)

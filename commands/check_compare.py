@@ -18,6 +18,7 @@ from core.db.statement import Problem, Statement
 from core.db.statements import Statements
 
 RELEASED = "HEAD"  # what is compared with, where nothing else is said
+FOLDERS = ("migrations", "reports", "sql")  # of a release
 SHOWN = 3  # samples of a file that differ
 VERDICTS = ("all the same.", "look at what differs.", "the same, as far as samples see rows.")  # by exit status
 CANNOT: tuple[type[Exception], ...] = (Problem, *FAILURES)
@@ -26,18 +27,27 @@ CANNOT: tuple[type[Exception], ...] = (Problem, *FAILURES)
 @contextlib.contextmanager
 def released(root: pathlib.Path, given: str, tables: AbstractSet[str] | None) -> Iterator[Statements]:
     """Give the statements of a release: of a folder, or of a revision that git has of `root`. Raises CommandError."""
-    place = pathlib.Path(given)
-    if place.is_dir():
+    with release(root, given, "compare") as place:
         files = place / "sql" if (place / "sql").is_dir() else place
         if not any((root / "sql" / path.relative_to(files)).exists() for path in files.glob("*/*.sql")):
             raise CommandError(f"{given} has none of the files of sql/. Name the folder of a release, or its sql/.")
         yield Statements(files, tables=tables)
+
+
+@contextlib.contextmanager
+def release(root: pathlib.Path, given: str, option: str) -> Iterator[pathlib.Path]:
+    """Give the folder of a release: the one that is named, or one with the FOLDERS that git has of a revision.
+
+    `option`: the one that a sentence names. Raises CommandError.
+    """
+    if pathlib.Path(given).is_dir():
+        yield pathlib.Path(given)
         return
-    folder = "Or name a folder that has the released files: python3 server.py check --compare DIR"
+    folder = f"Or name a folder that has the released files: python3 server.py check --{option} DIR"
     with tempfile.TemporaryDirectory(prefix="bodega-released-") as made:
         try:
             done = subprocess.run(
-                ["git", "archive", "--format=tar", "--end-of-options", given, "sql"],
+                ["git", "archive", "--format=tar", "--end-of-options", given, "."],
                 cwd=root, capture_output=True, check=True,
             )  # fmt: skip
         except FileNotFoundError:
@@ -47,10 +57,12 @@ def released(root: pathlib.Path, given: str, tables: AbstractSet[str] | None) ->
             raise CommandError(f"git does not give the files of {given}: {said}. {folder}") from None
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
             for member in filter(tarfile.TarInfo.isfile, archive):
+                if pathlib.PurePath(member.name).parts[0] not in FOLDERS:
+                    continue
                 path = pathlib.Path(made, member.name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(archive.extractfile(member).read())  # type: ignore[union-attr] # it is a file
-        yield Statements(pathlib.Path(made) / "sql", tables=tables)
+        yield pathlib.Path(made)
 
 
 def report(connection: Any, old: Statements, edited: list[Statement], revision: str) -> int:

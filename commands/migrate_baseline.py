@@ -76,7 +76,7 @@ def differences(live: Any, made: Any, upto: list[Migration], later: Iterable[Mig
         if table not in there:
             found.append(f"- table {table}")
             continue
-        ours, theirs = _lines(text), _lines(there[table])
+        ours, theirs = lines_of(text), lines_of(there[table])
         found += [f"- {table}: {line}" for line in ours if line not in theirs]
         found += [f"+ {table}: {line}" for line in theirs if line not in ours and not INDEX.match(line)]
         found += [f"- {table}: a row with {row}" for row in _missing_rows(live, made, table)]
@@ -84,7 +84,7 @@ def differences(live: Any, made: Any, upto: list[Migration], later: Iterable[Mig
     return found + [f"+ table {table}, which a later migration makes" for table in sorted(too_early & there.keys())]
 
 
-def _lines(text: str) -> list[str]:
+def lines_of(text: str) -> list[str]:
     """Return the columns, indexes, constraints and options of a CREATE TABLE as the server shows it; or a view."""
     first, *lines = LATER.sub("", text).splitlines()
     if not lines:
