@@ -1,20 +1,27 @@
-"""DATABASE_URL: where the database is, and with which login. No message about it repeats any part of it."""
+"""DATABASE_URL: where the database is, and with which login. No message about it repeats any part of it.
+
+It may name several servers, which hold the same data; core/db/primary.py chooses the one that is written to.
+"""
 
 import dataclasses
 import pathlib
-from urllib.parse import parse_qs, unquote, urlsplit
+import re
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 DRIVER_OF = {"mysql": "pymysql", "mysql+pymysql": "pymysql", "mysql+mysqldb": "mysqldb"}  # by scheme
 OPTIONS = ("unix_socket", "ssl_ca", "ssl", "charset")
 WANTED = (
     "Wanted is mysql://user:password@host:3306/database, with special characters in the password percent-encoded "
-    "(@ is %40)."
+    "(@ is %40); where several servers hold the data, mysql://user:password@one:3306,two:3306/database."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class DatabaseUrl:
-    """Where the database is, and the login. The password is in no repr."""
+    """Where the database is, and the login. The password is in no repr.
+
+    `host` and `port` are of the only server, or of the first one; `others` are those after it.
+    """
 
     database: str
     user: str = ""
@@ -25,23 +32,32 @@ class DatabaseUrl:
     ssl_ca: str | None = None  # a file
     driver: str = "pymysql"  # or "mysqldb"; see core/db/drivers.py
     tls: bool = True  # to another machine; False: ?ssl=off
+    others: tuple[tuple[str, int], ...] = ()  # (host, port)
 
     @property
     def place(self) -> str:
-        """Return where this is, for people: "shop on 127.0.0.1:3306"."""
-        return f"{self.database} on {self.unix_socket or f'{self.host}:{self.port}'}"
+        """Return where this is, for people: "shop on 127.0.0.1:3306", or "shop on a:3306, b:3306"."""
+        hosts = ", ".join(f"{host}:{port}" for host, port in ((self.host, self.port), *self.others))
+        return f"{self.database} on {self.unix_socket or hosts}"
+
+    @property
+    def servers(self) -> tuple["DatabaseUrl", ...]:
+        """Return one DatabaseUrl for each server, in the order of DATABASE_URL."""
+        hosts = ((self.host, self.port), *self.others)
+        return tuple(dataclasses.replace(self, host=host, port=port, others=()) for host, port in hosts)
 
 
 def parse(text: str) -> DatabaseUrl:
-    """Parse mysql://user:password@host:port/database?unix_socket=…&ssl_ca=…, or ?ssl=off
+    """Parse mysql://user:password@host:port,host:port/database?unix_socket=…&ssl_ca=…, or ?ssl=off
 
     mysql:// and mysql+pymysql:// mean PyMySQL; mysql+mysqldb:// means mysqlclient, the driver written in C. User and
     password may be percent-encoded. Raises ValueError; its message says what is wrong and holds nothing of the text,
     as any part of a malformed URL may be the password.
     """
     try:
-        url = urlsplit(text)
-        port = url.port or 3306
+        first, *more = _each(text)
+        url, port = first, first.port or 3306
+        others = tuple((other.hostname or "", other.port or 3306) for other in more)
     except ValueError:
         raise _wrong("has a host or port that cannot be read") from None
     if url.scheme not in DRIVER_OF:
@@ -51,6 +67,10 @@ def parse(text: str) -> DatabaseUrl:
         raise _wrong("names no database")
     if url.fragment:
         raise _wrong("has a #, which must be percent-encoded (%23)")
+    if not all(host for host, _ in others) or (others and not url.hostname):
+        raise _wrong("has a comma beside which there is no host")
+    if len({(url.hostname, port), *others}) <= len(others):
+        raise _wrong("names one server twice")
     options = parse_qs(url.query, keep_blank_values=True)
     if not options.keys() <= set(OPTIONS):
         raise _wrong("has an option that is not known; unix_socket, ssl_ca and ssl are")
@@ -65,6 +85,8 @@ def parse(text: str) -> DatabaseUrl:
         raise _wrong("has ssl=off and ssl_ca, which exclude each other")
     if "ssl_ca" in given and not pathlib.Path(given["ssl_ca"]).is_file():
         raise _wrong("names a file with ssl_ca that is not there")
+    if "unix_socket" in given and others:
+        raise _wrong("has unix_socket and several hosts, which exclude each other")
     return DatabaseUrl(
         database=database,
         user=unquote(url.username or ""),
@@ -75,7 +97,16 @@ def parse(text: str) -> DatabaseUrl:
         ssl_ca=given.get("ssl_ca"),
         driver=DRIVER_OF[url.scheme],
         tls="ssl" not in given,
+        others=others,
     )
+
+
+def _each(text: str) -> list[SplitResult]:
+    """Return the URL of each host, for a URL with several between commas. Raises ValueError."""
+    scheme, slashes, rest = text.partition("://")
+    place, *_ = re.split(r"[/?#]", rest, maxsplit=1)
+    who, at, hosts = place.rpartition("@")
+    return [urlsplit(f"{scheme}{slashes}{who}{at}{host}{rest[len(place) :]}") for host in hosts.split(",")]
 
 
 def _wrong(what: str) -> ValueError:

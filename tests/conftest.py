@@ -105,6 +105,8 @@ def nothing_was_logged_yet():
         if thread.name == "breaker":
             thread._target.__self__._report = lambda *_: None  # the next test reads the log
             thread._target.__self__._probe = lambda *_: True
+        if thread.name == "primary":  # the same
+            thread._target.__self__._users.clear()
 
 
 @pytest.fixture(scope="session")

@@ -233,7 +233,8 @@ def as_url(login):
     query = urlencode({name: value for name, value in options.items() if value})
     who = f"{quote(login.user, safe='')}:{quote(login.password, safe='')}"
     scheme = "mysql" if login.driver == "pymysql" else f"mysql+{login.driver}"
-    return f"{scheme}://{who}@{login.host}:{login.port}/{quote(login.database)}" + (f"?{query}" if query else "")
+    hosts = ",".join(f"{server.host}:{server.port}" for server in login.servers)
+    return f"{scheme}://{who}@{hosts}/{quote(login.database)}" + (f"?{query}" if query else "")
 
 
 def environment(**variables):

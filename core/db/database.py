@@ -12,6 +12,7 @@ import logging
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -25,7 +26,7 @@ from core.db import drivers
 from core.db.breaker import Breaker
 from core.db.drivers import DatabaseError, connect, number
 from core.db.measuring import Meter
-from core.db.mysql_errors import CONSTRAINTS, LOST, RETRYABLE, UNREACHABLE, Clashes, client_error
+from core.db.mysql_errors import CONSTRAINTS, LOST, READ_ONLY, RETRYABLE, UNDONE, UNREACHABLE, Clashes, client_error
 from core.db.session import Row, Session, problem_of
 from core.db.statement import Problem, Statement
 from core.db.statements import Statements
@@ -39,6 +40,7 @@ log = logging.getLogger("bodega.database")
 TRIES = 12
 LONG_TRIES = 3
 VOID_TRIES = 3
+MOVES = 3  # times that a transaction follows to the server that is written to
 
 IN_USE = Gauge("db_client_connection_count", "Connections that a transaction is using.", "db_client_connection_state")
 MOST = Gauge("db_client_connection_max", "Connections that the workers may use: one for each thread.")
@@ -72,8 +74,11 @@ class Database:
         self._cache = cache or Cache(0, 0, 0)
         self._report = report or functools.partial(recurring.failing, log)  # gets what clients are not told
         self._meter = meter
+        self._sockets: weakref.WeakKeyDictionary[Any, Any] = (
+            weakref.WeakKeyDictionary()
+        )  # where there are several servers
         self._pool = self._opened_pool()
-        self._outages = 0
+        self._generation = 0  # of the connections: those of a former one are not used any more
         self.breaker = Breaker(url, timeout, self._out_of_reach, report or log.log)
 
     def apply(self, callback: Callable[..., Any], route: Any) -> Callable[..., Any]:
@@ -100,9 +105,10 @@ class Database:
         """Run `work(db)` in a transaction and return what it returns.
 
         After a deadlock or a lock wait, and once after a connection that died of old age, all of it runs again
-        (nothing was stored), at most TRIES times and only while `timeout` lasts. It also runs again, once, where a
-        constraint of `clashes` refuses: others were faster, and the checks in `work` can tell all that is taken by now.
-        After COMMIT was sent nothing is repeated: it may have been stored. Raises ApiError: for a constraint what
+        (nothing was stored), at most TRIES times and only while `timeout` lasts; so it does with several servers, as
+        soon as another one may be written to. It also runs again, once, where a constraint of `clashes` refuses: others
+        were faster, and the checks in `work` can tell all that is taken by now. After COMMIT was sent nothing is
+        repeated, as it may have been stored, but what mysql_errors.UNDONE says. Raises ApiError: for a constraint what
         `clashes` says it means, or Conflict; ServiceUnavailable for a database that is out of reach; and DatabaseError
         for what is a bug.
 
@@ -124,7 +130,7 @@ class Database:
                     counter.add(*labels, amount=amount)
                 return result
             except DatabaseError as error:
-                if session and session.committing:
+                if session and session.committing and number(error) not in UNDONE:
                     self.breaker.trip(error)
                     self._report(logging.ERROR, "COMMIT failed, the change may have been stored: %s", error)
                     raise ServiceUnavailable(
@@ -142,24 +148,41 @@ class Database:
         raise AssertionError("the last attempt returns or raises")
 
     def _opened_pool(self) -> PersistentDB:
-        opener = functools.partial(connect, self.url, self.timeout, scripts=True)
+        connecting = self._connect if self.url.others else connect
+        opener = functools.partial(connecting, self.url, self.timeout, scripts=True)
         opener.dbapi = drivers  # type: ignore[attr-defined] # DBUtils reads the module's thread safety here
         return PersistentDB(opener, failures=_NoFailover, ping=0, closeable=True, threadlocal=threading.local)
+
+    def _connect(self, *args: Any, **options: Any) -> Any:
+        """Connect to the one of several servers that is written to, and so that `moved` can end the connection."""
+        drivers.primary_of(self.url).watch(self)
+        connection = connect(*args, **options)
+        self._sockets[connection] = drivers.socket_of(connection)
+        return connection
+
+    def moved(self, away: bool) -> None:
+        """Go on with new connections; see core.db.primary.User."""
+        former, self._sockets = self._sockets, weakref.WeakKeyDictionary()
+        self._generation += 1
+        if away:
+            for end in list(former.values()):
+                drivers.hang_up(end)
 
     def _out_of_reach(self, out_of_reach: bool) -> None:
         """Prepare for a database that has gone, or is back."""
         self._cache.serve_stale(out_of_reach)
-        self._outages += out_of_reach
+        self._generation += out_of_reach
 
     def _connection(self) -> Any:
-        """Return this thread's connection; one of before an outage is closed: who asks by it may wait in vain.
+        """Return this thread's connection; one of before an outage, or to another server, is closed.
 
-        The thread closes it by itself. Left to the garbage collector, its socket may stay open for hours.
+        Who asked by it might wait in vain. The thread closes it by itself: left to the garbage collector, its socket
+        may stay open for hours.
         """
-        mine, outages = self._pool.thread, self._outages
-        if getattr(mine, "outages", outages) != outages and hasattr(mine, "connection"):
+        mine, generation = self._pool.thread, self._generation
+        if getattr(mine, "generation", generation) != generation and hasattr(mine, "connection"):
             self._leave(mine.connection)
-        mine.outages = outages
+        mine.generation = generation
         return self._pool.connection()
 
     def _leave(self, connection: Any) -> None:
@@ -177,7 +200,8 @@ class Database:
     def _session(self, statement_timeout: float | None, again: bool) -> Iterator[Session]:
         """Give a Session on this thread's connection, or on one for itself; roll back if the block raises."""
         if statement_timeout:
-            connection = connect(self.url, self.timeout, statement_timeout, scripts=True)
+            connecting = self._connect if self.url.others else connect
+            connection = connecting(self.url, self.timeout, statement_timeout, scripts=True)
             try:
                 with connection.cursor() as cursor:
                     yield Session(cursor, self.statements, again=again, check=self._problem_of, meter=self._meter)
@@ -236,6 +260,8 @@ class Database:
                 break
 
     def _worth_repeating(self, code: int, attempt: int, spent: float, statement_timeout: float | None) -> bool:
+        if self.url.others and code in LOST | READ_ONLY:
+            return attempt <= MOVES and drivers.primary_of(self.url).is_known_again(self.timeout - spent)
         if code in LOST:
             return attempt == 1 and not statement_timeout and spent < self.timeout / 10
         return code in RETRYABLE and (bool(statement_timeout) or spent < self.timeout)

@@ -9,16 +9,20 @@ import contextlib
 import dataclasses
 import functools
 import math
+import os
 import shlex
+import socket
 import ssl
 import sys
-from typing import Any
+import weakref
+from typing import Any, cast
 
 import pymysql
-from pymysql.constants import CLIENT, FIELD_TYPE
+from pymysql.constants import CLIENT, CR, FIELD_TYPE
 
 from core.cli import CommandError
 from core.database_url import DatabaseUrl
+from core.db import primary
 from core.db.pymysql_rows import CONVERTERS, QuickConnection, lost_in_garbage, moment
 
 try:
@@ -59,8 +63,12 @@ def connect(url: DatabaseUrl, timeout: float, statement_timeout: float | None = 
     Each statement is committed by itself until `begin()`; at READ COMMITTED a lone SELECT loses nothing by that.
     `timeout` bounds connecting and each read and write, in seconds; `statement_timeout` replaces it for reads (commands
     that run long statements); `scripts` allows several statements in one text (migrations, session.BEGIN).
+
+    Where the URL names several servers, it is to the one that is written to.
     """
     longest = statement_timeout or timeout
+    if url.others:  # one that has fallen silent just now is not waited for: there are others
+        url, timeout = _present(url), min(timeout, primary.SILENCE)
     connection = (_mysqldb if url.driver == "mysqldb" else _pymysql)(url, timeout, longest, scripts)
     try:
         with connection.cursor() as cursor:
@@ -85,14 +93,56 @@ def connect_to_check(url: DatabaseUrl, timeout: float, statement_timeout: float 
 
 
 def log_in(url: DatabaseUrl, connecting: float, answering: float) -> None:
-    """Log in and leave, by PyMySQL; raise DatabaseError. Times, in seconds: to connect, and for each answer."""
-    _pymysql(url, answering, answering, False, connect_timeout=connecting).close()
+    """Log in and leave, by PyMySQL; raise DatabaseError. Times, in seconds: to connect, and for each answer.
+
+    Where the URL names several servers, one that answers is enough.
+    """
+    if url.others:
+        primary_of(url).is_known_again(connecting + answering, primary.Fitness.READ_ONLY)
+    _open_to_ask(_present(url), connecting, answering).close()
+
+
+def primary_of(url: DatabaseUrl) -> primary.Primary:
+    """Return the choice among the servers of this URL, which names several."""
+    return primary.of(dataclasses.replace(url, driver="pymysql"), _open_to_ask)
+
+
+def socket_of(connection: Any) -> socket.socket:
+    """Return the socket of a connection, by which another thread than the one that waits on it can end it: `hang_up`.
+
+    mysqlclient shows its own to nobody else while one waits; so this is one more descriptor, closed with the object.
+    """
+    if isinstance(connection, QuickConnection):
+        return cast("socket.socket", connection._sock)
+    same = socket.socket(fileno=os.dup(connection.fileno()))
+    weakref.finalize(connection, same.close)
+    return same
+
+
+def hang_up(end: socket.socket) -> None:
+    """Shut a socket down: who waits on its connection hears at once that it is lost."""
+    with contextlib.suppress(OSError):  # it may be closed already
+        socket.socket.shutdown(end, socket.SHUT_RDWR)  # as it is beneath TLS
 
 
 def number(error: BaseException) -> int:
     """Return MySQL's number of a DatabaseError, the same for both drivers; 0 where it has none."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     return AS_PYMYSQL.get(code, code)
+
+
+def _present(url: DatabaseUrl) -> DatabaseUrl:
+    if not url.others:
+        return url
+    try:
+        server = primary_of(url).server()
+    except primary.NoServer as error:
+        raise pymysql.OperationalError(CR.CR_CONN_HOST_ERROR, str(error)) from None
+    return dataclasses.replace(server, driver=url.driver)
+
+
+def _open_to_ask(url: DatabaseUrl, connecting: float, answering: float) -> Any:
+    return _pymysql(url, answering, answering, False, connect_timeout=connecting)
 
 
 def _common(url: DatabaseUrl, timeout: float) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from core.errors import ApiError, Conflict, ServiceUnavailable
 
 LOCK_WAIT = 1205  # waited too long for a lock
 RETRYABLE = {LOCK_WAIT, 1213, 1020, 1467}  # lock wait, deadlock, and what MariaDB says in place of 1213
+UNDONE = {1213}  # in answer to COMMIT: another node of a Galera cluster was faster, and nothing was stored anywhere
 SILENT = {0, 2002, 2003, 2006, 2013, 2014, 2055}  # nothing came from the server, or nothing that makes sense
 LOST = SILENT | {1040, 1047, 1053, 1129, 1135, 1203, 1927, 3168, 4031}
 REFUSED = {1044, 1045, 1049, 1130, 1226, 1227, 1251, 1698, 1820, 1862, 2012, 2059, 2061, 3118, 4151}

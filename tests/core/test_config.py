@@ -219,7 +219,7 @@ def test_the_connections_of_the_chores_are_counted():
 def test_a_database_url_has_driver_user_password_host_port_and_database(scheme, driver):
     url = database(f"{scheme}://ada:secret@db.example:3307/shop")
 
-    assert dataclasses.astuple(url) == ("shop", "ada", "secret", "db.example", 3307, None, None, driver, True)
+    assert dataclasses.astuple(url) == ("shop", "ada", "secret", "db.example", 3307, None, None, driver, True, ())
 
 
 def test_the_port_is_3306_and_the_host_this_machine_unless_it_says_otherwise():
@@ -243,6 +243,27 @@ def test_a_unix_socket_is_an_option():
     assert url.place == "shop on /run/my sql.sock"
 
 
+def test_several_servers_stand_between_commas_each_with_a_port_of_its_own():
+    url = database("mysql+mysqldb://ada:se%2Ccret@one:3306,two,[::1]:3307/shop?ssl=off")
+
+    assert (url.host, url.port, url.others) == ("one", 3306, (("two", 3306), ("::1", 3307)))
+    assert url.place == "shop on one:3306, two:3306, ::1:3307"
+    assert [(one.host, one.port, one.others) for one in url.servers] == [
+        ("one", 3306, ()),
+        ("two", 3306, ()),
+        ("::1", 3307, ()),
+    ]
+    assert {(one.user, one.password, one.driver, one.database, one.tls) for one in url.servers} == {
+        ("ada", "se,cret", "mysqldb", "shop", False)
+    }
+
+
+def test_one_server_is_a_list_of_one():
+    url = database("mysql://ada:secret@one/shop")
+
+    assert url.servers == (url,)
+
+
 def test_only_the_url_allows_another_machine_without_tls():
     assert database("mysql://u@h/shop").tls
     assert not database("mysql://u@h/shop?ssl=off").tls
@@ -260,6 +281,7 @@ NO_DATABASE, NO_HOST, NO_SCHEME = (
     "has a host or port that cannot be read",
     "does not begin with mysql://",
 )
+NO_PLACE = "has a comma beside which there is no host"
 BAD_OPTION = "has an option that is not known; unix_socket, ssl_ca and ssl are"
 BAD_VALUE = "has an option without a value, or with two; each wants one"
 BAD_URLS = {  # hunter2 stands for the password, wherever a mistake has put it
@@ -278,6 +300,16 @@ BAD_URLS = {  # hunter2 stands for the password, wherever a mistake has put it
     "mysql://u:hunter2/shop": NO_HOST,
     "mysql://u:p#hunter2@h/shop": NO_HOST,
     "mysql://u:p?hunter2@h/shop": NO_HOST,
+    "mysql://u:hunter2@a:3306,b:http/shop": NO_HOST,
+    "mysql://u:hunter2@a,b:65536/shop": NO_HOST,
+    "mysql://u:hunter2@a,[::1/shop": NO_HOST,
+    "mysql://u:hunter2@a,,b/shop": NO_PLACE,
+    "mysql://u:hunter2@,b/shop": NO_PLACE,
+    "mysql://u:hunter2@a,:3307/shop": NO_PLACE,
+    "mysql://u:hunter2@a,b,a:3306/shop": "names one server twice",
+    "mysql://u:hunter2@a,b": NO_DATABASE,
+    "mysql://u:p,hunter2/shop": NO_HOST,
+    "mysql://u:hunter2@a,b/shop?unix_socket=/s": "has unix_socket and several hosts, which exclude each other",
     "mysql://h/shop#hunter2": "has a #, which must be percent-encoded (%23)",
     "mysql://h/shop?password=hunter2": BAD_OPTION,
     "mysql://u:x@h/shop?hunter2=on": BAD_OPTION,
@@ -298,7 +330,8 @@ BAD_URLS = {  # hunter2 stands for the password, wherever a mistake has put it
 def test_a_malformed_database_url_says_what_is_wrong_and_nothing_of_the_url(text):
     assert refused(DATABASE_URL=text) == (
         f"DATABASE_URL {BAD_URLS[text]}. Wanted is mysql://user:password@host:3306/database, with special characters "
-        "in the password percent-encoded (@ is %40)."
+        "in the password percent-encoded (@ is %40); where several servers hold the data, "
+        "mysql://user:password@one:3306,two:3306/database."
     )
 
 
