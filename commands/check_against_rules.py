@@ -28,12 +28,16 @@ REFERS = re.compile(r"REFERENCES `(\w+)` \([^)]*\)(?!.* ON DELETE (?:CASCADE|SET
 Needed = set[tuple[str, str]]  # table, column
 
 
+def needed_in(cursor: Any) -> Needed:
+    """Return the columns that each INSERT has to name, in the schema of this cursor."""
+    cursor.execute(NEEDED)
+    return {(row["name"], row["field"]) for row in cursor.fetchall()}
+
+
 class Rules:
-    """The rules of a schema when this is made. `cursor`: in it."""
+    """The tables of a schema when this is made, as the server shows them. `cursor`: in it."""
 
     def __init__(self, cursor: Any) -> None:
-        cursor.execute(NEEDED)
-        self.needed: Needed = {(row["name"], row["field"]) for row in cursor.fetchall()}
         self.tables = {name: lines_of(text) for name, text in tables_of(cursor).items()}
 
     def tighter_than(self, before: "Rules", statements: Iterable[Statement]) -> list[str]:

@@ -182,6 +182,18 @@ def test_new_files_that_do_not_fit_their_own_schema_are_named(new, against):
     assert lines[:1] == ["These files, on their own schema:"] and "updated_when" in lines[1]
 
 
+def test_code_that_no_longer_fills_a_column_waits_for_a_default(new, against):
+    given = [("--   price           above 0\n", ""), ("price=19.90, ", ""), ("price, image_url", "image_url")]
+    new.edit("sql/products/add.sql", *given, ("%(price)s, ", ""))
+
+    status, lines = against()
+    assert status == 1 and lines[0] == "These files, on their own schema:", lines
+    assert lines[1].startswith("    sql/products/add.sql:13: adds rows without products.price")
+
+    status, lines = against("ALTER TABLE products ALTER price SET DEFAULT 1")
+    assert status == 0 and lines[0] == "These files, on the schema of OLD:"
+
+
 def test_the_versions_of_an_overlay_count_in_place_of_the_released_files(against, tmp_path):
     tuned = tmp_path / "tuned" / "products" / "existing.sql"
     tuned.parent.mkdir(parents=True)
