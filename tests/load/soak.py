@@ -41,16 +41,17 @@ EVERY = 10  # seconds between two looks
 TOLD = 30  # looks, the last of which is printed
 CAPACITY = 10  # seconds of asking as fast as it can
 PART = 600  # seconds that are compared with as many
+SEEDING = 1800  # seconds, of a busy machine
 MEMORY, SLOWER = 0.05, 1.2
 
 
-def prepare(folder):
+def prepare(folder, products=500, *options):
     """Return a database that runs, with products of which there are plenty, and their ids."""
     database = Database(folder)
-    database.start()
+    database.start(*options)
     Migrator(database.owner, say=lambda line: None).up()
     give_rights(database.owner, "shop@%", Statements(ROOT / "sql", more=[ROOT / "reports"]))
-    done = command("seed", "--products", "500", DATABASE_URL=as_url(database.owner))
+    done = command("seed", "--products", str(products), "--yes", timeout=SEEDING, DATABASE_URL=as_url(database.owner))
     assert done.returncode == 0, done.stderr
     execute(database.owner, "UPDATE products SET stock_quantity = 10000000", by_hand=False)
     return database, [row["id"] for row in execute(database.owner, "SELECT id FROM products WHERE is_active = 1")]
