@@ -9,6 +9,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -76,7 +77,7 @@ def _running(mariadbd: str, folder: pathlib.Path) -> Iterator[pathlib.Path]:
             stdout=said,
             stderr=said,
             start_new_session=True,
-            preexec_fn=lambda: die_with(parent),  # noqa: PLW1509 - there are no threads yet
+            preexec_fn=lambda: die_with(parent, signal.SIGKILL),  # noqa: PLW1509 - there are no threads yet
         )
     try:
         deadline = time.monotonic() + START_TIMEOUT

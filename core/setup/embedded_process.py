@@ -80,10 +80,10 @@ def _is_database(pid: int, data: pathlib.Path) -> bool:
     return datadir in seen.stdout
 
 
-def die_with(parent: int) -> None:
+def die_with(parent: int, number: int = signal.SIGTERM) -> None:
     """Ask Linux to stop this process when its parent dies, also by kill -9. Elsewhere the next start cleans up."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # it died before we could ask
             os._exit(1)
 

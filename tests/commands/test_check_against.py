@@ -1,12 +1,15 @@
 """`server.py check --against`: the files of two releases, each on the schema of the other, in a server of its own."""
 
 import os
+import pathlib
 import shutil
+import signal
 import subprocess
+import sys
 import time
 
 import pytest
-from helpers import as_url, command, is_one_sentence
+from helpers import as_url, command, environment, eventually, is_one_sentence, running
 
 from commands import check_against
 from core.cli import CommandError
@@ -270,6 +273,21 @@ def test_a_revision_is_read_from_git_within_5_seconds_no_database_is_asked_and_n
     assert "The files of HEAD, after migrations/0028_gone.up.sql:" in done.stdout
     assert took < lag.bound(5, since=began)
     assert os.listdir(tmp_path / "own") == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux, which ends the server with its parent")
+def test_its_server_ends_with_a_check_that_is_killed(tmp_path):
+    words = [sys.executable, "server.py", "check", "--against", str(ROOT)]
+    process = subprocess.Popen(words, cwd=ROOT, env=environment(TMPDIR=str(tmp_path)), stdout=subprocess.DEVNULL)
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    try:
+        assert eventually(lambda: any(tmp_path.glob("bodega-check-*/mariadb.log")))
+        found = list(map(int, children.read_text().split()))
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    assert len(found) == 1 and eventually(lambda: not running(found[0]))
 
 
 @needs_git
