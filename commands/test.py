@@ -29,6 +29,7 @@ FURTHER = {  # programs that some tests need (one of each line is enough): their
     ("wrk",): "wrk",
     ("mariadb-binlog", "mysqlbinlog"): "mariadb-client",
     ("zsh",): "zsh",
+    ("wsrep_sst_rsync",): "mariadb-server",  # with Galera and rsync
 }
 COMPILING = {
     ("gcc", "cc"): "gcc",

@@ -22,6 +22,7 @@ import os
 import pathlib
 import random
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -105,7 +106,13 @@ class Shopper:
         self.dice = random.Random(f"{options.seed} {seed}")
         self.name = f"{options.run}-{seed}"
         address = urlsplit(options.url)
-        self.connection = http.client.HTTPConnection(address.hostname, address.port, timeout=options.timeout)
+        if address.scheme == "https":
+            tls = ssl.create_default_context(cafile=options.ca)
+            self.connection = http.client.HTTPSConnection(
+                address.hostname, address.port, timeout=options.timeout, context=tls
+            )
+        else:
+            self.connection = http.client.HTTPConnection(address.hostname, address.port, timeout=options.timeout)
 
     def shop(self) -> None:
         """Make visits until it is over."""
@@ -195,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("url")
     parser.add_argument("--products", type=lambda text: list(map(int, text.split(","))), required=True)
+    parser.add_argument("--ca", help="the file of the CA that signs an https server's certificate")
     parser.add_argument("--rate", type=float, help="requests a second; without it, as fast as they can")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--buys", type=float, default=0.3, help="the share of visits that buy")
