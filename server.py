@@ -73,6 +73,7 @@ from core.identity import auth
 from core.identity.audit import Audit
 from core.identity.auth import Auth, Tokens
 from core.identity.budgets import Budgets
+from core.identity.changes import Changes
 from core.identity.counters import Counters, HostMemory
 from core.identity.limits import Limits
 from core.identity.login_delays import LoginDelays
@@ -195,6 +196,8 @@ def shop(
     passwords = Passwords(settings.bcrypt_cost, slots=max(1, settings.threads // 2))
     tokens = Tokens(settings.secret_key, settings.session_ttl, settings.session_idle, settings.reauth_after)
     counters = Counters(settings.rate_limit_storage, memory)
+    changes = Changes(counters, cache.generation, url.database)
+    cache.tell = changes.tell
     limits = Limits(counters, settings.rate_limits, settings.trusted_proxies)
     delays = LoginDelays(counters, settings.rate_limits)
     providers = orders_providers.enabled(orders_payments.KNOWN, settings)
@@ -257,6 +260,7 @@ def shop(
         queue_timeout=settings.queue_timeout,
         metrics=Exposition(counts) if counts and settings.metrics == "public" else None,
         timing=settings.server_timing,
+        changes=changes,
     )
 
 

@@ -2,8 +2,9 @@
 
 A change of a table through this shop voids all that shows the table, at once and in all worker processes of this host
 (by a number in shared memory, see `Generation`): clients see their own writes. A change from elsewhere (another host,
-or by hand in the database) is seen when the few seconds are over. While the database is out of reach, or cannot finish,
-answers are given although they are void or older, up to an age of CACHE_STALE.
+or by hand in the database) is seen when the few seconds are over; by another host at once, where they share a Redis
+(core/identity/changes.py). While the database is out of reach, or cannot finish, answers are given although they are
+void or older, up to an age of CACHE_STALE.
 
 What it buys: docs/performance.md. To measure it again, compare with CACHE_TTL=0 and COUNT_CACHE_TTL=0.
 """
@@ -53,6 +54,7 @@ class Generation:
     """
 
     def __init__(self) -> None:
+        self.host = os.urandom(16)  # of all hosts, this one: see core/identity/changes.py
         self._memory = mmap.mmap(-1, 8)
         self._number = memoryview(self._memory).cast("Q")  # read and written in one piece: 8 bytes, aligned
 
@@ -174,6 +176,7 @@ class Cache:
     ) -> None:
         self.stale_for = stale_for
         self.generation = generation or Generation()
+        self.tell: Callable[[], None] = lambda: None  # other hosts of a change
         self.tables: set[str] = set()  # that cached answers show, as their routes declare
         answers = Memory(
             answers_for, largest, lambda answer: answer.size, self.generation, FOLLOWERS, stale_for=stale_for
@@ -192,6 +195,7 @@ class Cache:
         """Void all that is cached if it shows one of these tables. Call it when the change is committed."""
         if not self.tables.isdisjoint(tables):
             self.generation.advance()
+            self.tell()
 
 
 def _size_of_rows(rows: Any) -> int:

@@ -45,7 +45,7 @@ class Counters:
 
     def __init__(self, address: str | None = None, memory: HostMemory | None = None) -> None:
         self._memory = memory or host_memory()
-        self._address = address
+        self.address = address
         self._storage: Storage | None = None
         self._away_until = 0.0  # by the monotonic clock; after a failure only
         self._asking = threading.Lock()
@@ -56,9 +56,9 @@ class Counters:
 
         After a failure the storage is left alone for AWAY seconds. Then one request asks it, and the others go on.
         """
-        if self._address and self._is_to_be_asked():
+        if self.address and self._is_to_be_asked():
             try:
-                self._storage = self._storage or _connected(self._address)
+                self._storage = self._storage or _connected(self.address)
                 result = work(self._storage, self._storage)
             except CommandError:
                 raise
@@ -77,6 +77,11 @@ class Counters:
             recurring.failing(log, logging.ERROR, said, error.storage_error)
             return None
 
+    def publish(self, channel: str, message: bytes) -> None:
+        """Send a message to all hosts, if there is a storage for several, and it answers."""
+        if self.address:
+            self.ask(lambda *storages: storages == self._memory or _client(storages[0]).publish(channel, message))
+
     def _is_to_be_asked(self) -> bool:
         with self._asking:
             now = time.monotonic()
@@ -85,6 +90,15 @@ class Counters:
             if self._away_until:
                 self._away_until = now + AWAY  # for the others
             return True
+
+
+def subscription(address: str) -> Any:
+    """Return a PubSub of redis-py on a connection of its own; raise what the client raises."""
+    return _client(_connected(address)).pubsub()
+
+
+def _client(storage: Any) -> Any:
+    return storage.storage
 
 
 def _connected(address: str) -> Storage:

@@ -19,6 +19,7 @@ from core.cache import Memory
 from core.contract.cached_answers import CACHE
 from core.contract.envelope import failure
 from core.db.readiness import Readiness
+from core.identity.changes import Changes
 from core.json_text import MEDIA_TYPE
 from core.logs import ENVIRON_ID
 from core.serving import server_timing
@@ -50,7 +51,7 @@ class Middleware:
     `memory`: the cache.Memory in which the envelope caches answers, or None. `readiness`: whether the database can
     serve the shop, or None where the application has no database. `chores`: what it does beside answering, or None.
     `queue_timeout`: seconds that a request may wait for a thread. `metrics`: what GET /metrics answers, or None.
-    `timing`: whether answers have Server-Timing.
+    `timing`: whether answers have Server-Timing. `changes`: how other hosts hear of changes, and this one of theirs.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Middleware:
         queue_timeout: float = 1.0,
         metrics: Exposition | None = None,
         timing: bool = False,
+        changes: Changes | None = None,
     ) -> None:
         self.bottle = bottle
         self.cors = cors
@@ -72,6 +74,7 @@ class Middleware:
         self.queue_timeout = queue_timeout
         self.metrics = metrics
         self.timing = timing
+        self.changes = changes
         self.responder = MemoryResponder(self, memory) if memory else None
 
     def __call__(self, environ: Environ, start_response: Start) -> Iterable[bytes]:

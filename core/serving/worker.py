@@ -39,4 +39,6 @@ def work(application: Middleware, listening: socket.socket, threads: int, lifeli
     signal.signal(RETIRE, lambda *_: server.retire())
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     threading.Thread(target=end_with_the_supervisor, daemon=True).start()
+    if application.changes:
+        application.changes.listen()
     server.run(ready)

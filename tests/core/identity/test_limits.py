@@ -6,7 +6,6 @@ import dataclasses
 import ipaddress
 import re
 import signal
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,7 +21,6 @@ from core.identity.counters import AWAY, Counters, HostMemory
 from core.identity.limits import Limit
 from core.identity.login_delays import Guess, LoginDelays
 from core.identity.passwords import Passwords
-from core.setup import system
 from core.shared_memory import SharedMemoryStorage
 
 PASSWORD = "Correct-Horse-7"
@@ -460,37 +458,10 @@ def test_limits_are_exact_across_the_workers_of_a_host(start, accounts, sql):
     assert statuses == {400: 30, 429: 20}
 
 
-def redis_program():
-    """Return how to start a Redis: Debian's redis-tools has the server under another name."""
-    for name in ("redis-server", "redis-check-rdb"):
-        if found := system.program(name):
-            return found
-    return None
-
-
-@pytest.fixture
-def redis(tmp_path):
-    """`redis()` starts a Redis on the unix socket `redis.socket`; all are ended."""
-    running = []
-
-    def begin():
-        words = ["redis-server", "--port", "0", "--unixsocket", str(begin.socket), "--save", ""]
-        running.append(subprocess.Popen(words, executable=redis_program(), stdout=subprocess.DEVNULL))
-        return running[-1]
-
-    begin.socket = tmp_path / "redis"
-    yield begin
-    for process in running:
-        process.kill()
-        process.wait()
-
-
-NEEDS_REDIS = pytest.mark.skipif(not redis_program(), reason="needs redis-tools")
 SILENT = "RATE_LIMIT_STORAGE does not answer; this host counts by itself"
 
 
 @pytest.mark.slow
-@NEEDS_REDIS
 def test_a_redis_counts_for_several_hosts_and_while_it_is_away_each_counts_by_itself(start, accounts, sql, redis):
     first = redis()
     variables = {"DATABASE_URL": as_url(accounts.application), "RATE_LIMIT_STORAGE": f"redis+unix://{redis.socket}"}
@@ -532,7 +503,6 @@ def test_a_client_that_is_not_installed_stops_the_start_and_is_named():
 
 
 @pytest.mark.slow
-@NEEDS_REDIS
 def test_a_redis_that_hangs_is_not_waited_for_by_every_request(start, accounts, sql, redis):
     """Without a bound the 20 requests would wait 0.5 s each, and say so 20 times."""
     hung = redis()
