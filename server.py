@@ -68,6 +68,7 @@ from core.db import migrations
 from core.db.database import Database
 from core.db.measuring import Meter, Noting
 from core.db.readiness import Readiness
+from core.db.replica import Replica
 from core.db.statements import Statements, missing, require_sound
 from core.identity import auth
 from core.identity.audit import Audit
@@ -192,7 +193,21 @@ def shop(
     answers_for = 0 if reload else settings.cache_ttl
     cache = Cache(answers_for, settings.count_cache_ttl, settings.cache_size, generation, settings.cache_stale)
     meter = (Noting if settings.server_timing else Meter)(settings.slow_sql) if counts else None
-    database = Database(url, statements, settings.database_timeout, cache, meter=meter)
+    replica = None
+    if settings.replica:
+        replica = Replica(
+            settings.replica,
+            url,
+            settings.database_timeout,
+            statements,
+            cache.generation,
+            meter=meter,
+            beat="replica/beat",
+            get="replica/get",
+            note="sessions/note_change",
+            changes="sessions/changes",
+        )
+    database = Database(url, statements, settings.database_timeout, cache, meter=meter, replica=replica)
     passwords = Passwords(settings.bcrypt_cost, slots=max(1, settings.threads // 2))
     tokens = Tokens(settings.secret_key, settings.session_ttl, settings.session_idle, settings.reauth_after)
     counters = Counters(settings.rate_limit_storage, memory)

@@ -26,6 +26,7 @@ from core.setup.system import ROOT
 HELP = "remove expired sessions, abandoned carts, delivered messages and the like; archive old audit entries"
 BATCH = 500  # rows in one transaction: it locks them only for a moment
 KEYS_FOR = 24 * 3600  # seconds that the answer to an Idempotency-Key is stored at least
+BEATS_FOR = 24 * 3600  # seconds that the row of a host stays that reads from no replica any more
 MISSED_FOR = 90 * 24 * 3600  # seconds that searches without a hit are remembered
 MOST_MISSED = 10_000  # of them
 MESSAGES_FOR = {"delivered": 7 * 24 * 3600, "dead": 90 * 24 * 3600}  # seconds that the outbox keeps them, by state
@@ -55,6 +56,7 @@ def removed(database: Database, config: Config) -> str:
     """Remove all of it; return how much, in words."""
     sessions, resets = purge_sessions(database, config.session_idle), purge_resets(database)
     carts = purge_carts(database, config.cart_ttl)
+    purge_beats(database)
     keys, messages, words = purge_keys(database), purge_messages(database), purge_words(database)
     return (
         f"{sessions} sessions, {resets} password resets, {carts} carts, {keys} idempotency keys, {messages} messages, "
@@ -112,6 +114,11 @@ def purge_keys(database: Database) -> int:
 def purge_messages(database: Database) -> int:
     """Remove messages of the outbox that ended some time ago, in batches; return how many."""
     return sum(_in_batches(database, "outbox/purge", state=state, age=age) for state, age in MESSAGES_FOR.items())
+
+
+def purge_beats(database: Database) -> int:
+    """Remove the rows of hosts that have read from no replica for BEATS_FOR, in batches; return how many."""
+    return _in_batches(database, "replica/purge", age=BEATS_FOR)
 
 
 def purge_missed(database: Database) -> int:

@@ -44,6 +44,7 @@ class Config:
     """All settings. `database` is None without DATABASE_URL: then the embedded MariaDB is used."""
 
     database: DatabaseUrl | None = None
+    replica: DatabaseUrl | None = None
     database_timeout: float = 2.0
     database_connections: int = MOST_CONNECTIONS
     secret_key: str | None = dataclasses.field(default=None, repr=False)
@@ -114,15 +115,20 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
         except ValueError as error:
             raise Malformed(f"{name} {error}") from None
 
+    database = read("DATABASE_URL", None, database_url.parse)
+    replica = read("DATABASE_REPLICA_URL", None, database_url.parse)
+    if replica and not database:
+        raise Malformed("DATABASE_REPLICA_URL is set, and DATABASE_URL is not: of which database is it a replica?")
     connections = read("DATABASE_CONNECTIONS", MOST_CONNECTIONS, whole(1, 1000))
     chores = read("CHORES", "on", one_of(("on", "off"))) == "on"
     left = connections - (CHORES_CONNECTIONS if chores else 0)  # for the workers
+    beats = 1 if replica else 0  # of each worker, see core/db/replica_watch.py
     threads = read("THREADS", None, whole(1, 256))  # what is not given follows from what is
-    workers = read("WORKERS", max(1, min(_cores(), left // (threads or 2))), whole(1, 256))
-    threads = threads or max(1, min(8, left // workers))
-    database = read("DATABASE_URL", None, database_url.parse)
-    if workers * threads > left:
-        more = f", and the chores have {CHORES_CONNECTIONS} (none with CHORES=off)" if chores else ""
+    workers = read("WORKERS", max(1, min(_cores(), left // ((threads or 2) + beats))), whole(1, 256))
+    threads = threads or max(1, min(8, left // workers - beats))
+    if workers * (threads + beats) > left:
+        more = ", each worker one more for DATABASE_REPLICA_URL" if replica else ""
+        more += f", and the chores have {CHORES_CONNECTIONS} (none with CHORES=off)" if chores else ""
         raise Malformed(
             f"WORKERS × THREADS is {workers} × {threads}, and each thread has a database connection of its own{more}: "
             f"more than the {connections} that DATABASE_CONNECTIONS allows. Lower the one or raise the other."
@@ -136,6 +142,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: pathlib.Path = ROOT
     return Config(
         old_names=tuple(dict.fromkeys(old_names)),
         database=database,
+        replica=replica,
         database_timeout=read("DATABASE_TIMEOUT", 2.0, seconds(0.1, 60)),
         database_connections=connections,
         secret_key=read("SECRET_KEY", None, secret),

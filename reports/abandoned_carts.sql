@@ -2,6 +2,7 @@
 -- today. Only what is on sale counts. Whose they are is not shown: whoever knows the id of a cart has it.
 -- used by: server.py report, GET /api/reports/abandoned_carts
 -- returns: many
+-- replica: ok
 -- columns: day DATE NULL, carts BIGINT, of_accounts BIGINT, pieces DECIMAL(32,0) NULL, total DECIMAL(42,2) NULL
 -- params:
 --   hours  1 to 720, default 24; For how many hours nobody has changed them, at least.

@@ -2,6 +2,7 @@
 -- count, nor pieces that came back.
 -- used by: server.py report, GET /api/reports/best_sellers
 -- returns: many
+-- replica: ok
 -- columns: product_id INT, name VARCHAR(255) NULL, orders BIGINT, pieces DECIMAL(33,0) NULL, sales DECIMAL(43,2) NULL,
 --   stock_quantity INT NULL
 -- params:

@@ -2,6 +2,7 @@
 -- that are sold out stand first.
 -- used by: server.py report, GET /api/reports/running_out
 -- returns: many
+-- replica: ok
 -- columns: product_id INT, name VARCHAR(255), stock_quantity INT, sold DECIMAL(33,0) NULL, days_left DECIMAL(12,1) NULL
 -- params:
 --   days    1 to 92, default 30; Of how many days, back from now, the sales count.

@@ -2,6 +2,7 @@
 -- without orders are left out. Days are in UTC.
 -- used by: server.py report, GET /api/reports/sales_by_day
 -- returns: many
+-- replica: ok
 -- columns: day DATE NULL, currency CHAR(3), orders BIGINT, pieces DECIMAL(41,0) NULL, sales DECIMAL(44,2) NULL,
 --   received DECIMAL(45,2) NULL
 -- params:

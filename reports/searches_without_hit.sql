@@ -3,6 +3,7 @@
 -- seconds counts once.
 -- used by: server.py report, GET /api/reports/searches_without_hit
 -- returns: many
+-- replica: ok
 -- columns: words VARCHAR(100), searches INT, first_day DATE, last_day DATE
 -- params:
 --   days   1 to 366, default 30; Only what was looked for in so many days, back from today.

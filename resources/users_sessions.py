@@ -12,6 +12,7 @@ from core.contract import fields
 from core.contract.shapes import Shape, described, field
 from core.contract.validation import Body, Query
 from core.db.database import Row, Session
+from core.db.replica import WRITER
 from core.identity import audit
 from core.identity.auth import INVALID_TOKEN, PUBLIC, USER, Tokens
 from core.identity.limits import Limit
@@ -185,6 +186,8 @@ def find_user(db: Session, token_hash: str, tokens: Tokens) -> Row | None:
     found = db.one("sessions/current", token_hash=token_hash, idle=tokens.idle)
     if found and found["unused_for"] >= tokens.grain:
         db.run("sessions/touch", token_hash=token_hash)
+    if found:
+        request.environ[WRITER] = token_hash, found.pop("changes")
     return found
 
 

@@ -27,6 +27,7 @@ from core.db.breaker import Breaker
 from core.db.drivers import DatabaseError, connect, number
 from core.db.measuring import Meter
 from core.db.mysql_errors import CONSTRAINTS, LOST, READ_ONLY, RETRYABLE, UNDONE, UNREACHABLE, Clashes, client_error
+from core.db.replica import Replica
 from core.db.session import Row, Session, problem_of
 from core.db.statement import Problem, Statement
 from core.db.statements import Statements
@@ -67,6 +68,7 @@ class Database:
         report: Callable[..., None] | None = None,
         *,
         meter: Meter | None = None,
+        replica: Replica | None = None,
     ) -> None:
         self.url = url
         self.statements = statements
@@ -74,6 +76,7 @@ class Database:
         self._cache = cache or Cache(0, 0, 0)
         self._report = report or functools.partial(recurring.failing, log)  # gets what clients are not told
         self._meter = meter
+        self._new_session: Callable[..., Session] = replica.session if replica else Session
         self._sockets: weakref.WeakKeyDictionary[Any, Any] = (
             weakref.WeakKeyDictionary()
         )  # where there are several servers
@@ -204,7 +207,9 @@ class Database:
             connection = connecting(self.url, self.timeout, statement_timeout, scripts=True)
             try:
                 with connection.cursor() as cursor:
-                    yield Session(cursor, self.statements, again=again, check=self._problem_of, meter=self._meter)
+                    yield self._new_session(
+                        cursor, self.statements, again=again, check=self._problem_of, meter=self._meter
+                    )
             finally:
                 with contextlib.suppress(*DatabaseError):  # it may be closed already
                     connection.close()
@@ -215,7 +220,7 @@ class Database:
             # The driver's own cursor: DBUtils' takes 2 µs for a statement, to repeat what must not be repeated.
             cursor = connection.dbapi_connection.cursor()
             try:
-                session = Session(
+                session = self._new_session(
                     cursor, self.statements, self._cache, again, check=self._problem_of, meter=self._meter
                 )
                 yield session

@@ -17,6 +17,7 @@
     -- timeout: 200ms                                    of the server's time; SELECT only
     -- cache: counting takes long                        rows may be some seconds old, for this reason; with
                                                          "estimate, …" some minutes
+    -- replica: ok                                       rows may come from a replica, some seconds old: see replica.py
     -- like: products/list_price                         what is not said here is as there (not the plan)
     -- plan: ix_products_price                           free text after that: plans, warnings, reasons
 
@@ -30,7 +31,9 @@ from typing import Any, TypeVar
 from core.cli import CommandError
 from core.db import columns, plan_hints
 
-KEYS = "used by|returns|columns|changes|params|sample|allow|index|reads|rows|timeout|cache|like|replaces|plan|note"
+KEYS = (
+    "used by|returns|columns|changes|params|sample|allow|index|reads|rows|timeout|cache|replica|like|replaces|plan|note"
+)
 LINE = re.compile(rf"^--(?: (?P<key>{KEYS}): *(?P<value>.*)|(?P<text>.*))$", re.M)
 PARAM = re.compile(r" {3}([a-z][a-z0-9_]*)(?: {2,}(\S.*))?\Z")
 LIKE = re.compile(r"^-- like: *([a-z_]+/[a-z0-9_]+) *$", re.M)
@@ -143,6 +146,9 @@ class Header:
         if "changes" in self._said and not TABLES.match(self.said("changes")):
             raise self.problem("changes", "it wants the names of tables, separated by commas")
         self.changes = frozenset(re.findall(r"\w+", self.said("changes")))
+        self.may_lag = "replica" in self._said
+        if self.may_lag and self.said("replica") != "ok":
+            raise self.problem("replica", "it wants 'ok', or no such line")
         self.reads = self._at_most("reads")
         self.rows = self._at_most("rows")
         self.timeout = self._seconds()

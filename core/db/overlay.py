@@ -70,6 +70,8 @@ def require_same(tuned: Statement, released: Statement) -> None:
         raise Problem(
             tuned.path, tuned.line_of(name), f"{name} must stand behind IN here if it does in {released.path}"
         )
+    if tuned.may_lag and not released.may_lag:
+        raise header.problem("replica", f"{released.path} has no such line: the code wants the newest rows")
     if _locks(tuned) != _locks(released):
         raise Problem(
             tuned.path, tuned.first_line, f"locks rows, or not, other than {released.path}: the code wants the same"

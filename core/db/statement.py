@@ -44,6 +44,7 @@ class Statement:
         self.params = self.header.params
         self.columns = self.header.columns
         self.cached = self.header.cached
+        self.may_lag = self.header.may_lag
         self.samples = self.header.samples
         self.allowances = self.header.allowances
         self.text = f"/* {self.name} */ {self._limited()}"
@@ -123,6 +124,8 @@ def _check(s: Statement) -> None:
         raise Problem(s.path, s.first_line, what)
     if s.header.timeout and verb != "SELECT":
         raise s.header.problem("timeout", "only a statement that begins with SELECT can have one on both servers")
+    if s.may_lag and (s.returns in ("count", "id") or LOCKS.search(effects.bare(s.body))):
+        raise s.header.problem("replica", "only what reads, and locks nothing, can run on a replica")
     if s.header.columns and s.returns in ("count", "id"):
         raise s.header.problem("columns", f"'returns: {s.returns}' has no columns")
     bare = effects.bare(s.body)

@@ -1,6 +1,7 @@
 -- How many entries a list of the audit trail has.
 -- used by: GET /api/audit
 -- returns: one
+-- replica: ok
 -- columns: total BIGINT
 -- params:  NULL means "do not filter on this"
 --   entity     product, category or order

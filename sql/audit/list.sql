@@ -1,6 +1,7 @@
 -- What was done to the catalogue and to orders, the newest first; one page.
 -- used by: GET /api/audit
 -- returns: many
+-- replica: ok
 -- columns: id BIGINT, created_at TIMESTAMP, user_id INT, user_name VARCHAR(50), entity VARCHAR(20), entity_id INT,
 --   action VARCHAR(20), before_state MEDIUMTEXT NULL, after_state MEDIUMTEXT NULL
 -- params:  NULL means "do not filter on this"

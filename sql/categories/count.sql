@@ -1,6 +1,7 @@
 -- How many products of a category are on sale.
 -- used by: GET /api/categories/{id}
 -- returns: one
+-- replica: ok
 -- columns: product_count BIGINT
 -- params:
 --   id

@@ -1,6 +1,7 @@
 -- One category.
 -- used by: GET /api/categories/{id}
 -- returns: one
+-- replica: ok
 -- columns: id INT, name VARCHAR(100), description TEXT NULL, created_at TIMESTAMP
 -- params:
 --   id

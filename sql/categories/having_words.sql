@@ -2,6 +2,7 @@
 -- note: written from sql/products/search.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products?search=…
 -- returns: many
+-- replica: ok
 -- columns: word BIGINT NULL, id INT
 -- params:
 --   in_text  as in products/read_ids

@@ -1,6 +1,7 @@
 -- All categories by name, with the number of products on sale in each (0 included).
 -- used by: GET /api/categories
 -- returns: many
+-- replica: ok
 -- columns: id INT NULL, name VARCHAR(100) NULL, description TEXT NULL, product_count BIGINT NULL,
 --   created_at TIMESTAMP NULL
 -- allow: full scan and filesort on categories (there are few)

@@ -2,6 +2,7 @@
 -- note: written from sql/orders/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/orders, GET /api/orders/export
 -- returns: many
+-- replica: ok
 -- columns: id INT, number CHAR(11), status VARCHAR(10), payment_status VARCHAR(15), currency CHAR(3),
 --   total DECIMAL(22,2), paid DECIMAL(22,2), refunded DECIMAL(22,2), item_count BIGINT, email VARCHAR(255) NULL,
 --   shipping_address TEXT NULL, note TEXT NULL, tracking VARCHAR(200) NULL, placed_at TIMESTAMP,

@@ -2,6 +2,7 @@
 -- note: written from sql/orders/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/orders, GET /api/orders/export
 -- returns: many
+-- replica: ok
 -- like: orders/list
 -- params:  NULL means "do not filter on this"
 --   payment_status  exact

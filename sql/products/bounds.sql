@@ -1,6 +1,7 @@
 -- What bounds a search: the lengths of the words that the full-text index has, and how many products there are at most.
 -- used by: GET /api/products
 -- returns: one
+-- replica: ok
 -- columns: shortest BIGINT UNSIGNED NULL, longest BIGINT UNSIGNED NULL, products_at_most BIGINT NULL
 -- reads: at most 5
 -- cache: estimate; the lengths are set when the server starts, and the number is an upper bound of about the right size

@@ -1,6 +1,7 @@
 -- How many products are on sale under these filters.
 -- used by: GET /api/products
 -- returns: one
+-- replica: ok
 -- columns: total BIGINT
 -- params:  NULL means "do not filter on this"
 --   category_id  exact

@@ -1,6 +1,7 @@
 -- All products by id, withdrawn ones too; some at a time.
 -- used by: GET /api/products/export
 -- returns: many
+-- replica: ok
 -- columns: id INT, name VARCHAR(255), description TEXT NULL, price DECIMAL(10,2), image_url VARCHAR(500) NULL,
 --   category VARCHAR(100) NULL, stock_quantity INT, is_active TINYINT
 -- params:

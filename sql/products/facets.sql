@@ -1,6 +1,7 @@
 -- Products on sale by category: how many are within these prices, and the range of the prices of all.
 -- used by: GET /api/products?facets=true
 -- returns: many
+-- replica: ok
 -- columns: category_id INT NULL, category_name VARCHAR(100) NULL, products BIGINT, min_price DECIMAL(10,2) NULL,
 --   max_price DECIMAL(10,2) NULL
 -- params:  NULL means "do not filter on this"

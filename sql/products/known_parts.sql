@@ -1,6 +1,7 @@
 -- Of the ways to split words in two, those where both parts are words of names.
 -- used by: GET /api/products?search=…, so that smartwatch finds a smart watch
 -- returns: many
+-- replica: ok
 -- columns: word INT NULL, first_part VARCHAR(100) NULL, second_part VARCHAR(100) NULL
 -- params:
 --   parts  JSON array of [number of the word, first part, second part]

@@ -2,6 +2,7 @@
 -- note: written from sql/products/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products?ids=…
 -- returns: many
+-- replica: ok
 -- like: products/get
 -- params:
 --   ids  any of these

@@ -2,6 +2,7 @@
 -- note: written from sql/products/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products?sort=-price
 -- returns: many
+-- replica: ok
 -- like: products/list_price
 -- sample: limit=21, offset=0
 -- sample: limit=21, offset=10000

@@ -1,6 +1,7 @@
 -- The next of some beginnings of names, by name or backwards: the first that names behind a certain one may have.
 -- used by: GET /api/products?search=…
 -- returns: one
+-- replica: ok
 -- columns: prefix VARCHAR(3), is_there BIGINT NULL
 -- params:
 --   ids         JSON array, of name_zones

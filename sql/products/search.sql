@@ -2,6 +2,7 @@
 -- note: written from sql/products/list.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products?search=…
 -- returns: many
+-- replica: ok
 -- columns: id INT, name VARCHAR(255), description TEXT NULL, price DECIMAL(10,2), image_url VARCHAR(500) NULL,
 --   category_id INT NULL, category_name VARCHAR(100) NULL, stock_quantity INT, is_active TINYINT, created_at TIMESTAMP,
 --   updated_at TIMESTAMP, relevance BIGINT NULL

@@ -2,6 +2,7 @@
 -- note: written from sql/products/search.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products?search=…
 -- returns: one
+-- replica: ok
 -- columns: ids JSON NULL
 -- params:  NULL means "do not filter on this"
 --   category_ids     any of these; (0): do not filter on this

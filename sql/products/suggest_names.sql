@@ -1,6 +1,7 @@
 -- Names of products on sale that begin with a text, each once, by name.
 -- used by: GET /api/products/suggest
 -- returns: many
+-- replica: ok
 -- columns: id INT NULL, name VARCHAR(255)
 -- params:
 --   first  the text

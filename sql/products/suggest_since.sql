@@ -1,6 +1,7 @@
 -- The product behind the newest so many that have a word; no row if fewer have it.
 -- used by: GET /api/products/suggest, to bound what is looked at
 -- returns: one
+-- replica: ok
 -- columns: product_id INT
 -- params:
 --   word  exact

@@ -1,6 +1,7 @@
 -- The one of these words that a name has; of several, the one that the newest product has.
 -- used by: GET /api/products/suggest
 -- returns: one
+-- replica: ok
 -- columns: word VARCHAR(40), newest_id INT NULL
 -- params:
 --   words  JSON array: some hundred spellings of one word

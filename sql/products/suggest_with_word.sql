@@ -2,6 +2,7 @@
 -- note: written from sql/products/words.template: edit that, then python3 server.py check --write-templates
 -- used by: GET /api/products/suggest
 -- returns: many
+-- replica: ok
 -- columns: id INT, name VARCHAR(255)
 -- params:
 --   word       exact

@@ -2,6 +2,7 @@
 -- products are those that many products have.
 -- used by: GET /api/products/suggest
 -- returns: many
+-- replica: ok
 -- columns: word VARCHAR(40), newest_id INT NULL
 -- params:
 --   first  the text

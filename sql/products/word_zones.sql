@@ -2,6 +2,7 @@
 -- where there are none, and no row as long as the zones of some products are missing.
 -- used by: GET /api/products?search=…
 -- returns: many
+-- replica: ok
 -- columns: sort SMALLINT NULL, part INT NULL, bits BIGINT UNSIGNED, entries BIGINT
 -- params:
 --   first        words that begin so: this is the first, and

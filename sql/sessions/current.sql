@@ -2,7 +2,7 @@
 -- used by: every route that wants a token
 -- returns: one
 -- columns: id INT, username VARCHAR(50), email VARCHAR(255), role ENUM, unused_for BIGINT NULL,
---   logged_in_for BIGINT NULL
+--   logged_in_for BIGINT NULL, changes INT
 -- params:
 --   token_hash  64 hexadecimal digits
 --   idle        seconds that a session may go unused
@@ -18,7 +18,8 @@
 SELECT
     u.id, u.username, u.email, u.role,
     TIMESTAMPDIFF(SECOND, s.last_used_at, CURRENT_TIMESTAMP) AS unused_for,
-    TIMESTAMPDIFF(SECOND, s.created_at, CURRENT_TIMESTAMP) AS logged_in_for
+    TIMESTAMPDIFF(SECOND, s.created_at, CURRENT_TIMESTAMP) AS logged_in_for,
+    s.changes
 FROM sessions AS s
 JOIN users AS u ON u.id = s.user_id
 WHERE s.token_hash = %(token_hash)s

@@ -7,7 +7,7 @@ import pytest
 from helpers import SETTINGS, as_url, command, eventually, is_one_sentence
 
 from core.cli import CommandError
-from core.db.overlay import checksum
+from core.db.overlay import checksum, marked
 from core.setup.system import ROOT
 
 GET = "products/get"
@@ -131,6 +131,16 @@ def test_the_shop_does_not_start_with_one_that_is_another_for_the_code(wired, tu
     tuned.write_text(tuned.read_text().replace("-- columns: id INT", "-- columns: id BIGINT"))
 
     with pytest.raises(CommandError, match=rf"^{tuned}:\d+: 'columns: .*: sql/{GET}\.sql has id INT, "):
+        wired(settings(folder))
+
+
+def test_no_tuned_version_lets_a_replica_answer_where_the_code_wants_the_newest_rows(wired, folder):
+    own = folder / "cart" / "find.sql"
+    own.parent.mkdir(parents=True)
+    released = (ROOT / "sql" / "cart" / "find.sql").read_text()
+    own.write_text(marked(released.replace("-- returns: one", "-- returns: one\n-- replica: ok"), released))
+
+    with pytest.raises(CommandError, match=r"'replica: ok': sql/cart/find\.sql has no such line"):
         wired(settings(folder))
 
 

@@ -8,6 +8,7 @@ import pytest
 from helpers import BY_HAND, as_url, at_once, command, register
 
 from commands.purge import (
+    purge_beats,
     purge_carts,
     purge_keys,
     purge_messages,
@@ -94,6 +95,15 @@ def test_answers_to_idempotency_keys_go_after_a_day(db, sql):
 
     assert purge_keys(db) == 2
     assert sql("SELECT COUNT(*) AS n FROM idempotency_keys") == [{"n": 1}]
+
+
+def test_the_rows_of_hosts_that_read_from_no_replica_any_more_go_after_a_day(db, sql):
+    for id, hours in enumerate((23, 25, 300)):
+        sql("INSERT INTO replica_beats VALUES (%s, 1, CURRENT_TIMESTAMP - INTERVAL %s HOUR)", [id, hours])
+
+    assert purge_beats(db) == 2
+    assert sql("SELECT id FROM replica_beats") == [{"id": 0}]
+    sql("DELETE FROM replica_beats")
 
 
 def test_delivered_messages_go_after_a_week_and_dead_letters_after_90_days(db, sql):

@@ -210,6 +210,25 @@ def test_the_connections_of_the_chores_are_counted():
     assert load({"DATABASE_CONNECTIONS": "1", "CHORES": "off"}).threads == 1
 
 
+def test_a_replica_takes_one_more_connection_of_each_worker():
+    url = {"DATABASE_URL": "mysql://a:b@h/d", "DATABASE_REPLICA_URL": "mysql://a:b@r/d", "SECRET_KEY": SECRET}
+    with pytest.raises(config.Malformed) as refused:
+        load({"WORKERS": "2", "THREADS": "8", **url})
+
+    assert "of its own, each worker one more for DATABASE_REPLICA_URL, and the chores have 4" in str(refused.value)
+    assert load({"WORKERS": "2", "THREADS": "7", **url}).threads == 7
+    assert load({"WORKERS": "2", **url}).threads == 7
+    assert load({"DATABASE_CONNECTIONS": "2", "CHORES": "off", **url}).threads == 1
+
+
+def test_a_replica_is_one_of_a_database_of_ones_own():
+    said = refused(DATABASE_REPLICA_URL="mysql://a:secret@r/d")
+
+    assert said.startswith("DATABASE_REPLICA_URL is set, and DATABASE_URL is not")
+    assert "secret" not in said
+    assert settings(DATABASE_URL="mysql://a:b@h/d", DATABASE_REPLICA_URL="mysql://a:b@r/d").replica.host == "r"
+
+
 # DATABASE_URL
 
 
@@ -442,14 +461,14 @@ def test_the_example_sets_nothing_by_itself(env_file):
 
 def test_the_example_shows_the_defaults(env_file, monkeypatch):
     monkeypatch.chdir(ROOT)
-    examples = ("database", "secret_key", "workers", "threads", "rate_limit_storage", "trusted_proxies")
+    examples = ("database", "replica", "secret_key", "workers", "threads", "rate_limit_storage", "trusted_proxies")
     examples += ("smtp", "mail_from", "storefront_url", "sql_overlay")
     examples += ("payment_providers", "server_timing")  # whose defaults depend on the database
     free = dict.fromkeys(examples)  # these show a form, not a default
 
     shown = env_file(re.sub(r"^#(?=[A-Z][A-Z0-9_]*=)", "", EXAMPLE, flags=re.M))
 
-    assert shown.database.database == "shop"
+    assert shown.database.database == shown.replica.database == "shop"
     assert dataclasses.replace(shown, **free) == dataclasses.replace(settings(), **free)
 
 

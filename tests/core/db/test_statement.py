@@ -49,6 +49,18 @@ WRONG = {
     "bare % in a comment": (GOOD.replace("ORDER", "/* 5 % */\nORDER"), "9: a bare % would be taken for a parameter"),
     "positional": (GOOD.replace("BY id", "BY %s"), "9: a bare % would be taken for a parameter"),
     "two statements": (GOOD + ";\n\nDELETE FROM products;\n", "10: one statement a file"),
+    "replica of what changes": (
+        with_body("DELETE FROM t", returns="count", params="-- changes: t\n-- replica: ok\n"),
+        "5: 'replica: ok': only what reads, and locks nothing, can run on a replica",
+    ),
+    "replica of what locks": (
+        with_body("SELECT id FROM t FOR UPDATE", params="-- replica: ok\n"),
+        "4: 'replica: ok': only what reads, and locks nothing, can run on a replica",
+    ),
+    "replica that may not": (
+        with_body("SELECT id FROM t", params="-- replica: no\n"),
+        "4: 'replica: no': it wants 'ok', or no such line",
+    ),
     "star": (GOOD.replace("id, name", "*"), "6: SELECT names its columns: no *"),
     "star on the next line": (GOOD.replace("id, name", "\n *"), "7: SELECT names its columns: no *"),
     "distinct star": (GOOD.replace("id, name", "DISTINCT *"), "6: SELECT names its columns: no *"),
