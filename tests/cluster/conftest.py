@@ -16,7 +16,7 @@ import pytest
 from front import fronting
 from helpers import BY_HAND, RealServer, command, eventually, execute, servers
 from load import STOCK
-from nodes import LONG_FORM, Cluster, Node
+from nodes import COMES, LONG_FORM, Cluster, Node
 
 from core.db.owner import give_rights
 from core.db.statements import Statements
@@ -76,7 +76,7 @@ class Scene:
 
     def goes_home(self) -> None:
         """Wait until the shops, which are visited meanwhile, write to the node that they prefer, and to no other."""
-        assert eventually(self._is_home)
+        assert eventually(self._is_home, COMES)
 
     def _is_home(self) -> bool:
         before = {node.name: node.begun() for node in self.cluster.nodes}

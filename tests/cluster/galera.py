@@ -46,6 +46,7 @@ class GaleraNode(Node):
             ("wsrep_node_name = one", f"wsrep_node_name = {name}"),
             ("gcomm://10.0.0.1,10.0.0.2,10.0.0.3", f"gcomm://{','.join(addresses)}"),
             ("10.0.0.1", address),
+            ("wsrep_sst_donor = three,", f"wsrep_sst_donor = {'two' if name == 'three' else 'three'},"),
             ("gcache.size=1G", "gcache.size=64M"),
         ):
             assert before in text, before

@@ -56,7 +56,7 @@ class Sellers:
                 self.database.transaction(take)
                 self.note(acknowledged=len(taken))
             except ServiceUnavailable as refusal:
-                unsure = str(refusal.body).startswith(UNCONFIRMED)
+                unsure = refusal.message.startswith(UNCONFIRMED)
                 self.note(uncertain=len(taken) if unsure else 0, refused=1)
                 time.sleep(PAUSE)
 
