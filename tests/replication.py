@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
 import shutil
 import tempfile
@@ -22,7 +23,10 @@ class Pair:
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.primary, self.replica = (Database(_made(folder / name)) for name in ("primary", "replica"))
-        self.owner, self.application = self.primary.owner, self.primary.application
+        driver = os.environ.get("TEST_DRIVER", self.primary.owner.driver)
+        self.owner, self.application = (
+            dataclasses.replace(login, driver=driver) for login in (self.primary.owner, self.primary.application)
+        )
 
     def start(self) -> None:
         """Start both, fill the schema, and let the replica follow."""
@@ -54,13 +58,17 @@ class Pair:
         """Let the replica follow, so many seconds behind."""
         self.hold()
         execute(self.replica.owner, f"CHANGE MASTER TO MASTER_DELAY = {delay}")
-        execute(self.replica.owner, "START SLAVE")
+        self.go_on()
         if not delay:
             self.catch_up()
 
     def hold(self) -> None:
         """Let the replica stay as it is; it does not say so."""
         execute(self.replica.owner, "STOP SLAVE")
+
+    def go_on(self) -> None:
+        """Let the replica follow again."""
+        execute(self.replica.owner, "START SLAVE")
 
     def catch_up(self) -> None:
         """Wait until the replica has all that is stored now."""
