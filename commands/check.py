@@ -1,8 +1,8 @@
 """Check every SQL file: its header, its statement and columns against the live schema (by PREPARE), its plan, its time.
 
 And what an edit changes, beside the released version; whether the files that are written from templates are as the
-templates have them; and the texts of mails: their form and their placeholders. Or whether shops of another release can
-run beside those of this one.
+templates have them; the texts of mails: their form and their placeholders; whether the nodes of a cluster store what
+they acknowledge. Or whether shops of another release can run beside those of this one.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from commands import (
     check_plans,
     check_recorded,
     check_schema,
+    check_server,
     check_templates,
     check_times,
     optimize,
@@ -137,6 +138,9 @@ def run(options: Namespace, config: Config, shop: Callable[..., Any]) -> int:
             for older in statements.outdated(chosen):
                 say(older)
                 status = 1
+            for risk, why in [] if only else check_server.risks(url):
+                say(why)
+                status = worse(status, risk)
             if not problems and not state.pending and not only:
                 sentence = optimize.left_out(Session(cursor, statements))
                 if sentence:

@@ -10,6 +10,7 @@ from commands.migrate_rows import LARGE
 from commands.migrate_text import change_of, kind, one_line
 from core.cli import CommandError, say
 from core.database_url import DatabaseUrl
+from core.db.drivers import present
 
 
 def show(steps: list[Step], url: DatabaseUrl, planner: Planner) -> int:
@@ -83,6 +84,7 @@ def online(table: str, change: str, url: DatabaseUrl, gh_ost: bool) -> str:
 
     gh-ost can do nothing with foreign keys, and makes a FULLTEXT index with the server's stop words; it is for MySQL.
     """
+    url = present(url)
     if gh_ost:
         where = ["--host", url.host, "--port", str(url.port), "--user", url.user]
         what = ["--database", url.database, "--table", table, "--alter", change]

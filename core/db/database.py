@@ -77,9 +77,8 @@ class Database:
         self._report = report or functools.partial(recurring.failing, log)  # gets what clients are not told
         self._meter = meter
         self._new_session: Callable[..., Session] = replica.session if replica else Session
-        self._sockets: weakref.WeakKeyDictionary[Any, Any] = (
-            weakref.WeakKeyDictionary()
-        )  # where there are several servers
+        # Of the connections, where there are several servers.
+        self._sockets: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._pool = self._opened_pool()
         self._generation = 0  # of the connections: those of a former one are not used any more
         self.breaker = Breaker(url, timeout, self._out_of_reach, report or log.log)

@@ -68,7 +68,7 @@ def connect(url: DatabaseUrl, timeout: float, statement_timeout: float | None = 
     """
     longest = statement_timeout or timeout
     if url.others:  # one that has fallen silent just now is not waited for: there are others
-        url, timeout = _present(url), min(timeout, primary.SILENCE)
+        url, timeout = present(url), min(timeout, primary.SILENCE)
     connection = (_mysqldb if url.driver == "mysqldb" else _pymysql)(url, timeout, longest, scripts)
     try:
         with connection.cursor() as cursor:
@@ -99,7 +99,19 @@ def log_in(url: DatabaseUrl, connecting: float, answering: float) -> None:
     """
     if url.others:
         primary_of(url).is_known_again(connecting + answering, primary.Fitness.READ_ONLY)
-    _open_to_ask(_present(url), connecting, answering).close()
+    _open_to_ask(present(url), connecting, answering).close()
+
+
+def present(url: DatabaseUrl) -> DatabaseUrl:
+    """Return the one server that is written to now; raise DatabaseError where none of several can be used."""
+    if not url.others:
+        return url
+    try:
+        server = primary_of(url).server()
+    except primary.NoServer as error:
+        code, said = error.args
+        raise pymysql.OperationalError(code or CR.CR_CONN_HOST_ERROR, said) from None
+    return dataclasses.replace(server, driver=url.driver)
 
 
 def primary_of(url: DatabaseUrl) -> primary.Primary:
@@ -129,16 +141,6 @@ def number(error: BaseException) -> int:
     """Return MySQL's number of a DatabaseError, the same for both drivers; 0 where it has none."""
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
     return AS_PYMYSQL.get(code, code)
-
-
-def _present(url: DatabaseUrl) -> DatabaseUrl:
-    if not url.others:
-        return url
-    try:
-        server = primary_of(url).server()
-    except primary.NoServer as error:
-        raise pymysql.OperationalError(CR.CR_CONN_HOST_ERROR, str(error)) from None
-    return dataclasses.replace(server, driver=url.driver)
 
 
 def _open_to_ask(url: DatabaseUrl, connecting: float, answering: float) -> Any:

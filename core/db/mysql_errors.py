@@ -14,7 +14,9 @@ from core.errors import ApiError, Conflict, ServiceUnavailable
 
 LOCK_WAIT = 1205  # waited too long for a lock
 RETRYABLE = {LOCK_WAIT, 1213, 1020, 1467}  # lock wait, deadlock, and what MariaDB says in place of 1213
-UNDONE = {1213}  # in answer to COMMIT: another node of a Galera cluster was faster, and nothing was stored anywhere
+# In answer to COMMIT these say that nothing was stored: another node of a Galera cluster was faster; the node takes no
+# statements (any more); the server has become read-only. What else a node says there (1180, 1205, 1317) is not sure.
+UNDONE = {1213, 1047, 1290}
 SILENT = {0, 2002, 2003, 2006, 2013, 2014, 2055}  # nothing came from the server, or nothing that makes sense
 LOST = SILENT | {1040, 1047, 1053, 1129, 1135, 1203, 1927, 3168, 4031}
 REFUSED = {1044, 1045, 1049, 1130, 1226, 1227, 1251, 1698, 1820, 1862, 2012, 2059, 2061, 3118, 4151}
@@ -72,8 +74,9 @@ def refusal(url: DatabaseUrl, error: Exception) -> str:
             f"rights: CREATE DATABASE `{url.database}` CHARACTER SET utf8mb4; GRANT ALL ON `{url.database}`.* TO …;"
         )
     if code in LOST and re.search(r"\b(SSL|TLS)\b", message):
+        host = "one of these" if url.others else url.host
         return (
-            f"The database {url.place} does not prove that it is {url.host}, so the password was not sent. Give it a "
+            f"The database {url.place} does not prove that it is {host}, so the password was not sent. Give it a "
             "certificate for that name, and name its CA in DATABASE_URL if this machine does not know it "
             "(?ssl_ca=/path/to/ca.pem); or say that it may be spoken to in the clear, in a network that is yours alone "
             f"(?ssl=off). (It said: {message})"

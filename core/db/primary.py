@@ -24,10 +24,13 @@ log = logging.getLogger("bodega.database")
 
 PERIOD = 0.5  # seconds between two looks at a server
 SILENCE = 1.0  # seconds without an answer, from which a server counts as away
-BACK = 3.0  # seconds that an earlier server of the list must be well, before it is written to again
+BACK = (
+    8.0  # seconds that an earlier server must be well; a Galera node takes 6 to see that it was put out, while frozen
+)
 IS_GALERA = "SHOW GLOBAL VARIABLES LIKE 'wsrep_on'"  # there is no such variable in MySQL
 GALERA = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state', 'wsrep_cluster_status')"
 READ_ONLY = "SELECT @@GLOBAL.read_only AS read_only"
+REJECTS = "SELECT @@GLOBAL.wsrep_reject_queries AS rejects"
 SYNCED = "4"  # wsrep_local_state
 
 MOVED = Counter("bodega_database_moved_total", "Times that a process went on to another of several database servers.")
@@ -46,7 +49,7 @@ Verdict = tuple[Fitness, str]  # and why, for people: "b:3306 is read-only"
 
 
 class NoServer(Exception):
-    """None of the servers can be used; says what is wrong with each."""
+    """None of the servers can be used: the error's number, where all have the same one, and what is wrong with each."""
 
 
 class User(Protocol):
@@ -66,6 +69,7 @@ class Server:
         self.since = 0.0  # when it was first seen as it is
         self.looked = 0.0  # when the look began that saw it so
         self._log_in = log_in
+        self.code: object = None  # the number of the error, where one says that it is away
         self._connection: Any = None
         self._galera = False
 
@@ -97,6 +101,7 @@ class Server:
                 connection.close()
 
     def _seen(self) -> Verdict:
+        self.code = None
         try:
             new = not self._connection
             if new:
@@ -107,6 +112,7 @@ class Server:
                 return verdict(self.name, cursor, self._galera)
         except Exception as error:
             self.leave()
+            self.code = error.args[0] if len(error.args) > 1 else None
             return Fitness.AWAY, f"{self.name}: {error.args[-1] if error.args else error}"
 
 
@@ -125,8 +131,11 @@ def verdict(name: str, cursor: Any, galera: bool) -> Verdict:
     if galera:
         cursor.execute(GALERA)
         state = _told(cursor)
-    if galera and (state.get("wsrep_ready") != "ON" or state.get("wsrep_cluster_status") != "Primary"):
-        return Fitness.AWAY, f"{name} is cut off from its cluster, or joins it"
+        if state.get("wsrep_ready") != "ON" or state.get("wsrep_cluster_status") != "Primary":
+            return Fitness.AWAY, f"{name} is cut off from its cluster, or joins it"
+        cursor.execute(REJECTS)
+        if cursor.fetchone()["rejects"] != "NONE":
+            return Fitness.AWAY, f"{name} was told to reject queries (wsrep_reject_queries)"
     cursor.execute(READ_ONLY)
     if str(cursor.fetchone()["read_only"]) not in ("0", "OFF"):  # an ON of MariaDB 12 has several names
         return Fitness.READ_ONLY, f"{name} is read-only"
@@ -171,7 +180,8 @@ class Primary:
             if not self._watched:
                 self._look()
             if self._present.fitness == Fitness.AWAY:
-                raise NoServer("; ".join(server.why for server in self._servers))
+                codes = {server.code for server in self._servers}
+                raise NoServer(codes.pop() if len(codes) == 1 else None, "; ".join(one.why for one in self._servers))
             return self._present.url
 
     def is_known_again(self, within: float, at_worst: Fitness = Fitness.WRITABLE) -> bool:
@@ -226,7 +236,7 @@ class Primary:
             if server.fitness < present.fitness
             or (server in earlier and server.fitness == present.fitness < Fitness.AWAY and now - server.since >= BACK)
         ]
-        if better:
+        if better and all(server.looked for server in self._servers):  # else a later one may only be seen before it
             self._move(min(better, key=lambda server: server.fitness))
 
     def _move(self, server: Server) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -24,16 +25,17 @@ class Database:
     Start it from the main thread: Linux ends it with the thread that started it, so that a killed run leaves nothing.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, like: "Database | None" = None) -> None:
+        """Make its data: none, or what another one has that is stopped."""
         self.folder = folder
         self.port = free_port()
         self.owner = DatabaseUrl("shop", "owner", PASSWORD, "127.0.0.1", self.port)
         self.application = DatabaseUrl("shop", "shop", PASSWORD, "127.0.0.1", self.port)
         self.process: subprocess.Popen | None = None
-        maker = system.program("mariadb-install-db", "mysql_install_db")
-        login = ["--auth-root-authentication-method=socket", f"--auth-root-socket-user={user()}", "--skip-test-db"]
-        words = [maker, "--no-defaults", f"--datadir={folder / 'mariadb'}", *login]
-        subprocess.run(words, check=True, capture_output=True, env={**os.environ, "TMPDIR": str(folder)})
+        if like:
+            shutil.copytree(like.folder / "mariadb", folder / "mariadb")
+        else:
+            self._install()
         (folder / "tmp").mkdir()
         (folder / "accounts.sql").write_text(
             "CREATE DATABASE IF NOT EXISTS shop CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_520_ci;\n"
@@ -41,6 +43,12 @@ class Database:
             "GRANT ALL ON *.* TO owner@'%' WITH GRANT OPTION;\n"
             f"CREATE USER IF NOT EXISTS shop@'%' IDENTIFIED BY '{PASSWORD}';\n"
         )
+
+    def _install(self) -> None:
+        maker = system.program("mariadb-install-db", "mysql_install_db")
+        login = ["--auth-root-authentication-method=socket", f"--auth-root-socket-user={user()}", "--skip-test-db"]
+        words = [maker, "--no-defaults", f"--datadir={self.folder / 'mariadb'}", *login]
+        subprocess.run(words, check=True, capture_output=True, env={**os.environ, "TMPDIR": str(self.folder)})
 
     def start(self, *options: str, program: tuple[str, ...] = (), **environment: str) -> float:
         """Start it, with more options or a program before it (faketime); return when it took logins (monotonic)."""

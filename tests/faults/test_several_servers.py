@@ -33,15 +33,19 @@ DRIVERS = pytest.mark.parametrize("driver", ["pymysql", pytest.param("mysqldb", 
 def trio():
     """Three migrated databases."""
     with contextlib.ExitStack() as stack:
-        found = []
-        for _ in range(3):
+        found: list[Mortal] = []
+        for number in range(3):
             folder = pathlib.Path(tempfile.mkdtemp(prefix="bodega-test-"))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            found.append(one := Mortal(folder))
+            found.append(one := Mortal(folder, like=found[0] if number else None))
             stack.callback(one.stop)
-            one.start("--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0")
-            Migrator(one.owner, say=lambda line: None).up()
-            give_rights(one.owner, "shop@%", Statements(ROOT / "sql", more=[ROOT / "reports"]))
+            if not number:
+                one.start()
+                Migrator(one.owner, say=lambda line: None).up()
+                give_rights(one.owner, "shop@%", Statements(ROOT / "sql", more=[ROOT / "reports"]))
+                one.stop()
+        for one in found:
+            one.start("--innodb-buffer-pool-size=32M")
         yield found
 
 
@@ -70,7 +74,7 @@ def url(servers):
 
 @pytest.fixture
 def open_database(url):
-    """`open_database(*servers, driver=…)`: a Database on these."""
+    """`open_database(*servers, driver=…)`: a Database on these, in this order."""
     return lambda *chosen, driver="pymysql", **options: Database(
         url(*chosen, driver=driver), Statements(ROOT / "sql"), options.pop("timeout", TIMEOUT), **options
     )
@@ -290,24 +294,90 @@ def test_who_waits_for_an_answer_of_a_server_that_froze_is_served_by_the_next(se
 
 
 @DRIVERS
-def test_a_deadlock_that_commit_reports_is_repeated_as_nothing_was_stored(servers, open_database, url, driver):
-    """A node of Galera says so where another node was faster."""
-    db = open_database(driver=driver)
-    tries = []
+def test_a_commit_that_is_refused_as_the_server_became_read_only_is_repeated_on_the_next(
+    servers, open_database, driver
+):
+    """It says that it has stored nothing."""
+    one, two, _ = servers
+    db, ports = open_database(driver=driver), []
 
     def work(session):
-        tries.append(session.again)
-        id = session.add("categories/add", name="Tea", description=None)
-        if len(tries) < 3:
-            session._cursor.execute("ROLLBACK")  # what the node does
-            session.commit = lambda: fail(session)
-        return id
-
-    def fail(session):
-        session.committing = True
-        raise drivers.DatabaseError[0](1213, "Deadlock found when trying to get lock; try restarting transaction")
+        session._cursor.execute("SELECT @@port AS port")
+        ports.append(session._cursor.fetchone()["port"])
+        session.add("categories/add", name="Tea", description=None)
+        execute(one.owner, "SET GLOBAL read_only = 1")
 
     db.transaction(work)
 
-    assert tries == [False, True, True]
-    assert written(servers[0]) == {"Tea"}
+    assert ports == [one.port, two.port]
+    assert (written(one), written(two)) == (set(), {"Tea"})
+
+
+def test_a_commit_that_the_only_server_refuses_is_not_said_to_be_stored_perhaps(servers, open_database):
+    one = servers[0]
+    db = open_database(one)
+
+    def work(session):
+        session.add("categories/add", name="Tea", description=None)
+        execute(one.owner, "SET GLOBAL read_only = 1")
+
+    with pytest.raises(ServiceUnavailable, match="cannot write just now"):
+        db.transaction(work)
+
+    assert written(one) == set()
+
+
+def test_a_wrong_password_on_all_servers_is_said_to_be_one(servers, url):
+    with pytest.raises(drivers.DatabaseError) as refused:
+        drivers.connect(dataclasses.replace(url(), password="hunter2"), TIMEOUT)
+
+    said = refusal(url(), refused.value)
+    assert said.startswith("The database refused the login 'shop' at shop on 127.0.0.1:")
+    assert said.endswith("Check user and password in DATABASE_URL.")
+    assert "hunter2" not in f"{said} {refused.value}"
+
+
+@DRIVERS
+def test_a_shop_of_several_processes_goes_on_with_the_next_server(servers, url, serve, lag, figure, driver):
+    one, two, three = servers
+    for server in servers:
+        for table in ("cart_items", "carts", "products"):
+            execute(server.owner, f"DELETE FROM {table}")
+        execute(server.owner, "INSERT INTO products (id, name, price, stock_quantity) VALUES (1, 'Tea', 1, 100000)")
+    shop = serve(url(one, two, three, driver=driver), CHORES="on", QUEUE_TIMEOUT="5")
+    assert eventually(lambda: shop.request("/api/ready").status == 200)
+    asked, over = [], threading.Event()
+
+    def visit(name):
+        while not over.is_set():
+            began = time.monotonic()
+            answer = shop.request(
+                "/api/cart/items", "POST", {"product_id": 1, "quantity": 1}, Session_ID=f"{name}-{len(asked)}"
+            )
+            asked.append((began, time.monotonic() - began, answer))
+            time.sleep(0.02)
+
+    visitors = [threading.Thread(target=visit, args=(f"visitor{number}",)) for number in range(6)]
+    for visitor in visitors:
+        visitor.start()
+    assert eventually(lambda: len(asked) > 50)
+    killed = one.kill()
+    assert eventually(lambda: sum(began > killed + 2 for began, *_ in asked) > 50)
+    frozen = two.freeze()
+    assert eventually(lambda: sum(began > frozen + 3 for began, *_ in asked) > 50)
+    over.set()
+    for visitor in visitors:
+        visitor.join()
+
+    failed = [(began, answer) for began, _, answer in asked if answer.status != 201]
+    figure(f"{driver}: of {len(asked)} adds failed", len(failed))
+    figure(f"{driver}: longest", max(took for _, took, _ in asked), "s")
+    assert {answer.status for _, answer in failed} <= {503}
+    assert {answer.json["error"]["message"] for _, answer in failed} <= {UNSURE}
+    assert len(failed) <= 2 * len(visitors)  # who had sent COMMIT
+    assert max(took for _, took, _ in asked) < lag.bound(2, killed)
+    assert shop.request("/api/ready").status == 200
+    assert execute(three.owner, "SELECT COUNT(*) AS n FROM cart_items")[0]["n"] > 50
+    assert shop.log.count("The database is written to at") >= 2
+    assert one.application.password not in shop.log
+    assert "Traceback" not in shop.log
