@@ -18,6 +18,7 @@ from core.setup.system import ROOT
 
 pytestmark = pytest.mark.skipif(not system.program("mariadbd"), reason="needs mariadbd: it runs one of its own")
 FOLDERS = ("sql", "reports", "migrations")
+NEXT = f"{1 + max(int(path.name[:4]) for path in (ROOT / 'migrations').glob('*.sql')):04}"  # a migration to come
 ADDED = "ALTER TABLE products ADD COLUMN brand VARCHAR(80) NULL"
 DROPPED = "ALTER TABLE products DROP COLUMN image_url"
 READS_BRAND = [("columns: id INT", "columns: id INT, brand VARCHAR(80) NULL"), ("SELECT p.id", "SELECT p.id, p.brand")]
@@ -94,7 +95,7 @@ def test_a_column_that_goes_breaks_each_old_statement_that_names_it_and_what_to_
     users = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("sql/*/*.sql") if "image_url" in path.read_text()}
     told = {line.strip().partition(":")[0] for line in lines[1 : lines.index("These files, on their own schema:")]}
     assert status == 1
-    assert lines[0] == "The files of OLD, after migrations/0028_further.up.sql:"
+    assert lines[0] == f"The files of OLD, after migrations/{NEXT}_further.up.sql:"
     assert users - told == {path for path in users if path.startswith("sql/seed/")}  # no shop runs them
     assert any("Ship" not in line and "this migration with the release after that." in line for line in lines)
     assert lines[-1].endswith("they do not run side by side.")
@@ -127,7 +128,7 @@ def test_what_old_statements_do_not_know_breaks_them(against, statements):
     status, lines = against(*statements)
 
     assert status == 1
-    assert lines[0] == "The files of OLD, after migrations/0028_further.up.sql:"
+    assert lines[0] == f"The files of OLD, after migrations/{NEXT}_further.up.sql:"
 
 
 @pytest.mark.slow
@@ -225,15 +226,15 @@ def test_an_old_file_that_cannot_be_read_is_told_and_decides_nothing(old, agains
 
 def test_migrations_that_were_edited_or_are_only_there_are_refused(old, new, against):
     old.migration(ADDED)
-    with pytest.raises(CommandError, match="has migration 0028_further, which is not here"):
+    with pytest.raises(CommandError, match=f"has migration {NEXT}_further, which is not here"):
         against()
 
-    with pytest.raises(CommandError, match=r"Migration 0028_further of .* was edited"):
+    with pytest.raises(CommandError, match=rf"Migration {NEXT}_further of .* was edited"):
         against(DROPPED)
 
 
 def test_a_migration_that_fails_is_a_sentence(against):
-    with pytest.raises(CommandError, match="0028_further fails on empty tables: "):
+    with pytest.raises(CommandError, match=f"{NEXT}_further fails on empty tables: "):
         against("ALTER TABLE nowhere ADD COLUMN a INT")
 
 
@@ -260,8 +261,8 @@ needs_git = pytest.mark.skipif(not shutil.which("git"), reason="needs git")
 def test_a_revision_is_read_from_git_within_5_seconds_no_database_is_asked_and_nothing_is_left(
     repository, tmp_path, lag
 ):
-    (repository / "migrations/0028_gone.up.sql").write_text(DROPPED + ";\n")
-    (repository / "migrations/0028_gone.down.sql").write_text("SELECT 1;\n")
+    (repository / f"migrations/{NEXT}_gone.up.sql").write_text(DROPPED + ";\n")
+    (repository / f"migrations/{NEXT}_gone.down.sql").write_text("SELECT 1;\n")
     (tmp_path / "own").mkdir()
     nowhere = {"DATABASE_URL": "mysql://shop:no@127.0.0.1:1/shop", "TMPDIR": str(tmp_path / "own")}
 
@@ -270,7 +271,7 @@ def test_a_revision_is_read_from_git_within_5_seconds_no_database_is_asked_and_n
     took = time.monotonic() - began
 
     assert done.returncode == 1 and done.stderr == ""
-    assert "The files of HEAD, after migrations/0028_gone.up.sql:" in done.stdout
+    assert f"The files of HEAD, after migrations/{NEXT}_gone.up.sql:" in done.stdout
     assert took < lag.bound(5, since=began)
     assert os.listdir(tmp_path / "own") == []
 
