@@ -2,13 +2,17 @@
 
 import re
 import shutil
+import socket
 import subprocess
 import sys
 
+import costs
 import pytest
 import soak
 from helpers import as_url
+from kinds import Kinds
 from load import Asked, Load
+from mix import CATEGORIES, MIX
 
 from core.setup.system import ROOT
 
@@ -66,6 +70,25 @@ def test_a_shop_that_does_not_answer_is_told_in_a_sentence():
 
     assert done.returncode == 1
     assert done.stderr.startswith("A shop does not answer as it should: ") and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_each_kind_of_request_whose_cost_is_measured_succeeds(start, accounts, make):
+    for _ in range(CATEGORIES):
+        make.product(category_id=make.category(), stock=1000)
+    settings = {"DATABASE_URL": as_url(accounts.application), "RATE_LIMITS": "off", "PAYMENT_PROVIDERS": "dummy"}
+    shop = start("--workers", "1", **settings)
+    kinds, answers = Kinds(accounts, f"127.0.0.1:{shop.port}"), {}
+
+    for kind in costs.KINDS:
+        kinds.placed()
+        for request in kinds.of(kind, 2):
+            with socket.create_connection(("127.0.0.1", shop.port), timeout=30) as connection:
+                connection.sendall(request)
+                answers.setdefault(kind, []).append(connection.recv(12))
+
+    assert {answer[:10] for some in answers.values() for answer in some} == {b"HTTP/1.1 2"}, answers
+    assert all(len(some) == 2 for some in answers.values()) and set(MIX) <= set(answers)
 
 
 def soaked(memory=100, descriptors=40, seconds=0.01, status=200):

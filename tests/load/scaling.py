@@ -18,7 +18,8 @@ from mix import CATEGORIES, KEPT, LISTS, MIX, REPLICATED
 FOUND = pathlib.Path(__file__).with_name("costs.json")
 BUSY = 0.5  # how busy processors are at the peak that the rate is; the rest is for bursts, and for a host that is gone
 AVERAGE = 1 / 3  # of the peak: what a day has on average
-HOST, SERVER = 32, 64  # cores of a host of the shop, and of the largest server for a database
+HOST, SERVER = 4, 64  # cores of a host of the shop, and of the largest server for a database
+BEHIND = 0.02  # seconds after an order in which its host reads from no replica: with five a second it read 90 % there
 CORE = 30  # euros a month for a core with 4 GB of memory
 DISK, TRAFFIC = 0.10, 0.05  # euros for a gigabyte: of disk a month, of answers that leave
 COPIES = 3  # of the data, at the least
@@ -91,28 +92,29 @@ def of_shop(told, rate):
     }
 
 
-def of_database(told, rate, found, workers):
+def of_database(told, rate, found, shop):
     """Return the cores that the database takes, for all that is read and for the rest; and how many servers that is.
 
-    A server is written to by half of its cores at the most; what is more is shared by `shards`. Each has `replicas`,
-    but where one server does all of it. Each of them applies all writes of its shard, too.
+    Where one server does not do all of it, there are replicas for reading. What has to be done where the writes are is
+    shared by `shards`; each has `replicas`, which also apply all writes of their shard.
     """
     costs = told["kinds"]
-    reading = (*REPLICATED, "list and its total")
     writing = [kind for kind in MIX if costs[kind]["binlog_commits"] > 0.1]
-    read = rate * of_each(found, costs, "database", reading) / 1e6 / BUSY
+    read = rate * of_each(found, costs, "database", (*REPLICATED, "list and its total")) / 1e6 / BUSY
     primary = rate * of_each(found, costs, "database", [kind for kind in MIX if kind not in REPLICATED]) / 1e6 / BUSY
     applied = rate * of_each(found, costs, "replica", writing) / 1e6 / BUSY
-    shards = math.ceil(primary / (SERVER / 2))
-    replicas = 0 if read + primary <= SERVER else math.ceil(read / shards / (SERVER - applied / shards))
-    cores = read + primary + replicas * applied
+    alone = read + primary <= SERVER
+    elsewhere = 0.0 if alone else math.exp(-rate * MIX["order"] / 1000 / shop["hosts"] * BEHIND)
+    shards = math.ceil((primary + read * (1 - elsewhere)) / SERVER)
+    replicas = 0 if alone else math.ceil(read * elsewhere / shards / (SERVER - applied / shards))
     return {
         "read": read,
         "primary": primary,
+        "elsewhere": elsewhere,
         "applied": applied / shards,
         "shards": shards,
         "replicas": replicas,
-        "cores": workers + cores,
+        "cores": shop["workers"] + read + primary + replicas * applied,
     }
 
 
@@ -137,7 +139,7 @@ def of_data(told, rate, found):
 def needs(told, rate):
     """Return what so many requests a second take."""
     found, shop = of_shop(told, rate)
-    database, data = of_database(told, rate, found, shop["workers"]), of_data(told, rate, found)
+    database, data = of_database(told, rate, found, shop), of_data(told, rate, found)
     answers = rate * of_each(found, told["kinds"], "answer")
     stored = (data["carts"] + data["kept"] + data["log kept"]) * max(COPIES, 1 + database["replicas"])
     return {
@@ -180,8 +182,9 @@ ROWS = {  # of the table
     "cores of the shop": lambda n: plain(n["workers"]),
     f"its hosts, of {HOST} cores": lambda n: plain(n["hosts"]),
     "its memory": lambda n: in_bytes(n["shop memory"]),
-    "cores of the database: catalogue and searches": lambda n: plain(n["read"]),
     "cores of the database: carts, orders, accounts": lambda n: plain(n["primary"]),
+    "cores of the database: catalogue and searches": lambda n: plain(n["read"]),
+    "of these, on replicas": lambda n: f"{n['elsewhere']:.0%}",
     f"shards, each with a server of {SERVER} cores that is written to": lambda n: plain(n["shards"]),
     "replicas of each": lambda n: plain(n["replicas"]),
     "cores of each replica that apply the writes": lambda n: plain(n["applied"]),
