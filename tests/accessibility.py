@@ -7,14 +7,17 @@ import pytest
 from npm import installed
 
 AXE = pathlib.Path(__file__).parent / "axe"
-FIND = """const done = arguments[arguments.length - 1];
+FIND = """const [options, done] = arguments;
+const frame = () => new Promise(next => requestAnimationFrame(() => setTimeout(next)));
 const covered = node => node.any.some(check => check.data?.messageKey === 'elmPartiallyObscured'); // scrolling
-axe.run(document, {rules: {'target-size': {enabled: true}}}).then(found => done(
+frame().then(frame).then(() => axe.run(document, options)).then(found => done(
     found.violations.concat(found.incomplete).flatMap(rule => rule.nodes.filter(node => !covered(node)).map(
         node => `${rule.id}: ${node.target.join(' ')} ${node.failureSummary}`))))"""
+EVERYTHING = {"rules": {"target-size": {"enabled": True}}}
+COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}  # nothing else is another one in the dark
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def axe(tmp_path_factory):
     """The script of axe-core."""
     folder = installed("axe", tmp_path_factory.mktemp("axe"), oldest=18)
@@ -24,11 +27,15 @@ def axe(tmp_path_factory):
 
 @pytest.fixture
 def violations(chromium, axe):
-    """`violations()`: what axe has against the page that is open, or cannot tell, as texts."""
+    """`violations()`: what axe has against the page that is open, in light and in dark, or cannot tell, as texts."""
 
     def find():
         chromium.settle()
         chromium.run(axe)
-        return chromium.driver.execute_async_script(FIND)
+        found = chromium.driver.execute_async_script(FIND, EVERYTHING)
+        chromium.prefer("dark")
+        found += [f"{text} (in the dark)" for text in chromium.driver.execute_async_script(FIND, COLOURS)]
+        chromium.prefer("light")
+        return found
 
     return find

@@ -63,14 +63,18 @@ class Browser:
     def open(self, url, width=1280, scheme="light"):
         """Open a page in a window of this width, light or dark; forget what was noted before."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
-        features = [{"name": name, "value": value} for name, value in wishes.items()]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        self.prefer(scheme)
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         self.driver.get("about:blank")
         for kind in ("browser", "performance"):
             self.driver.get_log(kind)
         self.driver.get(url)
+
+    def prefer(self, scheme):
+        """Be a reader who prefers light or dark pages, on the open page too; and who prefers that nothing moves."""
+        wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in wishes.items()]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def open_docs(self, url, width=1280, scheme="light"):
         """Open /docs, and wait until the operations are there."""

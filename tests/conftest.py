@@ -50,7 +50,7 @@ from core.metrics_file import File, records
 from core.setup.embedded import ACCOUNT, Accounts, Embedded
 from core.setup.system import ROOT
 
-MEASURED = 2  # cases of a slow test whose coverage is measured
+MEASURED = 1  # case of a slow test whose coverage is measured
 PACED = ("cluster", "faults", "storefront")  # folders whose tests watch processes, clocks and browsers
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # `nohup` has it ignored, and so would all that the tests start
@@ -61,7 +61,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` ignore
 def pytest_collection_modifyitems(items):
     """Begin with the files of slow tests: else one of them ends long after all others. Measure less of what is alike.
 
-    To measure coverage doubles the CPU of a test (Python 3.11): of a slow one, it is done for the first cases.
+    To measure coverage doubles the CPU of a test (Python 3.11): of a slow one, it is done for the first case.
 
     In CI, whose machine may stand still for a second at any time, a test that depends on its pace gets a second try. A
     first one that failed is printed in full at the end (pytest_terminal_summary): somebody is to look at it.

@@ -37,6 +37,7 @@ LONG_FORM = os.environ.get("FAULTS") == "long"
 STOCK = 1_000_000  # pieces of each product, to begin with
 PATIENCE = 30  # seconds for which a shopper repeats what has a key
 BETWEEN = 0.1  # seconds between two tries
+PATIENT = {"QUEUE_TIMEOUT": "10"}  # of a shop that must refuse nobody, though its machine may stand still for a second
 CONSERVED = """
     SELECT p.id, p.stock_quantity + COALESCE(SUM(i.quantity - i.restocked), 0) AS pieces
     FROM products AS p LEFT JOIN order_items AS i ON i.product_id = p.id

@@ -14,7 +14,7 @@ import uuid
 
 import pytest
 from helpers import CHECKS, PASSWORD, bearer, eventually, workers
-from load import shopping
+from load import PATIENT, shopping
 from receiver import receiving
 from test_disk_full import running
 
@@ -91,7 +91,7 @@ class Customer:
 
 def test_the_shops_clock_is_set_forth_and_back_and_nobody_notices(serve, sql, products, clock, figure, lag):
     with receiving() as receiver:
-        shop = serve(**clock.variables, CHORES="on", WEBHOOKS_PRIVATE="on")
+        shop = serve(**clock.variables, CHORES="on", WEBHOOKS_PRIVATE="on", **PATIENT)
         assert eventually(lambda: len(workers(shop)) == 3)
         before, customer = workers(shop), Customer(shop, "ada")
         sql("UPDATE users SET role = 'admin'", by_hand=False)
@@ -117,14 +117,14 @@ def test_the_shops_clock_is_set_forth_and_back_and_nobody_notices(serve, sql, pr
         hours = [int(re.search(r" (\d\d):", date)[1]) for date in dates]  # the control: its clock has been set
         assert (hours[0] - hours[1]) % 24 == 2
         assert eventually(lambda: {data["number"] for _, data in receiver.events} >= set(bought))
-    assert workers(shop) == before and "Traceback" not in shop.log and "level=error" not in shop.log
+        assert workers(shop) == before and "Traceback" not in shop.log and "level=error" not in shop.log
 
 
 def test_the_databases_clock_is_set_forth_and_back_and_no_login_cart_or_order_is_lost(tmp_path, serve, clock, figure):
     (tmp_path / "data").mkdir()
     with running(tmp_path / "data", **clock.variables) as database:
         products = [row["id"] for row in database.sql("SELECT id FROM products")]
-        shop = serve(database.application, CHORES="on")
+        shop = serve(database.application, CHORES="on", **PATIENT)
         customer, bought, told = Customer(shop, "ada"), [], []
         with shopping(shop.url, products, rate=60) as load:
             time.sleep(1)
@@ -143,4 +143,4 @@ def test_the_databases_clock_is_set_forth_and_back_and_no_login_cart_or_order_is
         assert {order["number"] for order in listed} == set(bought)
         checks = [check for check in CHECKS if "product_words" not in check.body]
         assert [check.path for check, rows in violations(database.owner, checks) if rows] == []
-    assert "Traceback" not in shop.log and "level=error" not in shop.log
+        assert "Traceback" not in shop.log and "level=error" not in shop.log

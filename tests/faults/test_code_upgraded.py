@@ -9,7 +9,7 @@ import time
 
 import pytest
 from helpers import RealServer, as_url, environment, eventually, free_port
-from load import shopping
+from load import PATIENT, shopping
 from passing import Parent
 
 from core.serving.server import DRAIN
@@ -121,7 +121,7 @@ def test_sighup_under_load_replaces_all_workers_without_a_failed_request(serve, 
 
 def test_sigterm_under_load_answers_all_that_was_accepted_and_refuses_the_others(serve, products, sql, lag, figure):
     """The control of the passed socket, too: without it connections are refused until the next server listens."""
-    real = serve()
+    real = serve(**PATIENT)
     with shopping(real.url, products, rate=RATE) as load:
         time.sleep(1)
         began = time.monotonic()

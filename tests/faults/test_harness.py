@@ -4,7 +4,7 @@ import time
 
 import pytest
 from helpers import connections_of, execute
-from load import Asked, Load, Visit, shopping
+from load import PATIENT, Asked, Load, Visit, shopping
 
 from core.db import drivers
 
@@ -87,7 +87,7 @@ def test_a_frozen_database_takes_connections_and_says_nothing_until_it_is_thawed
 
 
 def test_shoppers_buy_at_the_rate_that_they_are_given_and_the_audit_is_content(serve, products, sql, figure):
-    shop, rates = serve(), []
+    shop, rates = serve(**PATIENT), []
 
     for turn in range(5):  # a machine that is busy may be too slow for it, and never too fast
         with shopping(shop.url, products, rate=100, run=f"shopper{turn}") as load:

@@ -13,7 +13,7 @@ import uuid
 import pytest
 from aiosmtpd.controller import Controller
 from helpers import bearer, eventually, free_port
-from load import shopping
+from load import PATIENT, shopping
 from receiver import receiving
 from test_clock import Customer
 from test_limits import NEEDS_REDIS, redis  # noqa: F401 - a fixture
@@ -40,7 +40,7 @@ def test_while_mail_server_and_webhooks_are_away_orders_go_on_and_all_is_deliver
     smtp, hooks = free_port(), free_port()
     settings = {"SMTP_URL": f"smtp://127.0.0.1:{smtp}?tls=off", "MAIL_FROM": "shop@example.com"}
     with away(how, smtp, hooks):
-        shop = serve(CHORES="on", WEBHOOKS_PRIVATE="on", **settings)
+        shop = serve(CHORES="on", WEBHOOKS_PRIVATE="on", **settings, **PATIENT)
         admin = Customer(shop, "keeper")
         sql("UPDATE users SET role = 'admin'", by_hand=False)
         hook = {"url": f"http://127.0.0.1:{hooks}/hooks", "topics": ["order.placed"]}
@@ -81,7 +81,8 @@ def told(mailbox, numbers):
 @pytest.mark.parametrize("how", ["slow", *LONG_FORM_TOO])
 def test_while_the_redis_of_the_limits_is_away_orders_go_on(how, serve, sql, products, redis, figure, lag):  # noqa: F811
     running = redis()
-    shop = serve(RATE_LIMITS="on", TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_STORAGE=f"redis+unix://{redis.socket}")
+    limits = {"RATE_LIMITS": "on", "RATE_LIMIT_STORAGE": f"redis+unix://{redis.socket}"}
+    shop = serve(TRUSTED_PROXIES="127.0.0.1", **limits, **PATIENT)
     order(shop, products[0])
     if how == "down":
         running.kill()

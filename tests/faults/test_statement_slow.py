@@ -6,6 +6,7 @@ import time
 
 import pytest
 from clients import between, shop_where, slowest, visited
+from load import PATIENT
 
 from core.setup.system import ROOT
 
@@ -43,7 +44,7 @@ def of_one(shop, proxy):
 
 def test_others_go_on_while_the_reply_to_one_statement_does_not_come(serve, proxy, by_proxy, lag, figure):
     began = time.monotonic()
-    shop = serve(by_proxy, CACHE_TTL="0")
+    shop = serve(by_proxy, CACHE_TTL="0", **PATIENT)
 
     status, seconds, carts = of_one(shop, proxy)
 
@@ -75,7 +76,7 @@ def test_a_statement_that_the_database_gives_up_is_a_503_and_the_others_go_on(se
     slow = text.replace("ORDER BY", "WHERE SLEEP(3) = 0 ORDER BY").replace("-- used by", replaces + "-- used by")
     assert slow != text
     (tmp_path / "overlay" / "categories" / "list.sql").write_text(slow)
-    shop = serve(CACHE_TTL="0", SQL_OVERLAY=str(tmp_path / "overlay"))
+    shop = serve(CACHE_TTL="0", **PATIENT, SQL_OVERLAY=str(tmp_path / "overlay"))
 
     with visited(shop) as clients:
         carts = clients.ask(["/api/cart"], 6, Session_ID="visitor")

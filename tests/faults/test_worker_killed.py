@@ -8,7 +8,7 @@ import time
 import pytest
 from arrivals import arrive
 from helpers import both_workers, eventually, workers
-from load import shopping
+from load import PATIENT, shopping
 
 DELAY = 0.05  # seconds of the database for each reply, so that some requests are always under way
 SOON = 1.0  # second, until the other one serves
@@ -17,7 +17,7 @@ SOON = 1.0  # second, until the other one serves
 @pytest.fixture
 def two_workers(proxy, database, serve):
     """A shop of two workers whose database takes DELAY for each reply."""
-    shop = serve(proxy.login(database.application), workers=2, threads=8, CACHE_TTL="0", COUNT_CACHE_TTL="0")
+    shop = serve(proxy.login(database.application), workers=2, threads=8, CACHE_TTL="0", COUNT_CACHE_TTL="0", **PATIENT)
     proxy.delay = DELAY
     return shop
 
@@ -66,7 +66,7 @@ def test_control_without_a_supervisor_who_comes_after_waits_in_vain(two_workers,
 
 
 def test_what_was_acknowledged_before_a_worker_was_killed_is_kept(serve, products, sql, figure, either):
-    shop = serve()
+    shop = serve(**PATIENT)
     kills = either(3, 20)
     with shopping(shop.url, products, rate=100, clients=16) as load:
         for _ in range(kills):

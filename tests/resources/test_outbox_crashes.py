@@ -23,7 +23,7 @@ from resources import outbox_delivery
 from resources.outbox_delivery import Delivering
 from resources.outbox_mail import MailChannel, Server
 
-ROUNDS = int(os.environ.get("KILL_ROUNDS", "70"))
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "30"))
 SOUND = type("Sound", (), {"look": staticmethod(lambda: True)})()
 
 

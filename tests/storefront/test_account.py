@@ -245,19 +245,18 @@ def test_a_forgotten_password_is_replaced_by_the_link_of_the_mail(browser, shop)
     browser.shows("Ask for a new one.")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_axe_finds_nothing_in_the_forms_and_the_account(browser, shop, violations, width, scheme):  # noqa: F811
+def test_axe_finds_nothing_in_the_forms_and_the_account(browser, shop, violations, width):  # noqa: F811
     browser.refusals.append("400")
     for path in ("/shop/login", "/shop/register", "/shop/password-reset", "/password-reset#token=x"):
-        browser.visit(path, width, scheme)
+        browser.visit(path, width)
         browser.click(browser.one("main form button[type=submit]"))
         browser.until(lambda: problems(browser))
         browser.run("scrollTo(0, 0)")  # where the bar covers nothing
         assert violations() == []
         assert browser.overhang() == 0
-    logged_in(browser, shop, f"axe_{width}_{scheme}", "/api/health")
-    browser.visit("/shop/account", width, scheme)
+    logged_in(browser, shop, f"axe_{width}", "/api/health")
+    browser.visit("/shop/account", width)
     browser.shows("This login")
     for summary in browser.all("main summary"):
         browser.click(summary)

@@ -214,16 +214,15 @@ def test_where_the_login_has_ended_the_cart_says_so_and_a_guest_can_go_on(browse
     assert eventually(lambda: browser.run("return localStorage.getItem('shop.session')") is None)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_axe_finds_nothing_in_the_drawer(browser, shop, violations, width, scheme):  # noqa: F811
+def test_axe_finds_nothing_in_the_drawer(browser, shop, violations, width):  # noqa: F811
     names = ("Plain Lamp", "Axe Gone Lamp", "Axe Short Lamp", "Axe Dear Lamp")
     plain, gone, short, dear = (shop.add(name=name, price=10) for name in names)
     with_cart(browser, shop, (plain, 1), (gone, 1), (short, 4), (dear, 1))
     shop.withdraw(gone["id"])
     shop.change(short["id"], stock_quantity=3)
     shop.change(dear["id"], price=12.5)
-    browser.visit("/shop/login", width, scheme)
+    browser.visit("/shop/login", width)
     open_cart(browser)
     browser.shows("Only 3 left.", DRAWER)
 

@@ -3,9 +3,7 @@
 import pytest
 from listing import choose, names
 
-everywhere = pytest.mark.parametrize(
-    ("width", "scheme"), [(width, scheme) for width in (360, 768, 1280) for scheme in ("light", "dark")]
-)
+everywhere = pytest.mark.parametrize("width", [360, 768, 1280])
 
 ELSEWHERE = ("#cart ", ".notes ")  # the cart has tests of its own
 COVERED = ("overlapped by another", "partially overlaps other")  # by suggestions; or cut: axe cannot tell the colour
@@ -17,8 +15,8 @@ def ours(found):
 
 
 @everywhere
-def test_axe_finds_nothing_on_the_list(browser, violations, width, scheme):
-    browser.visit("/shop?search=lamp&in_stock=true&min_price=20", width, scheme)
+def test_axe_finds_nothing_on_the_list(browser, violations, width):
+    browser.visit("/shop?search=lamp&in_stock=true&min_price=20", width)
     names(browser)
     plain = violations()
 
@@ -31,8 +29,8 @@ def test_axe_finds_nothing_on_the_list(browser, violations, width, scheme):
 
 
 @everywhere
-def test_axe_finds_nothing_where_nothing_is_found_and_among_the_filters(browser, violations, width, scheme):
-    browser.visit("/shop?search=hedphones", width, scheme)
+def test_axe_finds_nothing_where_nothing_is_found_and_among_the_filters(browser, violations, width):
+    browser.visit("/shop?search=hedphones", width)
     browser.shows("No product", ".problem")
     nothing = violations()
 
@@ -46,9 +44,9 @@ def test_axe_finds_nothing_where_nothing_is_found_and_among_the_filters(browser,
 
 
 @everywhere
-def test_axe_finds_nothing_on_a_product_page_and_beside_its_answers(browser, shop, violations, width, scheme):
+def test_axe_finds_nothing_on_a_product_page_and_beside_its_answers(browser, shop, violations, width):
     browser.refusals = ["409 (Conflict)"]
-    browser.visit(f"/shop/products/{shop.add(stock_quantity=1)['id']}", width, scheme)
+    browser.visit(f"/shop/products/{shop.add(stock_quantity=1)['id']}", width)
     browser.click(browser.button("Add to cart"))
     browser.until(lambda: "Added" in browser.text(".answer"))
     added = violations()

@@ -285,21 +285,20 @@ def test_an_account_orders_to_its_own_address_and_sees_its_orders_page_by_page(b
     assert stock(shop, lamp) == 25
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_axe_finds_nothing_at_the_checkout_and_in_the_order(browser, shop, violations, width, scheme):  # noqa: F811
+def test_axe_finds_nothing_at_the_checkout_and_in_the_order(browser, shop, violations, width):  # noqa: F811
     number = placed(browser, shop, (shop.add(name="Axe Lamp"), 1))
-    browser.visit(f"/shop/orders/{number}", width, scheme)
+    browser.visit(f"/shop/orders/{number}", width)
     browser.shows("How do you want to pay?")
     browser.run("scrollTo(0, 0)")  # where the bar covers nothing
     assert violations() == []
     assert browser.overhang() == 0
-    browser.visit("/shop/orders", width, scheme)
+    browser.visit("/shop/orders", width)
     browser.shows(number)
     browser.run("scrollTo(0, 0)")  # where the bar covers nothing
     assert violations() == []
     browser.refusals.append("400")
-    with_cart(browser, shop, (shop.add(name="Axe Lamp"), 1), path=HERE, width=width, scheme=scheme)
+    with_cart(browser, shop, (shop.add(name="Axe Lamp"), 1), path=HERE, width=width)
     fill(browser, email="ada@", **ADDRESS)  # axe cannot tell about fields without a text
     browser.click(browser.button("Place order"))
     browser.until(lambda: problems(browser))

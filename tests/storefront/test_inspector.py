@@ -128,15 +128,14 @@ def test_the_tab_at_the_edge_opens_it_too(browser):
     assert browser.one("#inspect").get_attribute("aria-expanded") == "true"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_axe_finds_nothing_in_the_drawer_and_on_the_page_of_a_file(opened, violations, width, scheme):  # noqa: F811
-    opened.visit("/shop/products/3", width, scheme)
+def test_axe_finds_nothing_in_the_drawer_and_on_the_page_of_a_file(opened, violations, width):  # noqa: F811
+    opened.visit("/shop/products/3", width)
     open_drawer(opened)
     opened_row(opened, "GET", "/api/products/3")
     opened.run("scrollTo(0, 0)")  # so that the bar at the top covers nothing
     assert violations() == []
 
-    opened.visit("/docs/sql/products/list_price", width, scheme)
+    opened.visit("/docs/sql/products/list_price", width)
     assert violations() == []
     assert opened.overhang() == 0

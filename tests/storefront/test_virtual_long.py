@@ -3,12 +3,14 @@
 from listing import asked, names, total
 
 PRODUCTS = 10_000
-AT_ONCE = 20  # windows that one script scrolls by
-STEP = """const [done, steps] = [arguments[arguments.length - 1], arguments[0]];
+TALL = 2700  # pixels of the window: a third of the windows to scroll by, and as many cards
+SPELL = 10  # seconds for which one script scrolls
+STEP = """const [steps, seconds, done] = arguments;
+const end = performance.now() + 1000 * seconds;
 const frame = () => new Promise(next => requestAnimationFrame(() => setTimeout(next)));
 const seen = new Set();
-let most = 0;
-for (let step = 0; step < steps; step++) {
+let [step, most] = [0, 0];
+for (; step < steps && performance.now() < end; step++) {
     const cards = [...document.querySelectorAll('.goods')];
     if (cards.some(card => card.querySelector('.skeleton'))) step--; // wait for what is in the page
     else {
@@ -18,7 +20,7 @@ for (let step = 0; step < steps; step++) {
     most = Math.max(most, document.querySelectorAll('*').length);
     await frame();
 }
-done([[...seen], most]);"""
+done([[...seen], most, step]);"""
 KEEP_ALL = """window.kept = [];
 for (let n = 0; n < 10_000; n++) {
     const card = document.querySelector('.goods').cloneNode(true);
@@ -41,8 +43,10 @@ def used(browser):
 def scrolled(browser, windows):
     """Scroll by so many windows; return the addresses of the products that were shown, and the most elements there."""
     shown, most = set(), 0
-    for _ in range(0, windows, AT_ONCE):
-        seen, elements = browser.driver.execute_async_script(STEP, AT_ONCE)
+    while windows > 0:
+        seen, elements, steps = browser.driver.execute_async_script(STEP, windows, SPELL)
+        assert steps, "nothing is loaded"
+        windows -= steps
         shown.update(seen)
         most = max(most, elements)
     return shown, most
@@ -52,6 +56,8 @@ def test_ten_thousand_products_are_all_shown_and_memory_does_not_grow(browser, s
     size = asked(shop)["pagination"]["total"]
     assert size > 9_000
     browser.visit("/shop?sort=name")
+    window = {"width": 1280, "height": TALL, "deviceScaleFactor": 1, "mobile": False}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", window)
     total(browser, size)
     names(browser)
     seen, _ = scrolled(browser, 40)
