@@ -311,7 +311,7 @@ def test_the_chores_go_on_with_what_was_lost_and_with_refunds(card_shop, make, a
     assert api.net(number) == (0, 1)
 
 
-def test_while_the_provider_hangs_the_shop_goes_on_selling(card_shop, make, api):
+def test_while_the_provider_hangs_the_shop_goes_on_selling(card_shop, make, api, lag):
     """Two workers of four threads: at most two of each wait for the provider."""
     number, opened = order(card_shop, make)
     api.gate.clear()
@@ -324,5 +324,5 @@ def test_while_the_provider_hangs_the_shop_goes_on_selling(card_shop, make, api)
 
     *_, (statuses, seconds) = at_once([lambda: pay(card_shop, number, opened, "tok_visa").status] * 12 + [look])
 
-    assert statuses == {200} and seconds < 5
+    assert statuses == {200} and seconds < lag.bound(4)
     api.gate.set()

@@ -126,7 +126,7 @@ def test_no_proxy_of_the_environment_is_used(plain, monkeypatch):
     assert Posting(private=True).post(plain.url, {}, b"{}") == 204
 
 
-GIVEN_UP = 2.5  # seconds; each would take 5 and more, and may take 0.5
+GIVEN_UP = 4  # seconds; each would take 5 and more, and may take 0.5
 
 
 def timed(posting, url):

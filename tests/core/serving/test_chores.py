@@ -144,7 +144,7 @@ def test_chores_finish_before_the_process_ends(database, notes, how):
     assert notes.words == ["ran", "finished"]
 
 
-def test_one_of_two_processes_works_and_the_other_takes_over_when_it_dies(database, notes):
+def test_one_of_two_processes_works_and_the_other_takes_over_when_it_dies(database, notes, lag):
     def chore(name):
         return Chore(name, lambda _: notes(name), every=0.05)
 
@@ -159,7 +159,7 @@ def test_one_of_two_processes_works_and_the_other_takes_over_when_it_dies(databa
             assert eventually(lambda: "second" in notes.words)
 
     assert before == {"first"}
-    assert time.monotonic() - died < 8  # PAUSE is 1; this machine may be busy
+    assert time.monotonic() - died < lag.bound(4, died)  # PAUSE is 1
     assert notes.words.index("second") == notes.words.count("first")  # never both
 
 
