@@ -3,7 +3,6 @@
 from listing import asked, names, total
 
 PRODUCTS = 10_000
-TALL = 2700  # pixels of the window: a third of the windows to scroll by, and as many cards
 SPELL = 10  # seconds for which one script scrolls
 STEP = """const [steps, seconds, done] = arguments;
 const end = performance.now() + 1000 * seconds;
@@ -56,8 +55,6 @@ def test_ten_thousand_products_are_all_shown_and_memory_does_not_grow(browser, s
     size = asked(shop)["pagination"]["total"]
     assert size > 9_000
     browser.visit("/shop?sort=name")
-    window = {"width": 1280, "height": TALL, "deviceScaleFactor": 1, "mobile": False}
-    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", window)
     total(browser, size)
     names(browser)
     seen, _ = scrolled(browser, 40)
