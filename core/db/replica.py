@@ -20,8 +20,8 @@ are of statements without that line. Rows never come from a replica that cannot 
 another server than the one that was looked at: the statement, and the rest of its request, runs on the primary instead.
 
 What it buys: for the mix of tests/load/shopper.lua the database needs a fifth of the processor time where nothing is
-bought, and 0.37 of it with some orders a second (tests/load/replica.py measures it). What it costs there: a statement
-more for each change of somebody who is logged in. Without the setting `Database` makes a plain Session.
+bought, a third with five orders a second, half with thirteen (tests/load/replica.py measures it). What it costs there:
+a statement more for each change of somebody who is logged in. Without the setting `Database` makes a plain Session.
 """
 
 import contextlib
