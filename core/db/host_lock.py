@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from core.database_url import DatabaseUrl
-from core.db.drivers import DatabaseError, connect
+from core.db.drivers import DatabaseError, connect, present
 
 IDLE_TIMEOUT = 60  # seconds; then the server frees the lock of a host that has vanished without a word
 
@@ -16,8 +16,8 @@ log = logging.getLogger("bodega.database")
 class HostLock:
     """A lock of this name, in this database; held for as long as its connection lives.
 
-    The nodes of a Galera cluster do not share such locks: what it guards must be sound without it, and is only done
-    twice at times.
+    The nodes of a cluster do not share such locks: it is held on the one that is written to, by a new connection where
+    that is another one now. What it guards must be sound without it, and is only done twice at times.
     """
 
     def __init__(self, url: DatabaseUrl, timeout: float, name: str) -> None:
@@ -26,6 +26,7 @@ class HostLock:
         # Lock names are the server's, not the database's, and hold 64 characters at most.
         self.name = f"{name}.{hashlib.sha256(url.database.encode()).hexdigest()[:32]}"
         self._connection: Any = None
+        self._server = url  # where it is
 
     def hold(self) -> bool:
         """Take the lock, if nobody has it; return whether it is held here. To be called within IDLE_TIMEOUT again.
@@ -33,8 +34,12 @@ class HostLock:
         One statement: who holds the lock gets it once more.
         """
         try:
+            server = present(self._url)
+            if server != self._server:
+                self.release()
             if self._connection is None:
-                self._connection = connect(self._url, self._timeout)
+                self._server = server
+                self._connection = connect(server, self._timeout)
                 self._query("SET SESSION wait_timeout = %s", IDLE_TIMEOUT)
             return self._query("SELECT GET_LOCK(%s, 0) AS held", self.name) == 1
         except DatabaseError as error:

@@ -18,6 +18,7 @@ from mortal import Database as Mortal
 
 from core.db import drivers, primary
 from core.db.database import Database
+from core.db.host_lock import HostLock
 from core.db.migrator import Migrator
 from core.db.mysql_errors import refusal
 from core.db.owner import give_rights
@@ -325,6 +326,22 @@ def test_a_commit_that_the_only_server_refuses_is_not_said_to_be_stored_perhaps(
         db.transaction(work)
 
     assert written(one) == set()
+
+
+def test_the_lock_of_who_does_what_is_done_once_is_held_on_the_server_that_is_written_to(servers, url):
+    one, two, _ = servers
+    here, there = (HostLock(url(), TIMEOUT, "bodega.chores") for _ in range(2))
+    try:
+        assert (here.hold(), there.hold()) == (True, False)
+        execute(one.owner, "SET GLOBAL read_only = 1")
+
+        assert (there.hold(), here.hold(), there.hold()) == (True, False, True)
+        assert execute(two.owner, "SELECT IS_USED_LOCK(%s) IS NOT NULL AS held", [here.name]) == [{"held": 1}]
+        free = "SELECT IS_FREE_LOCK(%s) AS free"  # once the server has seen that the connection is closed
+        assert eventually(lambda: execute(one.owner, free, [here.name]) == [{"free": 1}])
+    finally:
+        here.release()
+        there.release()
 
 
 def test_a_wrong_password_on_all_servers_is_said_to_be_one(servers, url):
