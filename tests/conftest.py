@@ -14,6 +14,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -47,6 +48,7 @@ from core.db.owner import give_rights
 from core.db.session import Session
 from core.db.statements import Statements
 from core.metrics_file import File, records
+from core.setup import system
 from core.setup.embedded import ACCOUNT, Accounts, Embedded
 from core.setup.system import ROOT
 
@@ -311,6 +313,26 @@ def counters(tmp_path):
     yield made
     metrics.use(None)
     made.close()
+
+
+@pytest.fixture
+def redis(tmp_path):
+    """`redis()` starts a Redis on the unix socket `redis.socket`, whose address is `redis.url`; all are ended."""
+    program = system.program("redis-server", "redis-check-rdb")  # redis-tools has the server under that name
+    if not program:
+        pytest.skip("needs redis-tools")
+    with contextlib.ExitStack() as running:
+
+        def begin():
+            words = ["redis-server", "--port", "0", "--unixsocket", str(begin.socket), "--save", ""]
+            process = subprocess.Popen(words, executable=program, stdout=subprocess.DEVNULL)
+            running.callback(process.wait)
+            running.callback(process.kill)
+            return process
+
+        begin.socket = tmp_path / "redis"
+        begin.url = f"redis+unix://{begin.socket}"
+        yield begin
 
 
 @pytest.fixture

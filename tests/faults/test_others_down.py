@@ -16,7 +16,6 @@ from helpers import bearer, eventually, free_port
 from load import PATIENT, shopping
 from receiver import receiving
 from test_clock import Customer
-from test_limits import NEEDS_REDIS, redis  # noqa: F401 - a fixture
 from test_outbox_mail import Mailbox
 
 LONG_FORM_TOO = ["down"] if os.environ.get("FAULTS") == "long" else []
@@ -77,9 +76,8 @@ def told(mailbox, numbers):
     return {number for number in numbers if number in subjects}
 
 
-@NEEDS_REDIS
 @pytest.mark.parametrize("how", ["slow", *LONG_FORM_TOO])
-def test_while_the_redis_of_the_limits_is_away_orders_go_on(how, serve, sql, products, redis, figure, lag):  # noqa: F811
+def test_while_the_redis_of_the_limits_is_away_orders_go_on(how, serve, sql, products, redis, figure, lag):
     running = redis()
     limits = {"RATE_LIMITS": "on", "RATE_LIMIT_STORAGE": f"redis+unix://{redis.socket}"}
     shop = serve(TRUSTED_PROXIES="127.0.0.1", **limits, **PATIENT)
