@@ -18,14 +18,14 @@ RETRYABLE = {LOCK_WAIT, 1213, 1020, 1467}  # lock wait, deadlock, and what Maria
 # statements (any more); the server has become read-only. What else a node says there (1180, 1205, 1317) is not sure.
 UNDONE = {1213, 1047, 1290}
 SILENT = {0, 2002, 2003, 2006, 2013, 2014, 2055}  # nothing came from the server, or nothing that makes sense
-LOST = SILENT | {1040, 1047, 1053, 1129, 1135, 1203, 1927, 3168, 4031}
+LOST = SILENT | {1040, 1047, 1053, 1129, 1135, 1203, 1927, 3032, 3168, 4031}
 REFUSED = {1044, 1045, 1049, 1130, 1226, 1227, 1251, 1698, 1820, 1862, 2012, 2059, 2061, 3118, 4151}
 DENIED = {1142, 1143}  # one statement, on one table or column
 TOO_LONG = {1028, 1317, 1969, 3024}
 TOO_MANY = {1461}  # prepared statements of all connections
 NOT_MIGRATED = {1054, 1146, 1305}  # no such column, table, function: a migration is pending
 NO_MEMORY = {5, 1037, 1038, 1041, 1206}
-READ_ONLY = {1290, 1792, 1836}
+READ_ONLY = {1290, 1792, 1836, 3098}  # 3098: a MySQL group hands over to another primary
 FILES = {*SYSTEM, 1016, 1021, 1023, 1024, 1026, 1030, 1034, 1114, 1878} - NO_MEMORY  # the disk is full, say
 CONSTRAINTS = {1062, 1451, 1452, 3819, 4025}  # unique, foreign and check constraints
 

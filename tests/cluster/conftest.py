@@ -12,6 +12,7 @@ import signal
 import time
 
 import galera
+import group_replication
 import pytest
 from front import fronting
 from helpers import BY_HAND, RealServer, command, eventually, execute, servers
@@ -24,8 +25,8 @@ from core.setup import system
 from core.setup.system import ROOT
 
 HERE = pathlib.Path(__file__).parent
-ENGINES = {"galera": galera.Galera}
-MISSING = {"galera": galera.missing}
+ENGINES = {"galera": galera.Galera, "group_replication": group_replication.Group}
+MISSING = {"galera": galera.missing, "group_replication": group_replication.missing}
 PRODUCTS = 50
 WORKERS, THREADS = 2, 3  # of each shop
 

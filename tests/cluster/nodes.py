@@ -19,7 +19,7 @@ from typing import Any
 from helpers import eventually
 from mortal import PASSWORD
 
-from core.database_url import DatabaseUrl
+from core.database_url import DatabaseUrl, parse
 from core.db import drivers
 from core.setup import system
 from core.setup.embedded_process import die_with
@@ -27,7 +27,7 @@ from core.setup.embedded_process import die_with
 LONG_FORM = os.environ.get("CLUSTER") == "long"
 PORT = 3306
 COMES = 120  # seconds at the most for a node to come, on a machine that is busy
-GOES = 60  # and to end in order
+GOES = 120  # and to end in order; MySQL waits 50 s for a COMMIT that its group no longer answers
 LOOK = 2  # seconds for an answer to a look at a node
 
 
@@ -45,7 +45,7 @@ class Node:
         self.socket = folder / f"{name}.sock"
         self.process: subprocess.Popen | None = None
         self.owner = DatabaseUrl("shop", "owner", PASSWORD, address, PORT, tls=False)
-        self.isolated = False
+        self.isolated = self.ends = False
 
     def command(self) -> list[str]:
         """Return the words that start it."""
@@ -65,7 +65,7 @@ class Node:
 
     def start(self, *options: str) -> None:
         """Start it, with more options; `is_ready` says when it has come."""
-        parent = os.getpid()
+        parent, self.ends = os.getpid(), False
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self.command(), *options],
@@ -94,11 +94,16 @@ class Node:
         """Let it go on."""
         self.process.send_signal(signal.SIGCONT)
 
+    def end(self) -> None:
+        """Tell it to stop in order; it takes a while."""
+        self.process.terminate()
+        self.ends = True
+
     def stop(self) -> None:
         """Stop it in order."""
         if self.runs:
             self.thaw()
-            self.process.terminate()
+            self.end()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(GOES)
             if self.runs:
@@ -128,21 +133,24 @@ class Node:
 class Cluster:
     """Three nodes, the first of which the shops write to as long as it is well.
 
-    `engine`: its name; `make(folder, name, address, addresses)`: a Node. An engine adds `up()`.
+    `engine`: its name; `make(folder, name, address, addresses)`: a Node; `failover`: seconds at the most in which
+    requests may fail where the node that is written to goes. An engine adds `up()`.
     """
 
     engine = ""
     make: Any = None
+    failover = 3.0
 
-    def __init__(self) -> None:
+    def __init__(self, net: str = "127") -> None:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bodega-cluster-"))
-        net = f"127.{random.randint(1, 254)}.{random.randint(1, 254)}."
-        names, addresses = ("one", "two", "three"), [net + str(n) for n in (1, 2, 3)]
+        while net.count(".") < 2:
+            net += f".{random.randint(1, 254)}"
+        names, addresses = ("one", "two", "three"), [f"{net}.{n}" for n in (1, 2, 3)]
         made = zip(names, addresses, strict=True)
         self.nodes = [self.make(self.folder, name, address, addresses) for name, address in made]
-        self.owner = self.nodes[0].owner
         hosts = ",".join(f"{node.address}:{PORT}" for node in self.nodes)
         self.url, self.owner_url = (f"mysql://{who}:{PASSWORD}@{hosts}/shop?ssl=off" for who in ("shop", "owner"))
+        self.owner = parse(self.owner_url)
 
     def up(self) -> None:
         """Make the data, the accounts `owner` and `shop`, and start all nodes."""
@@ -162,6 +170,8 @@ class Cluster:
     def heal(self) -> None:
         """Let all nodes run as at first, whatever was done to them; return when they are ready."""
         for node in self.nodes:
+            if node.ends:
+                node.process.wait(GOES)
             if not node.runs:
                 node.start()
             node.thaw()

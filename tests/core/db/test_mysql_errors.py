@@ -27,6 +27,7 @@ TROUBLES = {
     1290: WRITING,  # --read-only
     1792: WRITING,  # in a READ ONLY transaction
     1836: WRITING,  # Running in read-only mode
+    3098: WRITING,  # a MySQL group hands over to another primary
     5: BUSY,  # Out of memory
     1038: BUSY,  # Out of sort memory
     1206: BUSY,  # The total number of locks exceeds the lock table size
@@ -36,6 +37,7 @@ TROUBLES = {
     1045: AWAY,  # Access denied
     1203: AWAY,  # max_user_connections
     1226: AWAY,  # the account's MAX_USER_CONNECTIONS
+    3032: AWAY,  # offline mode: a MySQL server has left its group
     1820: AWAY,  # You must SET PASSWORD
     4151: AWAY,  # Account is locked
 }
