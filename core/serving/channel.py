@@ -76,6 +76,17 @@ class Channel(HTTPChannel):
         super().__init__(*arguments, **named)
         self.outbufs = [_Pending()]
 
+    def add_channel(self, map: dict[int, Any] | None = None) -> None:
+        """Begin to be watched."""
+        super().add_channel(map)
+        self.server.poller.look_at(self)
+
+    def del_channel(self, map: dict[int, Any] | None = None) -> None:
+        """Be watched no more."""
+        number = self._fileno
+        super().del_channel(map)
+        self.server.poller.forget(number)
+
     @property
     def last_activity(self) -> float:
         """When something came in or was sent, by the monotonic clock."""
@@ -186,7 +197,19 @@ class Channel(HTTPChannel):
                 self.is_uploading = False
             self.requests = []  # from here on, the channel belongs to the thread that reads
         logs.SERVING.set(None)
-        self.server.pull_trigger()
+        self.server.look_at(self)
+
+    def write_soon(self, data: bytes) -> int:
+        """Send a part of an answer; what the client does not take now is sent when it does."""
+        size = super().write_soon(data)
+        if self.total_outbufs_len:
+            self.server.look_at(self)
+        return size
+
+    def cancel(self) -> None:
+        """Close without an answer."""
+        super().cancel()
+        self.server.look_at(self)
 
     def refuse(self) -> None:
         """Answer that no thread was free in time, or with what is in memory and out of date; on any thread."""
@@ -196,7 +219,7 @@ class Channel(HTTPChannel):
         if lookup and self._answer_from_memory(lookup, stale=True):
             request.close()
             self.requests = []
-            self.server.pull_trigger()
+            self.server.look_at(self)
             return
         request.error = Overload("Too many requests are waiting. Try again in a moment.")
         self.service()

@@ -18,15 +18,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
-from waitress.wasyncore import loop
 
 from core.contract.request_body import LARGEST_BODY
 from core.serving.channel import IDLE, STALLED, Channel
 from core.serving.dispatcher import Dispatcher
 from core.serving.middleware import Middleware
+from core.serving.poller import Poller
 
 # For each worker:
 CONNECTIONS = 1000  # at once; waitress' 100 are used up by a hundred idle browsers
@@ -65,10 +66,12 @@ class Server(TcpWSGIServer):
         )
         settings.uploads = application.uploads
         dispatcher = Dispatcher(threads, application.queue_timeout)
+        known: dict[int, Channel] = {}
         place = (listening.family, listening.type, listening.proto, listening.getsockname())
         super().__init__(
-            application, {}, True, listening, dispatcher=dispatcher, adj=settings, sockinfo=place, bind_socket=False
+            application, known, True, listening, dispatcher=dispatcher, adj=settings, sockinfo=place, bind_socket=False
         )
+        self.poller = Poller(known)
         self.responder = application.responder
         self._immediate = application.immediate
         self.middleware = application  # waitress may wrap its own `application`
@@ -105,7 +108,7 @@ class Server(TcpWSGIServer):
     def _make_room(self) -> None:
         """Close who is late, and where there is no room, the connections that are idle for longest.
 
-        Not while `loop` is at work: it would take an event of a closed socket for one of a new socket with its number.
+        Not while `poll` is at work: it would take an event of a closed socket for one of a new socket with its number.
         """
         now = time.monotonic()
         if now >= self._next_maintenance:
@@ -165,9 +168,26 @@ class Server(TcpWSGIServer):
         if threading.get_ident() != self.task_dispatcher.leader:
             super().pull_trigger()
 
+    def look_at(self, channel: Channel) -> None:
+        """Let the thread that reads look at what a channel waits for now; on any thread."""
+        self.poller.look_at(channel)
+        self.pull_trigger()
+
+    def del_channel(self, map: dict[int, Any] | None = None) -> None:
+        """Forget the listening socket."""
+        number = self._fileno
+        super().del_channel(map)
+        self.poller.forget(number)
+
+    def close(self) -> None:
+        """Close the listening socket, and what watches all of them."""
+        super().close()
+        self.poller.close()
+
     def _poll(self, seconds: float) -> bool:
         """Read what has come in, for which it waits so long; return whether to go on."""
-        loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+        self.poller.look_at(self)  # whether it accepts goes by the number of connections
+        self.poller.poll(seconds)
         self._make_room()
         return not self._ending or self._retires()
 
@@ -203,7 +223,7 @@ class Server(TcpWSGIServer):
             self._stop_accepting()
         quiet_since = time.monotonic()
         while time.monotonic() < deadline:
-            loop(timeout=0.05, use_poll=True, map=self._map, count=1)
+            self.poller.poll(0.05)
             self.task_dispatcher.shed()
             if self._under_way():
                 quiet_since = time.monotonic()

@@ -14,7 +14,6 @@ import threading
 import pytest
 from bottle import response
 from helpers import ORIGIN
-from waitress.wasyncore import loop
 
 from core.app import new_app
 from core.cache import Cache, Cached
@@ -73,7 +72,7 @@ class Driven:
         """Read what has come in, and answer it."""
         queue, server = self.server.task_dispatcher.queue, self.server
         while True:
-            loop(timeout=0, use_poll=True, map=server._map, count=1)
+            server.poller.poll(0)
             if queue:
                 queue.popleft().service()
             elif not any(channel.writable() for channel in server.active_channels.values()):
