@@ -6,6 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 import pytest
+from helpers import LONG
 from selenium import webdriver
 from selenium.webdriver import ActionChains
 from selenium.webdriver.chrome.service import Service
@@ -28,7 +29,6 @@ SWITCHES = (
     "--no-proxy-server",
 )
 LISTEN = "window.refused = []; addEventListener('securitypolicyviolation', e => refused.push(e.violatedDirective))"
-WAIT = 30  # seconds
 NAMES = """return [...document.querySelectorAll(arguments[0])].map(block => [
     block.querySelector('.opblock-summary-method').textContent,
     block.querySelector('.opblock-summary-path').dataset.path,
@@ -47,7 +47,7 @@ def chromium_in(folder):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, Service(DRIVER))
     try:
-        driver.set_script_timeout(WAIT)
+        driver.set_script_timeout(LONG)
         driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LISTEN})
         yield Browser(driver)
     finally:
@@ -91,7 +91,7 @@ class Browser:
 
     def until(self, condition):
         """Wait until the condition holds; return what it returned."""
-        return WebDriverWait(self.driver, WAIT, poll_frequency=0.05).until(lambda _: condition())
+        return WebDriverWait(self.driver, LONG, poll_frequency=0.05).until(lambda _: condition())
 
     def run(self, script, *arguments):
         """Run a script in the page; return its value."""

@@ -87,6 +87,7 @@ def test_threads_and_processes_lose_no_call(times):
     assert found.seconds == pytest.approx(100)
 
 
+@pytest.mark.slow
 def test_a_hundred_replaced_processes_leave_no_file_and_no_counter_decreases(times, tmp_path):
     """Each is killed, and its successor begins before it has ended."""
 

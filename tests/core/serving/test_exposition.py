@@ -123,6 +123,7 @@ def test_a_gauge_is_gone_when_its_time_is_over_or_its_process_has_ended(counters
     assert ("test_stands",) not in scraped(counters)
 
 
+@pytest.mark.slow
 def test_a_hundred_replaced_processes_leave_no_file_and_no_counter_decreases(counters, tmp_path):
     """Each is killed amid its counting, and its successor begins before it has ended."""
     exposition = Exposition(counters)
