@@ -22,7 +22,7 @@ from pymysql.constants import CLIENT, CR, FIELD_TYPE
 
 from core.cli import CommandError
 from core.database_url import DatabaseUrl
-from core.db import primary
+from core.db import fitness, primary
 from core.db.pymysql_rows import CONVERTERS, QuickConnection, lost_in_garbage, moment
 
 try:
@@ -68,7 +68,7 @@ def connect(url: DatabaseUrl, timeout: float, statement_timeout: float | None = 
     """
     longest = statement_timeout or timeout
     if url.others:  # one that has fallen silent just now is not waited for: there are others
-        url, timeout = present(url), min(timeout, primary.SILENCE)
+        url, timeout = present(url), min(timeout, fitness.SILENCE)
     connection = (_mysqldb if url.driver == "mysqldb" else _pymysql)(url, timeout, longest, scripts)
     try:
         with connection.cursor() as cursor:
@@ -98,7 +98,7 @@ def log_in(url: DatabaseUrl, connecting: float, answering: float) -> None:
     Where the URL names several servers, one that answers is enough.
     """
     if url.others:
-        primary_of(url).is_known_again(connecting + answering, primary.Fitness.READ_ONLY)
+        primary_of(url).is_known_again(connecting + answering, fitness.Fitness.READ_ONLY)
     _open_to_ask(present(url), connecting, answering).close()
 
 

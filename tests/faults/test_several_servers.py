@@ -221,6 +221,30 @@ def test_all_processes_write_to_the_same_server_within_a_second(servers, open_da
     assert time.monotonic() - killed < lag.bound(1, killed)
 
 
+def test_each_server_is_watched_by_one_thread_however_often_users_come_and_go(servers, url):
+    """As commands do, whose transactions have a Database each."""
+    choice = primary.Primary(url(), drivers._open_to_ask)
+    for number in range(60):
+        user = Reader()
+        choice.watch(user)
+        del user  # each thread sees that within half a second
+        time.sleep(primary.PERIOD * (number % 7) / 6)
+    user = Reader()
+    choice.watch(user)
+    time.sleep(2 * primary.PERIOD)  # who was to end has ended
+
+    watching = [thread for thread in threading.enumerate() if getattr(thread._target, "__self__", None) is choice]
+    assert len(watching) == len(servers)
+    assert choice.server().port == servers[0].port
+
+
+class Reader:
+    """A user that does nothing where another server is written to."""
+
+    def moved(self, away):
+        """See primary.User."""
+
+
 def test_where_no_server_may_be_written_to_one_reads_and_hears_at_once_that_one_cannot_write(
     servers, open_database, lag
 ):

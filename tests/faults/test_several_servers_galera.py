@@ -13,7 +13,7 @@ import pytest
 from helpers import as_url, command, execute, free_port
 from mortal import Database as Mortal
 
-from core.db import drivers, primary
+from core.db import drivers, fitness, primary
 from core.db.database import Database
 from core.db.migrator import Migrator
 from core.db.statements import Statements
@@ -77,25 +77,25 @@ def tell(server, statement):
 
 def seen(server):
     """Return what a server is good for."""
-    found = primary.Server(server.owner, drivers._open_to_ask)
-    fitness, why = found.look()[1]
-    found.leave()
-    assert why.startswith(f"127.0.0.1:{server.port}")
-    return fitness
+    look = fitness.Look(server.owner, drivers._open_to_ask)
+    found = look.see()
+    look.leave()
+    assert found.why.startswith(f"127.0.0.1:{server.port}")
+    return found.fitness
 
 
 def test_a_node_is_writable_while_it_is_in_step_with_its_cluster(node, other, sound):
-    assert seen(node) == seen(other) == primary.Fitness.WRITABLE
+    assert seen(node) == seen(other) == fitness.Fitness.WRITABLE
 
     tell(node, "SET GLOBAL wsrep_desync = ON")
 
-    assert seen(node) == primary.Fitness.DESYNCED
+    assert seen(node) == fitness.Fitness.DESYNCED
 
 
 def test_a_node_that_takes_no_statements_is_away(node, sound):
     tell(node, "SET GLOBAL wsrep_reject_queries = ALL")
 
-    assert seen(node) == primary.Fitness.AWAY
+    assert seen(node) == fitness.Fitness.AWAY
 
 
 def test_a_commit_that_a_node_refuses_is_repeated_on_the_next_server(node, other, sound):
