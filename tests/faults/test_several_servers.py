@@ -16,7 +16,7 @@ import pytest
 from helpers import IN_C, eventually, execute
 from mortal import Database as Mortal
 
-from core.db import drivers, primary
+from core.db import drivers, fitness, primary
 from core.db.database import Database
 from core.db.host_lock import HostLock
 from core.db.migrator import Migrator
@@ -224,18 +224,19 @@ def test_all_processes_write_to_the_same_server_within_a_second(servers, open_da
 def test_each_server_is_watched_by_one_thread_however_often_users_come_and_go(servers, url):
     """As commands do, whose transactions have a Database each."""
     choice = primary.Primary(url(), drivers._open_to_ask)
-    for number in range(60):
-        user = Reader()
-        choice.watch(user)
-        del user  # each thread sees that within half a second
-        time.sleep(primary.PERIOD * (number % 7) / 6)
+    mine = lambda thread: getattr(getattr(thread, "_target", None), "__self__", None) is choice  # noqa: E731
+    watching = lambda: sum(map(mine, threading.enumerate()))  # noqa: E731
     user = Reader()
     choice.watch(user)
-    time.sleep(2 * primary.PERIOD)  # who was to end has ended
+    servers[2].freeze()
+    del user
+    assert eventually(lambda: watching() < len(servers))  # one has seen it, another one waits for an answer
 
-    watching = [thread for thread in threading.enumerate() if getattr(thread._target, "__self__", None) is choice]
-    assert len(watching) == len(servers)
-    assert choice.server().port == servers[0].port
+    user = Reader()
+    choice.watch(user)
+    time.sleep(2 * fitness.SILENCE + primary.PERIOD)  # who was to end has ended
+
+    assert watching() == len(servers)
 
 
 class Reader:
