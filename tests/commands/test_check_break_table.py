@@ -19,21 +19,21 @@ from core.setup.system import ROOT
 CATEGORY, CART = "categories/get", "cart/clear"
 BODY = "SELECT c.id, c.name, c.description, c.created_at\nFROM categories AS c\n"
 REFUSED = {  # what an edit does → the file, the edit, the line that is named, and what is said of it
-    "syntax": (CATEGORY, "FROM categories", "FORM categories", "12", "syntax error near"),
-    "unknown column": (CATEGORY, "c.description,", "c.describes AS description,", "11", "Unknown column"),
-    "unknown table": (CATEGORY, "FROM categories", "FROM category", "12", "no table category|category' doesn't exist"),
-    "unknown index": (CATEGORY, "AS c\n", "AS c FORCE INDEX (ix_none)\n", "12", "ix_none"),
-    "parameter that is not declared": (CATEGORY, "%(id)s", "%(number)s", "13", "parameter number is not declared"),
+    "syntax": (CATEGORY, "FROM categories", "FORM categories", "13", "syntax error near"),
+    "unknown column": (CATEGORY, "c.description,", "c.describes AS description,", "12", "Unknown column"),
+    "unknown table": (CATEGORY, "FROM categories", "FROM category", "13", "no table category|category' doesn't exist"),
+    "unknown index": (CATEGORY, "AS c\n", "AS c FORCE INDEX (ix_none)\n", "13", "ix_none"),
+    "parameter that is not declared": (CATEGORY, "%(id)s", "%(number)s", "14", "parameter number is not declared"),
     "parameter that is not used": (CATEGORY, "--   id\n", "--   id\n--   name\n", "1", "name is declared and not used"),
-    "column removed": (CATEGORY, "c.description,", "", "11", "does not return description, which"),
-    "column renamed": (CATEGORY, "c.name,", "c.name AS title,", "11", "returns title, which .* does not return name"),
+    "column removed": (CATEGORY, "c.description,", "", "12", "does not return description, which"),
+    "column renamed": (CATEGORY, "c.name,", "c.name AS title,", "12", "returns title, which .* does not return name"),
     "column added": (
         CATEGORY, "c.created_at\nFROM categories AS c\n",
         "c.created_at, u.password_hash\nFROM categories AS c\nJOIN users AS u ON u.id = c.id\n",
-        "11", "returns password_hash, which '-- columns:' does not declare",
+        "12", "returns password_hash, which '-- columns:' does not declare",
     ),
-    "another type": (CATEGORY, "SELECT c.id,", "SELECT CONCAT(c.id, '') AS id,", "11", "id is .*, and .* declares INT"),
-    "nullable": (CATEGORY, "c.name,", "NULLIF(c.name, 'x') AS name,", "11", r"name is VARCHAR\(100\) NULL, and "),
+    "another type": (CATEGORY, "SELECT c.id,", "SELECT CONCAT(c.id, '') AS id,", "12", "id is .*, and .* declares INT"),
+    "nullable": (CATEGORY, "c.name,", "NULLIF(c.name, 'x') AS name,", "12", r"name is VARCHAR\(100\) NULL, and "),
     "another table changes": (CART, "DELETE FROM cart_items", "DELETE FROM carts", "4", "statement changes carts, and"),
     "change behind a join": (
         CART, "DELETE FROM cart_items\nWHERE session_id",
