@@ -14,6 +14,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -31,6 +32,7 @@ from helpers import (
     bearer,
     copy_program,
     empty_tables,
+    eventually,
     execute,
     login,
     may_make_accounts,
@@ -317,7 +319,7 @@ def counters(tmp_path):
 
 @pytest.fixture
 def redis(tmp_path):
-    """`redis()` starts a Redis on the unix socket `redis.socket`, whose address is `redis.url`; all are ended."""
+    """`redis()` starts a Redis on the unix socket `redis.socket`, address `redis.url`, that answers; all are ended."""
     program = system.program("redis-server", "redis-check-rdb")  # redis-tools has the server under that name
     if not program:
         pytest.skip("needs redis-tools")
@@ -328,7 +330,13 @@ def redis(tmp_path):
             process = subprocess.Popen(words, executable=program, stdout=subprocess.DEVNULL)
             running.callback(process.wait)
             running.callback(process.kill)
+            assert eventually(answers)
             return process
+
+        def answers():
+            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(begin.socket))
+                return True
 
         begin.socket = tmp_path / "redis"
         begin.url = f"redis+unix://{begin.socket}"
