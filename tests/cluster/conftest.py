@@ -5,7 +5,6 @@ added to the file FIGURES, a line of JSON each.
 """
 
 import dataclasses
-import json
 import os
 import pathlib
 import signal
@@ -14,10 +13,11 @@ import time
 import galera
 import group_replication
 import pytest
+from figures import either, figure  # noqa: F401 - fixtures
 from front import fronting
 from helpers import BY_HAND, RealServer, command, eventually, execute, servers
 from load import STOCK
-from nodes import COMES, LONG_FORM, Cluster, Node
+from nodes import COMES, Cluster, Node
 
 from core.db.owner import give_rights
 from core.db.statements import Statements
@@ -131,25 +131,3 @@ def front(scene, tmp_path_factory):
     """HAProxy before the shops."""
     with fronting(tmp_path_factory.mktemp("haproxy"), [shop.port for shop in scene.shops]) as made:
         yield made
-
-
-@pytest.fixture
-def figure(request):
-    """`figure(name, value, unit)`: print what was measured, and write it to the file FIGURES."""
-    print(f"\n{request.node.name}, while the load of this machine was {os.getloadavg()[0]:.0f}:")
-
-    def note(name, value, unit=""):
-        value = round(value, 2) if isinstance(value, float) else value
-        print(f"    {name}: {value} {unit}".rstrip(), flush=True)
-        if place := os.environ.get("FIGURES"):
-            line = {"test": request.node.nodeid, "long": LONG_FORM, "name": name, "value": value, "unit": unit}
-            with pathlib.Path(place).open("a") as file:
-                file.write(json.dumps(line) + "\n")
-
-    return note
-
-
-@pytest.fixture
-def either():
-    """`either(short, long)`: the one that fits the form of this run."""
-    return lambda short, long: long if LONG_FORM else short

@@ -5,15 +5,14 @@ test is short; FAULTS=long makes the long form. What is measured is printed (-s)
 of JSON each.
 """
 
-import json
-import os
 import pathlib
 import shutil
 import tempfile
 
 import pytest
+from figures import either, figure  # noqa: F401 - fixtures
 from helpers import as_url
-from load import LONG_FORM, STOCK
+from load import STOCK
 from mortal import Database
 from proxy import Proxy
 
@@ -89,24 +88,3 @@ def serve(start, database):
 def products(make):
     """The ids of 50 products, of which there are plenty."""
     return make.products(50, stock=STOCK)
-
-
-@pytest.fixture
-def figure(request):
-    """`figure(name, value, unit)`: print what was measured, and write it to the file FIGURES."""
-
-    def note(name, value, unit=""):
-        value = round(value, 4) if isinstance(value, float) else value
-        print(f"{name}: {value} {unit}".rstrip())
-        if place := os.environ.get("FIGURES"):
-            line = {"test": request.node.nodeid, "long": LONG_FORM, "name": name, "value": value, "unit": unit}
-            with pathlib.Path(place).open("a") as file:
-                file.write(json.dumps(line) + "\n")
-
-    return note
-
-
-@pytest.fixture
-def either():
-    """`either(short, long)`: the one that fits the form of this run."""
-    return lambda short, long: long if LONG_FORM else short
