@@ -38,9 +38,10 @@ def both():
 
 
 @pytest.fixture(scope="module")
-def accounts(both):
-    """The logins at the primary."""
-    return Accounts(both.owner, both.application)
+def accounts(accounts, both):
+    """The logins at the primary; after all tests here the routes are wired to the tests' own database again."""
+    yield Accounts(both.owner, both.application)
+    server.shop(SETTINGS, accounts.application)
 
 
 @pytest.fixture(autouse=True)
