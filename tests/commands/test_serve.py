@@ -229,7 +229,8 @@ def test_a_port_that_is_taken_is_reported_before_a_database_is_made(shop_server,
 @pytest.mark.slow
 def test_two_servers_that_start_at_once_do_not_share_a_port(start, accounts, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as mute:  # a database that says nothing holds up the first one's start
-        late = start("--workers", "2", DATABASE_URL=as_url(DatabaseUrl("shop", port=mute.getsockname()[1])), wait=False)
+        silent = as_url(DatabaseUrl("shop", port=mute.getsockname()[1]))
+        late = start("--workers", "2", DATABASE_URL=silent, DATABASE_TIMEOUT="60", wait=False)
         visitor, _ = mute.accept()
         words = [sys.executable, str(ROOT / "server.py"), "--port", str(late.port), "--workers", "2"]
         log = tmp_path / "early.log"
